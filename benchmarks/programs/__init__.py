@@ -1,0 +1,1 @@
+"""One measurement a module, each run as a fresh process: `python -m benchmarks.programs.NAME`."""

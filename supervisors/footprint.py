@@ -1,0 +1,58 @@
+"""How much memory a process holds, estimated without walking everything it holds."""
+
+from __future__ import annotations
+
+import gc
+from collections import deque
+from itertools import islice
+from sys import getsizeof
+from typing import TYPE_CHECKING, Any, Final
+
+from supervisors import limits
+from supervisors.process import DEAD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from supervisors.process import Process
+
+_DATA: Final = frozenset(
+    {bool, bytearray, bytes, complex, deque, dict, float, frozenset, int, list, set, str, tuple}
+)
+"""What is counted: built-in data. Anything else may be shared, and its size may be user code."""
+
+_POINTER_BYTES: Final = 8
+
+
+def footprint_bytes(process: Process) -> int:
+    """Estimate the bytes of a process: its object, attributes, their values and its mailbox.
+
+    Shallow and bounded by `limits.FOOTPRINT_VALUES`: an attribute's container counts with its
+    direct values, what those refer to does not. Called on the shard's thread. The collector's view
+    of the object is used, since asking for `__dict__` would make one and keep it.
+    """
+    size = getsizeof(process)
+    queue = process._queue
+    for value in islice(gc.get_referents(process), limits.FOOTPRINT_VALUES):
+        if value is not queue:
+            size += _POINTER_BYTES + _with_values(value)
+    if process._state != DEAD and process._ext is not None:
+        size += sum(_with_values(value) for value in gc.get_referents(process._ext))
+    if queue:
+        looked_at = list(islice(queue, limits.FOOTPRINT_MESSAGES))
+        messages = sum(getsizeof(item) + _shallow(item[1]) for item in looked_at)
+        size += getsizeof(queue) + messages * len(queue) // len(looked_at)
+    return size
+
+
+def _shallow(value: Any) -> int:
+    return getsizeof(value) if value.__class__ in _DATA else 0
+
+
+def _with_values(value: Any) -> int:
+    values: Iterable[Any] = ()
+    if value.__class__ is dict:
+        values = value.values()
+    elif value.__class__ in (deque, frozenset, list, set, tuple):
+        values = value
+    return _shallow(value) + sum(map(_shallow, islice(values, limits.FOOTPRINT_VALUES)))

@@ -1,0 +1,139 @@
+"""The thread host: a node on a thread of its own, for programs without a loop."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from supervisors import ending, limits
+from supervisors.collector import Collector
+from supervisors.errors import SupervisorsError, WouldDeadlock
+from supervisors.node import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from supervisors.future import Future
+    from supervisors.process import Process
+    from supervisors.shard import Shard
+
+
+class ThreadHost:
+    """Runs a node on one thread; `close` ends it.
+
+    Inits take turns of their own here, so that the watchdog can abandon a stuck one without its
+    supervisor.
+    """
+
+    inline_init = False
+
+    def __init__(
+        self, *, clock: Callable[[], float] = time.monotonic, tune_gc: bool = True
+    ) -> None:
+        self._collector = Collector() if tune_gc else None
+        if self._collector is not None:
+            self._collector.install()
+        self.clock = clock
+        self._node: Node | None = None
+        self._work = threading.Event()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+
+    def node(self, name: str = "local", **options: Any) -> Node:
+        """Make the node and start its thread."""
+        if self._node is not None:
+            raise SupervisorsError("a thread host runs one node; make another host")
+        self._node = node = Node(self, name=name, random=random.Random(), **options)  # noqa: S311
+        bound = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(node, bound), name=f"shard-{name}", daemon=True
+        )
+        self._thread.start()
+        bound.wait()
+        return node
+
+    def close(self) -> None:
+        """End the thread after its present slice; processes stay as they are."""
+        self._closing = True
+        self._work.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._collector is not None:
+            self._collector.uninstall()
+            self._collector = None
+
+    def wake(self) -> None:
+        """Nothing to do: the thread looks at the run queue before it waits."""
+
+    def wake_from_outside(self) -> None:
+        """Wake the thread."""
+        self._work.set()
+
+    def run_until(self, future: Future[Any], timeout_s: float | None) -> None:
+        """Refuse: the shard's own thread would wait for itself."""
+        raise WouldDeadlock(f"get({timeout_s=}) of a pending {future!r} on the shard's thread")
+
+    def await_foreign(self, process: Process, awaited: Any) -> None:
+        """Refuse: there is no loop here."""
+        raise SupervisorsError(
+            f"{process} awaited {awaited!r} under the thread host, which has no asyncio loop"
+        )
+
+    def take_over(self, process: Process) -> None:
+        """Go on with the shard on a fresh thread and leave the present one to its stuck turn.
+
+        Called by the watchdog, which has raised the epoch while the old thread was inside a
+        handler. What the old thread sends from now on is dropped, since it is no longer the
+        shard's, and it ends when the handler returns.
+        """
+        assert self._node is not None
+        shard = self._node.shard
+        shard.abandoned.add(shard.thread_id)
+        bound = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run,
+            args=(self._node, bound, process),
+            name=f"shard-{self._node.name}-{shard.epoch}",
+            daemon=True,
+        )
+        self._thread.start()
+        bound.wait()
+
+    def _run(self, node: Node, bound: threading.Event, stuck: Process | None = None) -> None:
+        shard = node.shard
+        shard.thread_id = threading.get_ident()
+        epoch = shard.epoch
+        if stuck is not None:
+            shard.current = shard.stuck = None
+            ending.give_up(shard, stuck)
+        bound.set()
+        try:
+            self._turn_until_closed(node, epoch)
+        finally:
+            shard.abandoned.discard(threading.get_ident())
+
+    def _turn_until_closed(self, node: Node, epoch: int) -> None:
+        shard = node.shard
+        while not self._closing and shard.epoch == epoch:
+            self._work.clear()
+            try:
+                more = shard.run_slice(limits.TURNS_PER_SLICE)
+            except KeyboardInterrupt:
+                continue  # Ctrl-C reaches the main thread alone: a handler raised it, and is dead.
+            if more:
+                continue
+            due_s = shard.next_due_s()
+            wait_s = None if due_s is None else max(0.0, due_s - self.clock())
+            if not shard.inbound:
+                self._wait(shard, wait_s)
+
+    def _wait(self, shard: Shard, wait_s: float | None) -> None:
+        collector = self._collector
+        if collector is None or not collector.full_due:
+            self._work.wait(wait_s)
+            return
+        quiet_s = limits.GC_QUIET_S if wait_s is None else min(wait_s, limits.GC_QUIET_S)
+        if not self._work.wait(quiet_s) and quiet_s == limits.GC_QUIET_S and not shard.inbound:
+            collector.collect_all()

@@ -1,0 +1,1 @@
+"""Ports: where everything that blocks is done, outside of the shard, with a deadline."""

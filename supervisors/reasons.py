@@ -1,0 +1,109 @@
+"""Exit reasons: why a process ended, as OTP names them (otp.md 4.4 and 4.11)."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from supervisors import limits
+
+NORMAL: Final = "normal"
+"""The process did what it was for. Ignored by linked processes that do not trap exits."""
+SHUTDOWN: Final = "shutdown"
+"""An orderly end asked for by a supervisor."""
+KILL: Final = "kill"
+"""The signal nobody can trap. A process that dies of it has the reason KILLED."""
+KILLED: Final = "killed"
+"""The process was killed; links see this, and do not die untrappably in turn."""
+NOPROC: Final = "noproc"
+"""There was no such process."""
+NOCONNECTION: Final = "noconnection"
+"""The node that the process lives on was lost."""
+STUCK: Final = "stuck"
+"""The watchdog abandoned a turn that ran too long."""
+TIMEOUT: Final = "timeout"
+"""An init did not answer in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """An orderly end that carries a detail: OTP's `{shutdown, Detail}`."""
+
+    detail: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """A handler raised: the error and the innermost stack frames, without holding the frames.
+
+    Two crashes are equal when the same error object caused them.
+    """
+
+    error: BaseException
+    frames: tuple[tuple[str, int, str], ...] = field(default=(), compare=False)
+
+    @classmethod
+    def of(cls, error: BaseException) -> Crash:
+        """Make the reason for a raised error and cut the error's hold on its frames.
+
+        Called by the scheduler in the turn that raised. The traceback is reduced to at most
+        `limits.CRASH_FRAMES` triples (file, line, function), since a kept traceback would keep
+        every local of the dead process alive.
+        """
+        walked = traceback.walk_tb(error.__traceback__)
+        frames = [(frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in walked]
+        error.__traceback__ = None
+        return cls(error, tuple(frames[-limits.CRASH_FRAMES :]))
+
+    def __str__(self) -> str:
+        return f"{type(self.error).__name__}: {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCrash:
+    """A crash on another node: what `Crash` becomes when it crosses, as data."""
+
+    type_name: str
+    text: str
+
+    @classmethod
+    def of(cls, crash: Crash) -> RemoteCrash:
+        """Make what crosses of a crash; called by the payload codec of the dying node."""
+        return cls(type(crash.error).__name__, shown(crash.error))
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A part of a reason whose class is not registered as a payload, as its name and its text."""
+
+    type_name: str
+    text: str
+
+    @classmethod
+    def of(cls, value: object) -> Opaque:
+        """Make the text that stands for a value; called by the payload codec of its node."""
+        return cls(type(value).__name__, shown(value))
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def shown(value: object) -> str:
+    """Give the message of an error, the repr of anything else; never raises, bounded in length."""
+    try:
+        text = str(value) if isinstance(value, BaseException) else repr(value)
+    except Exception as error:  # noqa: BLE001 - a reason crosses whatever its repr does
+        text = f"unprintable, {type(error).__name__} in its repr"
+    return text[: limits.REASON_CHARACTERS]
+
+
+def is_orderly(reason: object) -> bool:
+    """Tell whether a reason is normal, shutdown or {shutdown, _}: no report, no transient restart.
+
+    OTP: supervisor's transient rule and proc_lib's rule for crash reports use the same three.
+    """
+    return reason in (NORMAL, SHUTDOWN) or isinstance(reason, Shutdown)

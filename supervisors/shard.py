@@ -1,0 +1,407 @@
+"""The scheduler core: one run queue, many processes, no I/O.
+
+A shard runs on whatever its host gives it. The host's four duties:
+
+1. bind: set `thread_id` to the thread that will run the shard, and never run it on another one
+   without raising `epoch` (only the thread host's takeover does).
+2. run: after `Host.wake` call `run_slice` until it says that nothing is left to do.
+3. time: call `run_slice` again at or before `next_due_s()`.
+4. outside: after `Host.wake_from_outside`, which any thread may call, do as for 2.
+
+A process is in the run queue exactly when its state is READY, with its next message beside it, so
+an idle process costs nothing and needs no mailbox object.
+"""
+
+from __future__ import annotations
+
+import itertools
+from _thread import allocate_lock, get_ident
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+from supervisors import ending, limits, starting, turns
+from supervisors.census import Census
+from supervisors.context import RUNNING
+from supervisors.errors import MailboxFull, WouldDeadlock
+from supervisors.future import ERROR, VALUE, EndFuture, Future
+from supervisors.messages import (
+    ASK,
+    BEGIN,
+    CALL,
+    CAST,
+    CONTINUE,
+    EXIT,
+    INFO,
+    RESUME,
+    SYSTEM,
+    WAKE,
+)  # fmt: skip
+from supervisors.process import (
+    DEAD,
+    DOOMED,
+    DROP_NEW,
+    DROP_OLD,
+    IDLE,
+    PARKED,
+    READY,
+    STARTING,
+    SUSPENDED,
+    TIMED,
+    Process,
+)  # fmt: skip
+from supervisors.results import SPECIAL
+from supervisors.signals import exit_signal
+from supervisors.timers import Timer, TimerWheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from supervisors.node import Node
+
+_SYSTEM_KINDS = frozenset({EXIT, RESUME, CONTINUE, SYSTEM, WAKE, BEGIN})
+
+
+class Host(Protocol):
+    """What a shard needs from whoever runs it."""
+
+    inline_init: bool
+    """Whether a plain init may run inside its starter's turn."""
+
+    def clock(self) -> float:
+        """Monotonic seconds."""
+
+    def wake(self) -> None:
+        """Run the shard soon; called on the shard's thread, outside of `run_slice`."""
+
+    def wake_from_outside(self) -> None:
+        """Run the shard soon; called on any other thread."""
+
+    def run_until(self, future: Future[Any], timeout_s: float | None) -> None:
+        """Make progress until the future is settled, or raise WouldDeadlock or CallTimeout."""
+
+    def await_foreign(self, process: Process, awaited: Any) -> None:
+        """Resume the parked process when something that is not ours settles, or raise."""
+
+
+class Shard:
+    """One run queue with its processes, timers and inbound messages from other threads."""
+
+    def __init__(self, node: Node, host: Host) -> None:
+        self.node = node
+        self.host = host
+        self.thread_id = get_ident()
+        self.epoch = 0
+        self.now = host.clock()
+        self.asleep = True
+        self.runq: deque[tuple[Process, int, Any, Any]] = deque()
+        self.inbound: deque[tuple[Any, int, Any, Any]] = deque()
+        self.outside_woke = False
+        self.timers = TimerWheel(self.now)
+        self.processes: dict[int, Process] = {}
+        self.census = Census()
+        self.names = node.registry.named
+        self.serials = itertools.count(1)
+        self.current: Process | None = None
+        self.stack: list[Process] = []
+        self.dying: deque[tuple[Any, Any, Any]] = deque()
+        self.turns = 0
+        self.slices = 0
+        self.abandoned: set[int] = set()
+        self.tally: dict[type, int] = {}
+        self.meter: Any = None
+        self.shuffle: Callable[[deque[Any]], None] | None = None
+        self.queues_exits = False
+        self.interrupt: BaseException | None = None
+        self.serving: Future[Any] | None = None
+        self.stuck: Process | None = None
+        self.injection = allocate_lock()
+
+    # -- time --------------------------------------------------------------------------------
+
+    def now_s(self) -> float:
+        """Give the shard's time: of the slice while one runs, of the clock otherwise."""
+        if self.asleep:
+            self.now = self.host.clock()
+        return self.now
+
+    def next_due_s(self) -> float | None:
+        """Say when the host must run a slice at the latest, None if only a message wakes it."""
+        return self.timers.next_due_s()
+
+    def wake(self) -> None:
+        """Note that there is work although no slice runs."""
+        self.asleep = False
+        self.now = self.host.clock()
+        self.host.wake()
+
+    # -- delivering --------------------------------------------------------------------------
+
+    def post(self, process: Process, kind: int, payload: Any, future: Any) -> None:
+        """Deliver a message on the shard's thread, whatever state the process is in."""
+        state = process._state
+        if state == IDLE:
+            process._state = READY
+            self.runq.append((process, kind, payload, future))
+            if self.asleep:
+                self.wake()
+            return
+        if state == DEAD:
+            self.discard(process, kind, payload, future)
+            return
+        queue = process._queue
+        if queue is None:
+            queue = process._queue = deque()
+        elif len(queue) >= process.mailbox_limit and kind not in _SYSTEM_KINDS:
+            self._overflow(process, queue, kind, payload, future)
+            return
+        queue.append((kind, payload, future))
+        if state >= TIMED:
+            turns.rouse(self, process)
+
+    def post_system(self, process: Process, kind: int, payload: Any) -> None:
+        """Deliver an EXIT, a DOWN or another message no mailbox bound may refuse."""
+        if process._state in (IDLE, DEAD):
+            self.post(process, kind, payload, None)
+            return
+        queue = process._queue
+        if queue is None:
+            queue = process._queue = deque()
+        queue.append((kind, payload, None))
+        if process._state >= TIMED:
+            turns.rouse(self, process)
+        elif kind == EXIT and self.queues_exits and process._state == PARKED:
+            self._hear(process, *payload)
+
+    def _hear(self, process: Process, sender: Any, reason: Any) -> None:
+        """Wake who waits for this very end, in the place that the link gives it (ERTS)."""
+        awaited = process._ext.awaited
+        if isinstance(awaited, EndFuture) and awaited._target == sender and not sender.is_alive():
+            awaited.fire(sender, reason)
+
+    def post_any(self, process: Process, kind: int, payload: Any, future: Any) -> None:
+        """Deliver a message from any thread."""
+        if get_ident() == self.thread_id:
+            self.post(process, kind, payload, future)
+        else:
+            self.post_from_outside(process, kind, payload, future)
+
+    def post_from_outside(self, process: Any, kind: int, payload: Any, future: Any) -> None:
+        """Deliver a message from another thread; what an abandoned thread sends is dropped."""
+        if get_ident() in self.abandoned:
+            self.node.dead_letters.record(process, payload, "fenced")
+            return
+        self.inbound.append((process, kind, payload, future))
+        if not self.outside_woke:
+            self.outside_woke = True
+            self.host.wake_from_outside()
+
+    def run_on_shard(self, function: Callable[[], None]) -> None:
+        """Run a function on the shard's thread between turns, at once if that is this thread."""
+        if get_ident() == self.thread_id:
+            function()
+        else:
+            self.post_from_outside(None, SYSTEM, function, None)
+
+    def system(self, process: Process, function: Callable[[], Any]) -> Future[Any]:
+        """Run a function in a process's turn ahead of its mailbox, and give its result."""
+        future: Future[Any] = Future(self, process.ref)
+        self.run_on_shard(lambda: turns.push_front(self, process, SYSTEM, function, future))
+        return future
+
+    def exit_signal(self, process: Process, reason: Any) -> None:
+        """Send `exit/2` to a process of this shard from any thread."""
+        sender = self.current.ref if self.current is not None else None
+        self.run_on_shard(lambda: exit_signal(process, sender, reason, by_link=False))
+
+    def _overflow(
+        self, process: Process, queue: deque[Any], kind: int, payload: Any, future: Any
+    ) -> None:
+        policy = process.mailbox_policy
+        self.node.dead_letters.refused(process)
+        if policy == DROP_OLD:
+            old = next((item for item in queue if item[0] not in _SYSTEM_KINDS), None)
+            if old is not None:
+                queue.remove(old)
+                kind_, payload_, future_ = old
+                self.discard(process, kind_, payload_, future_, "mailbox full")
+                queue.append((kind, payload, future))
+                return
+        error = MailboxFull(process.ref, process.mailbox_limit)
+        if future is not None:
+            future.resolve(ERROR, error)
+        elif policy in (DROP_NEW, DROP_OLD) or (self.current is None and RUNNING.shard is self):
+            self.node.dead_letters.record(process, payload, "mailbox full")
+        else:
+            raise error
+
+    def discard(
+        self, process: Process, kind: int, payload: Any, future: Any, why: str = "dead"
+    ) -> None:
+        """Answer or record a message that will never be handled."""
+        if future is not None and kind != RESUME:
+            ending.answer_discarded(process, kind, payload, future, why)
+        elif kind in (CAST, INFO, ASK):
+            self.node.dead_letters.record(process, payload, why)
+
+    def drop_queued(self, process: Process, unwanted: Callable[[int, Any], bool]) -> None:
+        """Take waiting messages out of a mailbox (flush of demonitor, unlink)."""
+        queue = process._queue
+        if queue is not None:
+            kept = [item for item in queue if not unwanted(item[0], item[1])]
+            process._queue = deque(kept) if kept else None
+
+    def refuse_deadlock(self, target: Process) -> None:
+        """Raise if the running process calls itself, or its starter from its own init."""
+        caller = self.current
+        if caller is target:
+            raise WouldDeadlock(f"{target} called itself and would wait for its own answer")
+        while caller is not None and (
+            caller._state == STARTING or (caller._state == PARKED and caller._ext.kind == BEGIN)
+        ):
+            starter = caller._parent
+            if starter is target and starter is not None:
+                raise WouldDeadlock(
+                    f"{self.current} called {target}, which waits for the init of {caller}; "
+                    "call it from handle_continue instead"
+                )
+            caller = starter
+
+    # -- futures -----------------------------------------------------------------------------
+
+    def settled_outside(self, future: Future[Any]) -> None:
+        """Resume who awaits a future that another thread has settled."""
+        self.post_from_outside(None, RESUME, future, None)
+
+    def resume(self, process: Process, awaited: Any) -> None:
+        """Put a parked process back into the run queue, ahead of its mailbox."""
+        if process._state != PARKED or process._ext.awaited is not awaited:
+            return
+        process._state = READY
+        self.runq.append((process, RESUME, awaited, None))
+        if self.asleep:
+            self.wake()
+
+    # -- running -----------------------------------------------------------------------------
+
+    def run_slice(self, max_turns: int, slice_s: float | None = None) -> bool:
+        """Run turns until none is left or the bound is met; True if there is more to do now.
+
+        Called by the host on the shard's thread. `slice_s` bounds the time as well; the clock is
+        read every few turns.
+        """
+        before = RUNNING.shard
+        RUNNING.shard = self
+        self.asleep = False
+        self.slices += 1
+        epoch = self.epoch
+        try:
+            self.now = now = self.host.clock()
+            if self.inbound:
+                self._drain()
+            self.timers.advance(now)
+            if self.timers.due:
+                self._fire()
+            turns.run(self, max_turns, None if slice_s is None else now + slice_s)
+            return bool(self.runq or self.inbound or self.timers.due)
+        finally:
+            if self.epoch == epoch:
+                self.asleep = not (self.runq or self.inbound or self.timers.due)
+            RUNNING.shard = before
+
+    def _drain(self) -> None:
+        self.outside_woke = False
+        inbound = self.inbound
+        for _ in range(len(inbound)):
+            process, kind, payload, future = inbound.popleft()
+            if process is not None:
+                if future is not None and kind == CALL and future._timeout_s is not None:
+                    self.timers.insert(self.now + future._timeout_s, future)
+                self.post(process, kind, payload, future)
+            elif kind == RESUME:
+                waiter, payload._waiter = payload._waiter, None
+                if payload._timeout_s is not None:
+                    self.timers.stale += 1
+                if waiter is not None:
+                    self.resume(waiter, payload)
+            else:
+                payload()
+
+    def _fire(self) -> None:
+        due = self.timers.due
+        runq = self.runq
+        budget = limits.TIMERS_PER_TURN
+        while due and budget > 0:
+            entries = due[0]
+            if len(entries) > budget:
+                entries, due[0] = entries[:budget], entries[budget:]
+            else:
+                due.popleft()
+            budget -= len(entries)
+            last = queue = None
+            for entry in entries:
+                if entry._status:
+                    continue
+                if entry.__class__ is not Timer:
+                    entry.expire()
+                    last = None
+                    continue
+                entry._status = 1
+                process = entry.process
+                if process is last:
+                    queue.append((INFO, entry.message, None))  # type: ignore[union-attr]
+                elif process._state == IDLE:
+                    process._state = READY
+                    runq.append((process, INFO, entry.message, None))
+                else:
+                    self.post_system(process, INFO, entry.message)
+                    last, queue = process, process._queue
+                    if queue is None:
+                        last = None
+
+    # -- starting and ending, by name --------------------------------------------------------
+
+    def start(
+        self,
+        process_class: type[Process],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        name: Any = None,
+        parent: Process | None = None,
+        link: bool = False,
+        timeout_s: float | None = None,
+    ) -> Future[Any]:
+        """Start a process with the init handshake and give a future of its ref.
+
+        From any thread. The future fails with StartError.
+        """
+        return starting.start_future(
+            self, process_class, args, kwargs,
+            name=name, parent=parent, link=link, timeout_s=timeout_s,
+        )  # fmt: skip
+
+    def end_by_signal(self, process: Process, reason: Any) -> None:
+        """End a process whose exit signal was not trapped."""
+        if process is self.current or process in self.stack:
+            if process._state != DEAD:
+                process.extras.doom = reason
+                process._state = DOOMED
+        elif self.queues_exits:
+            self._doom(process, reason)
+        else:
+            ending.bury(self, process, reason)
+
+    def _doom(self, process: Process, reason: Any) -> None:
+        """End a process when its turn comes, so that signals act in the order they were sent."""
+        state = process._state
+        if state == DEAD or state == DOOMED:
+            return
+        process.extras.doom = reason
+        process._state = DOOMED
+        if state != READY:
+            self.runq.append((process, WAKE, None, None))
+            if self.asleep:
+                self.wake()
+
+
+__all__ = ["SPECIAL", "SUSPENDED", "VALUE", "Host", "Shard"]

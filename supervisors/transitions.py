@@ -1,0 +1,229 @@
+"""The rules of a state machine's transition, without a process, a clock or a timer (otp.md 4.13).
+
+`Step` collects what the callbacks of one event decide. `Agenda` is what a machine has yet to
+handle; `Agenda.complete` carries a step out in OTP's order:
+
+1. the actions act in their order (`Step.add`; replies are sent by whoever drives the step);
+2. a state that is new, first or repeated gets its enter call, whose actions act too;
+3. a postponed event goes behind those put aside before it;
+4. after a change of state everything put aside is retried, oldest first, before the queue;
+5. inserted events go before all of that, the first one first;
+6. timeouts are cancelled and set: any event ends the event timeout, a new state the state timeout;
+7. the next event is the queue's first, then a timeout of time zero, else the machine waits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from supervisors.actions import (
+    CancelTimeout,
+    KeepState,
+    NextEvent,
+    NextState,
+    Postpone,
+    RepeatState,
+    SetTimeout,
+    SetTimeoutAt,
+    StayAwake,
+    TimeoutAction,
+    UpdateTimeout,
+)
+from supervisors.errors import CallbackError
+from supervisors.events import STATE_TIMEOUT, TIMEOUT, Event, is_event_type, is_timeout
+from supervisors.results import Hibernate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from supervisors.actions import Action
+    from supervisors.events import TimeoutType
+
+TimerOrder = tuple["TimeoutType", SetTimeout | SetTimeoutAt | None]
+"""What to do with a real timer: start it as the action says, or stop it (None)."""
+
+
+class Step:
+    """The transition of one event, while its callbacks decide it.
+
+    `old_state` is the state the event met, `state` the one decided on. `enters` tells that an
+    enter call is due (if the machine makes them), `entering` that one has the say now.
+    """
+
+    __slots__ = (
+        "entering", "enters", "event", "hibernates", "inserted", "old_state", "postpones", "state",
+        "timeouts",
+    )  # fmt: skip
+
+    def __init__(self, state: Any, event: Event) -> None:
+        self.event = event
+        self.old_state = state
+        self.state = state
+        self.enters = False
+        self.entering = False
+        self.postpones = False
+        self.hibernates = False
+        self.inserted: list[Event] = []
+        self.timeouts: list[TimeoutAction] = []
+
+    def enter(self) -> None:
+        """Note that the enter call due is made now: until the end of the step it has the say."""
+        self.enters = False
+        self.entering = True
+
+    def accept(self, result: Any) -> tuple[Action, ...]:
+        """Take over what a callback's result says of the state, and give its actions.
+
+        None keeps the state. Raises CallbackError for a result that is none, and for an enter
+        call that would change the state.
+        """
+        kind = result.__class__
+        if kind is NextState:
+            if result.state != self.state:
+                if self.entering:
+                    raise CallbackError("bad_state_enter_return_from_state_function", result)
+                self.state = result.state
+                self.enters = True
+        elif kind is RepeatState:
+            self.enters = True
+        elif result is None:
+            return ()
+        elif kind is not KeepState:
+            raise CallbackError("bad_return_from_state_function", result)
+        return result.actions  # type: ignore[no-any-return]
+
+    def add(self, action: Any) -> None:
+        """Take over one action other than a reply or a change of callbacks.
+
+        Raises CallbackError for anything else, and for what an enter call may not do.
+        """
+        match action:
+            case Postpone(wanted):
+                if wanted:
+                    self.refuse_entering(action)
+                self.postpones = wanted
+            case NextEvent(event_type, content) if is_event_type(event_type):
+                self.refuse_entering(action)
+                self.inserted.append(Event(event_type, content))
+            case Hibernate():
+                self.hibernates = True
+            case StayAwake():
+                self.hibernates = False
+            case _ if _is_timeout_action(action):
+                self.timeouts.append(action)
+            case _:
+                raise CallbackError("bad_action_from_state_function", action)
+
+    def refuse_entering(self, action: Any) -> None:
+        """Raise CallbackError if an enter call asks for this: it may not redirect events."""
+        if self.entering:
+            raise CallbackError("bad_state_enter_action_from_state_function", action)
+
+
+def _is_timeout_action(action: Any) -> bool:
+    if not isinstance(action, TimeoutAction) or not is_timeout(action.timeout):
+        return False
+    if isinstance(action, SetTimeout):
+        after_s: Any = action.after_s
+        return isinstance(after_s, (int, float)) and after_s >= 0
+    if isinstance(action, SetTimeoutAt):
+        at_s: Any = action.at_s
+        return isinstance(at_s, (int, float)) and not math.isnan(at_s)
+    return True
+
+
+class Agenda:
+    """The events a machine has yet to handle and the timeouts it waits for.
+
+    `queue` holds events inserted or retried, next first; `postponed` those put aside, oldest
+    first; `timeouts` the content of each timeout that is set; `zeroes` those of time zero among
+    them, in order of request.
+    """
+
+    __slots__ = ("postponed", "queue", "timeouts", "zeroes")
+
+    def __init__(self) -> None:
+        self.queue: deque[Event] = deque()
+        self.postponed: list[Event] = []
+        self.timeouts: dict[TimeoutType, Any] = {}
+        self.zeroes: dict[TimeoutType, None] = {}
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is kept here."""
+        return bool(self.queue or self.postponed or self.timeouts)
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether an event can be taken without receiving one."""
+        return bool(self.queue or self.zeroes)
+
+    def take(self) -> Event | None:
+        """Give the next event that needs no receiving; a time-zero timeout has then run out."""
+        if self.queue:
+            return self.queue.popleft()
+        for timeout in self.zeroes:
+            return self.expire(timeout)
+        return None
+
+    def expire(self, timeout: TimeoutType) -> Event:
+        """Give the event of a timeout that has run out."""
+        self.zeroes.pop(timeout, None)
+        return Event(timeout, self.timeouts.pop(timeout))
+
+    def complete(self, step: Step) -> list[TimerOrder]:
+        """Carry a decided step out; gives what is to be done with real timers, in order."""
+        orders: list[TimerOrder] = []
+        if step.postpones:
+            self.postponed.append(step.event)
+        if step.state != step.old_state:
+            if self.postponed:
+                self.queue.extendleft(reversed(self.postponed))
+                self.postponed.clear()
+            self._cancel(STATE_TIMEOUT, orders)
+        self._cancel(TIMEOUT, orders)
+        for action in _last_of_each(step.timeouts):
+            self._set(action, orders)
+        self.queue.extendleft(reversed(step.inserted))
+        return orders
+
+    def _set(self, action: TimeoutAction, orders: list[TimerOrder]) -> None:
+        timeout = action.timeout
+        if isinstance(action, UpdateTimeout):
+            if timeout not in self.timeouts:
+                self.zeroes[timeout] = None
+            self.timeouts[timeout] = action.content
+            return
+        self._cancel(timeout, orders)
+        if isinstance(action, CancelTimeout):
+            return
+        if isinstance(action, SetTimeoutAt):
+            if action.at_s == math.inf:
+                return
+            orders.append((timeout, action))
+        elif action.after_s == 0:
+            self.zeroes[timeout] = None
+        elif action.after_s == math.inf:
+            return
+        else:
+            orders.append((timeout, action))
+        self.timeouts[timeout] = action.content
+
+    def _cancel(self, timeout: TimeoutType, orders: list[TimerOrder]) -> None:
+        if timeout not in self.timeouts:
+            return
+        del self.timeouts[timeout]
+        if timeout in self.zeroes:
+            del self.zeroes[timeout]
+        else:
+            orders.append((timeout, None))
+
+
+def _last_of_each(actions: Iterable[TimeoutAction]) -> Iterable[TimeoutAction]:
+    """Keep of each timeout the last action, where it stands: that one wins (OTP)."""
+    last: dict[TimeoutType, TimeoutAction] = {}
+    for action in actions:
+        last.pop(action.timeout, None)
+        last[action.timeout] = action
+    return last.values()

@@ -1,0 +1,361 @@
+"""One turn of a process: dispatch a message and act on the handler's result."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from supervisors import ending, limits, parking, starting
+from supervisors._pykka import ActorStop, ProxyCall, ProxyGetAttr
+from supervisors.errors import ProcessExit, StuckTurn
+from supervisors.future import ERROR, VALUE, Future
+from supervisors.messages import (
+    ASK,
+    BEGIN,
+    CALL,
+    CAST,
+    CONTINUE,
+    EXIT,
+    INFO,
+    PYKKA,
+    RESUME,
+    SYSTEM,
+    TERMINATE,
+    WAKE,
+)  # fmt: skip
+from supervisors.process import (
+    DEAD,
+    DOOMED,
+    HIBERNATED,
+    IDLE,
+    PARKED,
+    READY,
+    STARTING,
+    SUSPENDED,
+    TIMED,
+    Process,
+)  # fmt: skip
+from supervisors.reasons import NORMAL
+from supervisors.results import (
+    NOTHING,
+    SPECIAL,
+    TIMEOUT_MESSAGE,
+    Continue,
+    NoReply,
+    Reply,
+    Stop,
+    Timeout,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from supervisors.shard import Shard
+
+logger = logging.getLogger("supervisors")
+
+
+def run(shard: Shard, max_turns: int, until_s: float | None) -> None:
+    """Run turns of ready processes, oldest first, within the bounds. The hot loop.
+
+    Everything a message always touches is in this function, inline: a call costs a tenth of a
+    message here.
+    """
+    runq = shard.runq
+    popleft = runq.popleft
+    tally = shard.tally
+    per_turn = limits.MESSAGES_PER_TURN
+    clock_mask = limits.TURNS_PER_CLOCK_CHECK - 1
+    tallied: Any = None
+    tallied_from = max_turns
+    further = 0
+    meter = shard.meter
+    timed_at = -1 if meter is None else max_turns - meter.turns_to_go
+    began_s = 0.0
+    epoch = shard.epoch
+    while runq and max_turns > 0:
+        if shard.shuffle is not None:
+            shard.shuffle(runq)
+        process, kind, payload, future = popleft()
+        if process._state != READY:
+            if process._state == DEAD:
+                shard.discard(process, kind, payload, future)
+            else:
+                hold_back(process, kind, payload, future)
+                if process._state == DOOMED:
+                    shard.turns += 1
+                    ending.carry_out_doom(shard, process)
+            continue
+        max_turns -= 1
+        shard.current = process
+        handled = 1
+        if max_turns == timed_at:
+            began_s = shard.host.clock()
+        try:
+            while True:
+                if kind == CAST:
+                    result = process.handle_cast(payload)
+                elif kind == CALL:
+                    shard.serving = future
+                    result = process.handle_call(payload, future)
+                    if result.__class__ not in SPECIAL and process._state < DOOMED:
+                        future.resolve(VALUE, result)
+                        result = None
+                elif kind == INFO:
+                    result = process.handle_info(payload)
+                elif kind == RESUME:
+                    result = parking.resume(shard, process)
+                else:
+                    result = serve(shard, process, kind, payload, future)
+                if result.__class__ in SPECIAL:
+                    act(shard, process, kind, payload, future, result)
+                if process._state != READY:
+                    break
+                queue = process._queue
+                if queue is None:
+                    process._state = IDLE
+                    break
+                if handled >= per_turn:
+                    runq.append((process, *queue.popleft()))
+                    if not queue:
+                        process._queue = None
+                    break
+                kind, payload, future = queue.popleft()
+                if not queue:
+                    process._queue = None
+                handled += 1
+        except BaseException as error:  # noqa: BLE001 - any of them ends this process, not others
+            if shard.epoch != epoch:
+                return
+            ending.crash(shard, process, kind, payload, future, error)
+        shard.turns += 1
+        if process._state >= DOOMED:
+            if shard.epoch != epoch:
+                return
+            try:
+                ending.carry_out_doom(shard, process)
+            except StuckTurn:
+                ending.carry_out_doom(shard, process)
+        process._reductions += handled
+        if meter is not None:
+            # Counted by runs of turns of one class: one message each, and what was more.
+            if process.__class__ is not tallied:
+                if tallied is not None:
+                    run_length = tallied_from - max_turns - 1
+                    tally[tallied] = tally.get(tallied, 0) + run_length + further
+                tallied = process.__class__
+                tallied_from = max_turns + 1
+                further = 0
+            if handled != 1:
+                further += handled - 1
+            if max_turns == timed_at:
+                turn_s = shard.host.clock() - began_s
+                timed_at -= meter.observe_turn(tallied, turn_s, handled)
+        if until_s is not None and (not shard.turns & clock_mask or handled > clock_mask):
+            shard.now = now = shard.host.clock()
+            if now >= until_s:
+                break
+    shard.current = None
+    if meter is not None:
+        meter.turns_to_go = max_turns - timed_at
+        if tallied is not None:
+            tally[tallied] = tally.get(tallied, 0) + tallied_from - max_turns + further
+    if shard.interrupt is not None:
+        interrupt, shard.interrupt = shard.interrupt, None
+        raise interrupt
+
+
+def serve(shard: Shard, process: Process, kind: int, payload: Any, future: Any) -> Any:
+    """Dispatch the message kinds that are not hot; gives the handler's result."""
+    if kind == ASK:
+        return _serve_ask(shard, process, payload, future)
+    if kind == EXIT:
+        sender, reason = payload
+        if sender is not None and sender._process is process._parent is not None:
+            ending.stop(shard, process, reason)
+            return None
+        return process.handle_exit(sender, reason)
+    if kind == CONTINUE:
+        return process.handle_continue(payload)
+    if kind == BEGIN:
+        return starting.begin(shard, process)
+    if kind == SYSTEM:
+        _serve_system(payload, future)
+        return None
+    if kind == WAKE:
+        return process.on_wake()
+    assert kind == PYKKA, f"unknown message kind {kind}"
+    if payload.__class__ is ActorStop:
+        _stop(shard, process)
+        return None
+    result = process.serve_pykka(payload)
+    return result if payload.__class__ is ProxyCall else None
+
+
+def _stop(shard: Shard, process: Process) -> None:
+    """End a process that was asked to stop by Pykka's verb."""
+    logger.debug("Stopping %s", process)
+    ending.stop(shard, process, NORMAL)
+
+
+def _serve_ask(shard: Shard, process: Process, message: Any, future: Future[Any]) -> Any:
+    """Pykka's rule: the asker gets the exception, the process lives on."""
+    if message.__class__ is ActorStop:
+        process.extras.stop_future = future
+        _stop(shard, process)
+        return None
+    try:
+        if message.__class__ in ending.PYKKA_MESSAGES:
+            result = process.serve_pykka(message)
+        else:
+            result = process.handle_ask(message, future)
+    except ProcessExit:
+        raise
+    except Exception as error:  # noqa: BLE001 - handed to the asker whole
+        parking.give_back(process, future, error)
+        return None
+    if result.__class__ not in SPECIAL or message.__class__ is ProxyGetAttr:
+        future.resolve(VALUE, result)
+        return None
+    return result
+
+
+def _serve_system(function: Any, future: Future[Any]) -> None:
+    try:
+        value = function()
+    except Exception as error:  # noqa: BLE001 - handed to who asked; the process is not at fault
+        future.resolve(ERROR, error)
+    else:
+        future.resolve(VALUE, value)
+
+
+def act(shard: Shard, process: Process, kind: int, payload: Any, future: Any, result: Any) -> None:
+    """Carry out a special result: run a coroutine, reply, stop, continue, wait, hibernate."""
+    if process._state >= DOOMED:
+        if result.__class__ is CoroutineType:
+            result.close()
+        return
+    if result.__class__ is CoroutineType:
+        result = parking.advance(shard, process, result, kind, payload, future)
+        if result is parking.PARKED_RESULT:
+            return
+        parking.conclude(shard, process, kind, payload, future, result)
+        return
+    if result.__class__ is Reply:
+        if future is not None:
+            future.resolve(VALUE, result.value)
+        result = result.then
+    elif result.__class__ is NoReply:
+        if future is not None and not future.done():
+            extras = process.extras
+            if extras.deferred is None:
+                extras.deferred = set()
+            extras.deferred.add(future)
+            future.add_done_callback(extras.deferred.discard)
+        result = result.then
+    elif result.__class__ is Stop:
+        if result.reply is not NOTHING and future is not None:
+            future.resolve(VALUE, result.reply)
+            future = None
+        ending.stop(shard, process, result.reason, future)
+        return
+    elif future is not None and kind in (CALL, ASK):
+        future.resolve(VALUE, None)
+    if result is not None:
+        then(shard, process, result)
+
+
+def then(shard: Shard, process: Process, action: Any) -> None:
+    """Carry out what a result asks for after its message: continue, time out, hibernate."""
+    if action.__class__ is Continue:
+        push_front(shard, process, CONTINUE, action.argument, None)
+    elif action.__class__ is Timeout:
+        if process._queue is None:
+            process._state = TIMED
+            process.extras.timer = process.send_after(action.after_s, TIMEOUT_MESSAGE)
+    elif process._queue is None:
+        hibernate(process)
+
+
+def hibernate(process: Process) -> None:
+    """Let an idle process drop what it can make again."""
+    result = process.on_hibernate()
+    if result.__class__ is CoroutineType:
+        result.close()
+        raise TypeError(f"on_hibernate of {type(process).__name__} may not be async")
+    process._state = HIBERNATED
+
+
+def rouse(shard: Shard, process: Process) -> None:
+    """Make a process that is idle in a special way ready for the message just queued."""
+    queue = process._queue
+    assert queue is not None
+    if process._state == TIMED:
+        timer, process._ext.timer = process._ext.timer, None
+        timer.cancel()
+    elif process._state == HIBERNATED:
+        queue.appendleft((WAKE, None, None))
+    elif process._state == SUSPENDED and queue[-1][0] == EXIT:
+        _, (sender, reason), _ = queue[-1]
+        if sender is not None and sender._process is process._parent is not None:
+            queue.pop()
+            ending.stop(shard, process, reason)
+        return
+    else:
+        return
+    process._state = READY
+    shard.runq.append((process, *queue.popleft()))
+    if not queue:
+        process._queue = None
+    if shard.asleep:
+        shard.wake()
+
+
+def push_front(shard: Shard, process: Process, kind: int, payload: Any, future: Any) -> None:
+    """Put a message ahead of a process's mailbox and make it ready if it was idle."""
+    if process._state == DEAD:
+        shard.discard(process, kind, payload, future)
+        return
+    if process._state == IDLE:
+        shard.post(process, kind, payload, future)
+        return
+    if process._state == SUSPENDED and kind == SYSTEM:
+        _serve_system(payload, future)
+        return
+    if process._queue is None:
+        process._queue = deque()
+    process._queue.appendleft((kind, payload, future))
+    if process._state in (TIMED, HIBERNATED):
+        rouse(shard, process)
+
+
+def hold_back(process: Process, kind: int, payload: Any, future: Any) -> None:
+    """Put a message back that came up while its process may not run."""
+    if process._queue is None:
+        process._queue = deque()
+    process._queue.appendleft((kind, payload, future))
+
+
+def suspend(process: Process) -> None:
+    """Handle nothing after the present message until `unsuspend`; runs in a system turn."""
+    process._state = SUSPENDED
+
+
+def unsuspend(shard: Shard, process: Process) -> None:
+    """Handle messages again, those that waited first."""
+    if process._state == SUSPENDED:
+        make_ready(shard, process)
+
+
+def make_ready(shard: Shard, process: Process) -> None:
+    """Put a process that was held into the run queue if messages wait, else make it idle."""
+    queue = process._queue
+    if queue is None:
+        process._state = IDLE
+        return
+    process._state = READY
+    shard.runq.append((process, *queue.popleft()))
+    if not queue:
+        process._queue = None
+    if shard.asleep:
+        shard.wake()

@@ -1,0 +1,159 @@
+"""The watchdog: finds turns that run too long and gives them up.
+
+A thread beside the shard looks at it every few milliseconds and compares turn numbers; the shard
+itself pays nothing. A slow turn is counted and its stack is logged. A stuck one is abandoned: on a
+host that can (`take_over`) a fresh thread goes on with the shard at once, everywhere else the
+process ends when control returns. Either way an async exception is raised into the turn, the
+process's reason is `stuck`, and its supervisor sees an ordinary abnormal exit.
+
+What this cannot do: a call that holds the GIL stops the watchdog too. That is the heart's job.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from supervisors import limits
+from supervisors.errors import StuckTurn
+from supervisors.process import DOOMED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from supervisors.node import Node
+    from supervisors.process import Process
+
+logger = logging.getLogger("supervisors")
+
+_PACKAGE = str(Path(__file__).parent)
+_DISPATCH = frozenset(
+    str(Path(__file__).parent / name)
+    for name in ("turns.py", "parking.py", "starting.py", "process.py", "gen_server.py")
+)
+
+
+def interruptible(frame: FrameType | None) -> bool:
+    """Tell whether an exception raised in this frame can only unwind a handler's own code.
+
+    The innermost frame must not be the runtime's, and the first frame of the runtime on the way
+    out must be one that calls handlers: then nothing of the runtime is half done above it. The
+    exception is raised where the thread stands, because a thread that gets the GIL back looks for
+    one before it does anything else.
+    """
+    own = True
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith(_PACKAGE):
+            return not own and file in _DISPATCH
+        own = False
+        frame = frame.f_back
+    return False
+
+
+def raise_in_thread(thread_id: int, error: type[BaseException]) -> None:
+    """Have another thread raise an error at its next Python instruction."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(error))
+
+
+class Watchdog:
+    """Watches one node's shard from a daemon thread; `with Watchdog(node):` or start and close.
+
+    `slow_turns` and `abandoned` count what it saw. `look` does one round and may be called by
+    tests with a clock of their own instead of starting the thread.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        slow_s: float = limits.SLOW_TURN_S,
+        stuck_s: float = limits.STUCK_TURN_S,
+        period_s: float = limits.WATCHDOG_PERIOD_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.node = node
+        self.slow_turns = 0
+        self.abandoned = 0
+        self._slow_s = slow_s
+        self._stuck_s = stuck_s
+        self._period_s = period_s
+        self._clock = clock
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._turn = -1
+        self._since_s = 0.0
+        self._logged = False
+
+    def __enter__(self) -> Watchdog:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the watching thread."""
+        self._thread = threading.Thread(
+            target=self._watch, name=f"watchdog-{self.node.name}", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._closing.wait(self._period_s):
+            self.look()
+
+    def look(self) -> None:
+        """Compare the running turn with the one seen last, and act if it is still the same."""
+        shard = self.node.shard
+        process, turn, now_s = shard.current, shard.turns, self._clock()
+        if process is None or turn != self._turn:
+            self._turn, self._since_s, self._logged = turn, now_s, False
+            return
+        ran_s = now_s - self._since_s
+        if ran_s >= self._slow_s and not self._logged:
+            self._logged = True
+            self.slow_turns += 1
+            self._log(process, ran_s)
+        if ran_s >= self._stuck_s and self._abandon(process, turn):
+            self._since_s = now_s
+
+    def _log(self, process: Process, ran_s: float) -> None:
+        frame = sys._current_frames().get(self.node.shard.thread_id)
+        stack = "".join(traceback.format_stack(frame, limits.CRASH_FRAMES)) if frame else ""
+        logger.warning("a turn of %s has run for %.3f s\n%s", process, ran_s, stack)
+
+    def _abandon(self, process: Process, turn: int) -> bool:
+        shard = self.node.shard
+        thread_id = shard.thread_id
+        if not interruptible(sys._current_frames().get(thread_id)):
+            return False
+        take_over: Any = getattr(shard.host, "take_over", None)
+        epochs = 0 if take_over is None else 1
+        with shard.injection:
+            # No call and no backward jump from the test to the last assignment: the GIL stays
+            # here, so that the turn cannot end between them.
+            if shard.turns != turn or shard.current is not process:
+                return False
+            shard.stuck = process
+            shard.epoch += epochs
+            process._state = DOOMED
+            raise_in_thread(thread_id, StuckTurn)
+        self.abandoned += 1
+        if take_over is not None:
+            take_over(process)
+        logger.error("a turn of %s is stuck and was abandoned", process)
+        return True

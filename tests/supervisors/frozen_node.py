@@ -1,0 +1,43 @@
+"""A node for the heart's tests: beats, and freezes or crashes in its first life.
+
+Run as `python -m tests.supervisors.frozen_node HOW MARK`; MARK is a file that says whether this is
+the first life. HOW is "freeze" (a call that holds the GIL), "crash" or "stop".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from supervisors import AsyncioHost, ChildSpec, Flags, GenServer, Supervisor
+from supervisors.heart import Heartbeat
+
+
+class Freezer(GenServer):
+    def handle_cast(self, message: Any) -> None:
+        # PyDLL calls keep the GIL: every thread of the process stands still.
+        ctypes.PyDLL(None).sleep(1_000)
+
+
+async def main(how: str, mark: Path) -> int:
+    """Live one life; gives the exit status."""
+    host = AsyncioHost()
+    node = host.node(log_reports=False)
+    specs = [ChildSpec("freezer", (Freezer,), name="freezer"), ChildSpec("beat", (Heartbeat,))]
+    await node.start(Supervisor, Flags(), specs)
+    first = not mark.exists()
+    with mark.open("a") as lives:
+        lives.write(f"{os.getpid()}\n")
+    if first and how == "freeze":
+        node.address("freezer").cast("freeze")
+        await asyncio.Event().wait()
+    host.close()
+    return 3 if first and how == "crash" else 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(sys.argv[1], Path(sys.argv[2]))))

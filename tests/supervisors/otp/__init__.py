@@ -1,0 +1,1 @@
+"""OTP itself as the judge of our supervision semantics."""

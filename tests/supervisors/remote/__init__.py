@@ -1,0 +1,1 @@
+"""Tests of nodes among other nodes: payloads, links between nodes, remote refs."""

@@ -1,0 +1,48 @@
+"""A process that does what a test tells it to and keeps what it sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from supervisors import GenServer, NoReply, Stop
+
+
+class Probe(GenServer):
+    """Keeps casts as ("cast", message) and everything else as it came, in order."""
+
+    def init(self, *, traps: bool = False) -> None:
+        self.trap_exit = traps
+        self.seen: list[Any] = []
+        self.held: list[Any] = []
+
+    def handle_cast(self, message: Any) -> None:
+        self.seen.append(("cast", message))
+
+    def handle_info(self, message: Any) -> None:
+        self.seen.append(message)
+
+    async def handle_call(self, message: Any, caller: Any) -> Any:
+        match message:
+            case ("echo", value):
+                return value
+            case "ref":
+                return self.ref
+            case "hold":
+                self.held.append(caller)
+                return NoReply()
+            case "crash":
+                raise ValueError("boom")
+            case ("refuse", error):
+                caller.fail(error)
+                return NoReply()
+            case ("unsendable", _):
+                return object()
+            case ("stop", reason):
+                return Stop(reason)
+            case ("pass on", ref, inner):
+                return await ref.call(inner)
+            case ("sleep", delay_s):
+                await self.sleep(delay_s)
+                return "slept"
+            case _:
+                raise LookupError(f"no such call: {message!r}")

@@ -1,0 +1,1 @@
+"""What OTP's own gen_statem does with programs."""

@@ -1,0 +1,52 @@
+"""The test harness itself, and the shortest path through the runtime on each host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from supervisors import ChildSpec, Flags, GenServer, Supervisor, which_children
+
+if TYPE_CHECKING:
+    from tests.supervisors.world import World
+
+
+class Counter(GenServer):
+    def init(self, value: int = 0) -> None:
+        self.value = value
+
+    def handle_cast(self, message: Any) -> None:
+        self.value += message
+
+    async def handle_call(self, message: Any, caller: Any) -> Any:
+        if message == "later":
+            await self.sleep(3600)
+        return self.value
+
+
+def test_a_cast_is_seen_by_the_call_after_it(world: World) -> None:
+    ref = world.start(Counter, 5)
+    ref.cast(3)
+    assert world.call(ref, "get") == 8
+
+
+def test_waiting_for_an_hour_costs_no_time(world: World) -> None:
+    ref = world.start(Counter)
+    assert world.call(ref, "later", None) == 0
+    assert world.now_s() >= 3600
+
+
+def test_a_killed_child_is_restarted_under_its_name(world: World) -> None:
+    spec = ChildSpec("counter", (Counter, (1,)), name="counter")
+    supervisor = world.start(Supervisor, Flags(), [spec])
+    first = world.node.whereis("counter")
+    assert first is not None
+    first.cast(41)
+    first.kill()
+    world.settle()
+    second = world.node.whereis("counter")
+    assert second is not None
+    assert second != first
+    assert world.call(second, "get") == 1
+    ((_, ref, _, _),) = world.wait(which_children(supervisor))
+    assert ref == second
+    assert [context for context, _, _ in world.supervisor_reports()] == ["child_terminated"]
