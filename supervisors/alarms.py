@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from supervisors.actions import SetTimeout
 from supervisors.messages import INFO
 from supervisors.process import DEAD
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from supervisors.process import Process
+    from supervisors.transitions import TimerOrder
 
 DROWSE: Final = "drowse"
 """The timer of a machine that hibernates by itself; no timeout of the user's is a string."""
@@ -49,6 +53,16 @@ class Alarms:
 
     def __contains__(self, timeout: object) -> bool:
         return timeout in self._running
+
+    def obey(self, orders: Iterable[TimerOrder], now_s: float) -> None:
+        """Start and stop timers as a transition wants it."""
+        for timeout, action in orders:
+            if action is None:
+                self.stop(timeout)
+            elif isinstance(action, SetTimeout):
+                self.start(timeout, now_s + action.after_s)
+            else:
+                self.start(timeout, action.at_s)
 
     def start(self, timeout: Any, due_s: float) -> None:
         """Arm the timer of a timeout that has none running, on the shard's clock."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from supervisors import limits
 from supervisors.backoff import Backoff
-from supervisors.errors import SpecError
+from supervisors.errors import SpecError, StartError
 from supervisors.process import Process
+from supervisors.reasons import Crash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,6 +42,9 @@ STRATEGIES: Final = (ONE_FOR_ONE, ONE_FOR_ALL, REST_FOR_ONE, SIMPLE_ONE_FOR_ONE)
 AUTO_SHUTDOWNS: Final = (NEVER, ANY_SIGNIFICANT, ALL_SIGNIFICANT)
 
 
+ProcessClass: TypeAlias = type[Process]
+
+
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
     """How to start, restart and stop one child.
@@ -62,13 +66,19 @@ class ChildSpec:
     modules: Any = None
     name: Any = None
     backoff: Backoff | None = None
-    process_class: type[Process] | None = field(init=False, repr=False, compare=False)
+    process_class: ProcessClass | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Note whether a process class is started, since asking costs more than starting."""
-        target = self.start[0] if isinstance(self.start, tuple) and self.start else self.start
+        start: Any = self.start
+        target = start[0] if isinstance(start, tuple) and start else start
         is_class = isinstance(target, type) and issubclass(target, Process)
         object.__setattr__(self, "process_class", target if is_class else None)
+
+    @property
+    def patience_s(self) -> float | None:
+        """How long the child may take to shut down, None for as long as it likes."""
+        return self.shutdown / 1000 if isinstance(self.shutdown, int) else None
 
     @property
     def target(self) -> Any:
@@ -169,7 +179,7 @@ def check_child(spec: Any, auto_shutdown: str | None = None) -> ChildSpec:
 def _as_mapping(spec: Any) -> Mapping[str, Any]:
     if isinstance(spec, ChildSpec):
         values = {key: getattr(spec, key) for key in _SPEC_KEYS}
-        return {key: value for key, value in values.items() if value is not None}
+        return {key: value for key, value in values.items() if value is not None or key == "id"}
     if isinstance(spec, Mapping):
         return spec
     if isinstance(spec, tuple) and len(spec) == len(_TUPLE_KEYS):
@@ -250,6 +260,16 @@ def check_childspecs(specs: Iterable[Any], auto_shutdown: str | None = None) -> 
 
 
 def named(spec: ChildSpec, args: tuple[Any, ...]) -> Any:
-    """Give the name a child is to be registered under, or None."""
+    """Give the name a child is to be registered under, or None.
+
+    Raises StartError if the spec's name is a function and that fails or gives no hashable name.
+    """
     name: Any | Callable[..., Any] = spec.name
-    return name(*args) if callable(name) else name
+    if not callable(name):
+        return name
+    try:
+        made = name(*args)
+        hash(made)
+    except Exception as error:
+        raise StartError(spec.id, Crash.of(error)) from error
+    return made

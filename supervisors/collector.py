@@ -17,9 +17,9 @@ from supervisors import limits
 class Collector:
     """Sets the collector's policy for this interpreter while a host runs.
 
-    `install` and `uninstall` bracket the host's life; the host calls `collect_all` when it is due and
-    nothing has run for a while. The policy is process-wide, as CPython's collector is; `tune_gc=False` at the host
-    leaves it alone.
+    `install` and `uninstall` bracket the host's life; the host calls `collect_all` when it is due
+    and nothing has run for a while. The policy is process-wide, as CPython's collector is;
+    `tune_gc=False` at the host leaves it alone.
     """
 
     def __init__(self) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from supervisors import reports, signals
 from supervisors.child import (
     BRUTAL_KILL,
-    INFINITY,
     PERMANENT,
     SIMPLE_ONE_FOR_ONE,
     SUPERVISOR,
@@ -111,9 +110,9 @@ class DynamicSupervisor(Supervising):
         wanted = spec.restart == PERMANENT or (spec.restart == TRANSIENT and not orderly)
         if wanted and args is not None:  # None: it was started under a spec that was temporary
             if spec.backoff is not None:
-                self._back_off(process, args)
-                return None
+                return self._back_off(process, args)
             return self._restart(process, args)
+        self._lives.pop(process, None)
         return Stop(SHUTDOWN) if self.auto_shutdown_due(spec) else None
 
     def _restart(self, old: Process, args: tuple[Any, ...]) -> Any:
@@ -130,7 +129,7 @@ class DynamicSupervisor(Supervising):
         except StartError as error:
             self._failed_restart(old, args, error.reason)
             return None
-        if started.__class__ is Future:
+        if isinstance(started, Future):
             return self._restart_later(old, args, self._enter_later(started, args))
         self._enter(started, args)
         self._restarted(started)
@@ -162,7 +161,7 @@ class DynamicSupervisor(Supervising):
             return self._restart(old, self._restarting[old])
         return None
 
-    def _back_off(self, old: Process, args: tuple[Any, ...]) -> None:
+    def _back_off(self, old: Process, args: tuple[Any, ...]) -> Stop | None:
         backoff = self.spec.backoff
         assert backoff is not None
         attempts, started_s = self._lives.pop(old, (0, None))
@@ -171,10 +170,11 @@ class DynamicSupervisor(Supervising):
         attempt = backoff.next_attempt(attempts, lived_s)
         if backoff.exhausted(attempt):
             self.report(reports.SHUTDOWN, "reached_max_restarts", offender(self.spec, old))
-            return
+            return Stop(SHUTDOWN) if self.auto_shutdown_due(self.spec) else None
         self._backing[old] = (args, attempt)
         self.note_state(None, "backing_off")
         self.send_after(backoff.delay_s(attempt, self.node.random.random), ("back", old))
+        return None
 
     async def handle_info(self, message: Any) -> Any:
         """Start a child whose back-off is over; anything else is logged."""
@@ -190,7 +190,7 @@ class DynamicSupervisor(Supervising):
             self.report(reports.START_ERROR, error.reason, offender(self.spec, old))
             self.note_crash(error.reason)
             self._lives[old] = (attempt, self._shard.now_s())
-            self._back_off(old, args)
+            return self._back_off(old, args)
         else:
             if process is not IGNORE:
                 self._lives[process] = (attempt, self._shard.now_s())
@@ -216,8 +216,8 @@ class DynamicSupervisor(Supervising):
             ended = EndFuture(self._shard)
             signals.watch(process, ended)
             ends.append(ended)
-        if waiting and signal == SHUTDOWN and spec.shutdown != INFINITY:
-            self.send_after_kill(waiting, spec.shutdown / 1000)  # type: ignore[operator]
+        if waiting and signal == SHUTDOWN and spec.patience_s is not None:
+            self.send_after_kill(waiting, spec.patience_s)
         for ended in ends:
             await ended
         self._report_errors(children)
@@ -253,7 +253,7 @@ class DynamicSupervisor(Supervising):
             started = self.spawn_child(spec, self._spec_args + args)
         except StartError as error:
             raise ChildError("start_child", spec.id, error.reason) from None
-        if started.__class__ is Future:
+        if isinstance(started, Future):
             return self._start_for_caller(self._enter_later(started, args))
         self._enter(started, args)
         return started.ref if started is not IGNORE else None
@@ -276,6 +276,7 @@ class DynamicSupervisor(Supervising):
             if error is not None:
                 self.report(reports.SHUTDOWN_ERROR, error, offender(self.spec, process))
             self._children.pop(process, None)
+            self._lives.pop(process, None)
         elif self._restarting.pop(process, None) is None and (
             self._backing.pop(process, None) is None and process._state != DEAD
         ):

@@ -133,7 +133,9 @@ def _settle_serving(shard: Shard, process: Process, reason: Any) -> None:
             shard.resume(waiter, serving)
 
 
-def bury(shard: Shard, process: Process, reason: Any) -> None:
+def bury(
+    shard: Shard, process: Process, reason: Any
+) -> None:
     """Make a process dead and tell links, monitors, callers, names and groups.
 
     Runs on the shard's thread while none of the process's code is on the stack. Exits it causes
@@ -151,6 +153,21 @@ def bury(shard: Shard, process: Process, reason: Any) -> None:
         node.registry.forget(process)
     dying = shard.dying
     outermost = not dying
+    _queue_exits(dying, process, extras, reason)
+    if node.observer.listening:
+        node.ended(process, reason)
+    if process._queue is not None:
+        _discard_mailbox(shard, process)
+    if outermost:
+        _send_exits(dying)
+    if extras is not None:
+        _settle_extras(shard, process, extras, reason)
+
+
+def _queue_exits(
+    dying: deque[tuple[Any, Process, Any]], process: Process, extras: Any, reason: Any
+) -> None:
+    """Line up everyone linked to a dead process, in the order in which they will hear of it."""
     parent = process._parent
     process._parent = None
     linked_parent = parent if process._flags & LINKED_TO_PARENT else None
@@ -166,14 +183,6 @@ def bury(shard: Shard, process: Process, reason: Any) -> None:
     if extras is not None and extras.links:
         for peer in extras.links:
             dying.append((peer, process, reason))
-    if node.observer.listening:
-        node.ended(process, reason)
-    if process._queue is not None:
-        _discard_mailbox(shard, process)
-    if outermost:
-        _send_exits(dying)
-    if extras is not None:
-        _settle_extras(shard, process, extras, reason)
 
 
 def _send_exits(dying: deque[tuple[Any, Process, Any]]) -> None:
@@ -195,7 +204,9 @@ def _discard_mailbox(shard: Shard, process: Process) -> None:
         shard.discard(process, kind, payload, future, "ended")
 
 
-def _settle_extras(shard: Shard, process: Process, extras: Any, reason: Any) -> None:
+def _settle_extras(  # noqa: C901 - as `bury`
+    shard: Shard, process: Process, extras: Any, reason: Any
+) -> None:
     if extras.coroutine is not None:
         _close(shard, process, extras.coroutine, extras.awaited)
     if extras.start is not None:

@@ -10,6 +10,7 @@ SupervisorsError
 |- StartError                                a start did not give a process
 |  `- AlreadyStarted                         the name, or the child, is taken
 |- ChildError                                a supervisor refused a request
+|  `- TaskOverload                           its tasks are as many as it may have
 |- PayloadError                              a value cannot cross to another node
 |- RemoteError                               a process on another node answered with an error
 |- NotLocal                                  what was asked works only within one node
@@ -22,6 +23,7 @@ SupervisorsError
 |     `- PortStuck                           too many threads of the port never came back
 |- BlockingCall                              a handler called what can block its shard
 |- CircuitOpen                               a breaker refuses calls for now
+|- ObserveError                              a tree cannot be watched from outside
 `- ScenarioFault                             a scenario is malformed
 
 `ProcessExit`, `Throw` and `StuckTurn` are control flow, not errors: they derive from BaseException,
@@ -111,6 +113,14 @@ class ChildError(SupervisorsError):
         super().__init__(f"{request} of child {child!r} refused: {reason}")
 
 
+class TaskOverload(ChildError):
+    """A task supervisor runs as many tasks as it may; nothing was started, try later."""
+
+    def __init__(self, supervisor: object, limit: int) -> None:
+        self.limit = limit
+        super().__init__("start_task", supervisor, f"max_tasks={limit} are running; try later")
+
+
 class SpecError(SupervisorsError):
     """A child spec or a supervisor flag is wrong; `reason` is OTP's term: (what, value)."""
 
@@ -160,8 +170,11 @@ class PortError(SupervisorsError):
 
 
 class PortTimeout(PortError):
-    """A job ran past its deadline. If it was `started` its worker was given up, the work may be
-    half done; if not, it never began."""
+    """A job ran past its deadline.
+
+    If it was `started` its worker was given up and the work may be half done; if not, it never
+    began.
+    """
 
     def __init__(self, message: str, *, started: bool) -> None:
         self.started = started
@@ -189,8 +202,10 @@ class PortRefused(PortError):
 
 
 class PortFailed(PortError):
-    """The function raised: `kind` names the exception's class, `message` is its text, `place` says
-    where. The exception itself stays with the worker: nothing a worker sends is unpickled."""
+    """The function raised: `kind` names the exception's class, `message` its text, `place` where.
+
+    The exception itself stays with the worker: nothing a worker sends is unpickled.
+    """
 
     def __init__(self, function: str, port: str, kind: str, message: str, place: str) -> None:
         self.function = function
@@ -216,6 +231,7 @@ class CircuitOpen(SupervisorsError):
     """A circuit breaker refuses calls; `retry_after_s` says when it lets the next one through."""
 
     def __init__(self, name: str, retry_after_s: float) -> None:
+        self.name = name
         self.retry_after_s = retry_after_s
         super().__init__(f"the circuit of {name} is open; try again in {retry_after_s:.3f} s")
 
@@ -228,6 +244,10 @@ class ScenarioFault(SupervisorsError):
         self.reason = reason
         place = pointer or '""'
         super().__init__(f"{place}: {reason}")
+
+
+class ObserveError(SupervisorsError):
+    """A tree cannot be watched: the socket is taken or gone, or a line on it makes no sense."""
 
 
 class ProcessExit(BaseException):

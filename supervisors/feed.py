@@ -56,9 +56,7 @@ class Feed:
     Made by `Observer.subscribe`; written on the shard's thread, read by one reader on any.
     """
 
-    def __init__(
-        self, shard: Shard, kinds: frozenset[str], leave: Callable[[Feed], None]
-    ) -> None:
+    def __init__(self, shard: Shard, kinds: frozenset[str], leave: Callable[[Feed], None]) -> None:
         self.kinds = kinds
         self._shard = shard
         self._leave = leave

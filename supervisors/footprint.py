@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
     from supervisors.process import Process
 
-_DATA: Final = frozenset(
-    {bool, bytearray, bytes, complex, deque, dict, float, frozenset, int, list, set, str, tuple}
-)
+_SCALARS: Final = frozenset({bool, bytearray, bytes, complex, float, int, str})
+_CONTAINERS: Final = frozenset({deque, dict, frozenset, list, set, tuple})
 """What is counted: built-in data. Anything else may be shared, and its size may be user code."""
 
 _POINTER_BYTES: Final = 8
@@ -31,13 +30,17 @@ def footprint_bytes(process: Process) -> int:
     direct values, what those refer to does not. Called on the shard's thread. The collector's view
     of the object is used, since asking for `__dict__` would make one and keep it.
     """
-    size = getsizeof(process)
     queue = process._queue
-    for value in islice(gc.get_referents(process), limits.FOOTPRINT_VALUES):
-        if value is not queue:
-            size += _POINTER_BYTES + _with_values(value)
-    if process._state != DEAD and process._ext is not None:
-        size += sum(_with_values(value) for value in gc.get_referents(process._ext))
+    held = gc.get_referents(process)[: limits.FOOTPRINT_VALUES]
+    size = getsizeof(process) + _POINTER_BYTES * len(held)
+    for value in held:
+        kind = value.__class__
+        if kind in _SCALARS:
+            size += getsizeof(value)
+        elif kind in _CONTAINERS and value is not queue:
+            size += _with_values(value)
+    if process._ext is not None and process._state != DEAD:
+        size += sum(map(_with_values, gc.get_referents(process._ext)))
     if queue:
         looked_at = list(islice(queue, limits.FOOTPRINT_MESSAGES))
         messages = sum(getsizeof(item) + _shallow(item[1]) for item in looked_at)
@@ -46,13 +49,14 @@ def footprint_bytes(process: Process) -> int:
 
 
 def _shallow(value: Any) -> int:
-    return getsizeof(value) if value.__class__ in _DATA else 0
+    kind = value.__class__
+    return getsizeof(value) if kind in _SCALARS or kind in _CONTAINERS else 0
 
 
 def _with_values(value: Any) -> int:
     values: Iterable[Any] = ()
     if value.__class__ is dict:
         values = value.values()
-    elif value.__class__ in (deque, frozenset, list, set, tuple):
+    elif value.__class__ in _CONTAINERS:
         values = value
     return _shallow(value) + sum(map(_shallow, islice(values, limits.FOOTPRINT_VALUES)))

@@ -240,19 +240,31 @@ def to_plain(frame: Frame) -> tuple[Any, ...]:
 
 def from_plain(plain: Any) -> Frame:
     """Put a frame together again; raises ProtocolError for anything `to_plain` cannot give."""
-    if plain.__class__ is not tuple or not plain or plain[0] not in KINDS:
+    kind = KINDS.get(plain[0]) if plain.__class__ is tuple and _is_kind(plain[:1]) else None
+    if kind is None:
         raise ProtocolError(f"{plain!r} is no frame")
-    kind = KINDS[plain[0]]
     fields = fields_of(kind)
     if len(plain) != len(fields) + 1:
         raise ProtocolError(f"{plain!r} has not the fields of {kind.__name__}: {fields}")
     values = {}
     for field, value in zip(fields, plain[1:], strict=True):
-        named = value.__class__ is tuple and value[:1] == (_NAMED,)
-        values[field] = Name(*value[1:]) if named else value
+        values[field] = _name_or_same(value)
+        named = values[field].__class__ is Name
         if not _SHAPES[field](values[field]) or (named and kind not in NAMING):
             raise ProtocolError(f"{plain!r}: {field} of a {kind.__name__} cannot be {value!r}")
     return kind(**values)
+
+
+def _is_kind(beginning: tuple[Any, ...]) -> bool:
+    return list(map(type, beginning)) == [str]
+
+
+def _name_or_same(value: Any) -> Any:
+    match value:
+        case (str(mark), bytes(encoded)) if mark == _NAMED:
+            return Name(encoded)
+        case _:
+            return value
 
 
 def _is_number(value: Any) -> bool:

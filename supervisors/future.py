@@ -53,7 +53,9 @@ class Future(LeanFuture[T]):
     _status: int
     _value: Any
 
-    def __init__(self, shard: Any = None, target: Any = None, timeout_s: float | None = None) -> None:
+    def __init__(
+        self, shard: Any = None, target: Any = None, timeout_s: float | None = None
+    ) -> None:
         self._status = PENDING
         self._value = None
         self._shard = shard
@@ -249,10 +251,10 @@ class Future(LeanFuture[T]):
         """Pass the result through a function, in the thread or handler that asks for it."""
         return self._derive(lambda timeout: func(self.get(timeout=timeout)), self)
 
-    def filter(self, func: Callable[[Any], bool]) -> Future[Any]:  # type: ignore[override]
+    def filter(self, func: Callable[[Any], bool]) -> Future[Any]:
         """Keep the items of an iterable result that pass `func`, as a list."""
         return self._derive(
-            lambda timeout: list(filter(func, self.get(timeout=timeout))),
+            lambda timeout: list(filter(func, self.get(timeout=timeout))),  # type: ignore[call-overload]
             self,
         )
 

@@ -62,7 +62,7 @@ class Groups:
         self._drop(group, process, 1)
         groups = process.extras.groups
         groups[group] -= 1
-        if not groups[group]:
+        if not groups[group] and process not in self._subscribers.get(group, ()):
             del groups[group]
         if self.listener is not None:
             self.listener.left(group, process, 1)
@@ -92,15 +92,24 @@ class Groups:
         extras = process.extras
         if extras.groups is None:
             extras.groups = Counter()
+        extras.groups[group] += 0
         return self.members(group)
 
     def forget(self, process: Process, groups: Counter[Any]) -> None:
-        """Remove a process that has ended from all its groups."""
+        """Remove a process that has ended from all its groups, and from who is told of them."""
         for group, times in groups.items():
+            self._unsubscribe(group, process)
+            if not times:
+                continue
             self._drop(group, process, times)
             if self.listener is not None:
                 self.listener.left(group, process, times)
             self._tell(group, Left(group, (process.ref,) * times))
+
+    def _unsubscribe(self, group: Any, process: Process) -> None:
+        subscribers = self._subscribers.get(group, {})
+        if subscribers.pop(process, self) is None and not subscribers:
+            del self._subscribers[group]
 
     def remote_joined(self, group: Any, ref: Ref[Any]) -> None:
         """Note that a process of a peer joined."""
@@ -142,5 +151,3 @@ class Groups:
         for process in tuple(subscribers):
             if process.is_running():
                 process._shard.post_system(process, INFO, change)
-            else:
-                del subscribers[process]

@@ -112,7 +112,9 @@ class Heart:
         reading, writing = os.pipe()
         try:
             environment = {**os.environ, FD_VARIABLE: str(writing)}
-            node = subprocess.Popen(self._command, env=environment, pass_fds=(writing,))
+            node = subprocess.Popen(  # noqa: S603 - the command is the operator's own, and no shell
+                self._command, env=environment, pass_fds=(writing,)
+            )
         finally:
             os.close(writing)
         self._events("started", node.pid)

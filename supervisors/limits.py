@@ -6,9 +6,9 @@ MESSAGES_PER_TURN = 64
 """Messages one process may handle before the others get their turn: long enough to amortise the
 turn, short enough that a flooded process delays its neighbours by microseconds."""
 
-MACHINE_EVENTS_PER_MESSAGE = 16
-"""Events a state machine handles before it asks for its turn again, so that one which inserts
-events without end delays its neighbours and does not stop them."""
+MACHINE_EVENTS_PER_MESSAGE = 4
+"""Events a state machine handles before it asks to go on: 64 such requests fill its turn, which is
+about a millisecond, so one that inserts events without end delays its neighbours no more."""
 
 TURNS_PER_SLICE = 256
 """Turns before an asyncio-hosted shard gives the loop back, so that gRPC streams keep moving."""
@@ -22,6 +22,9 @@ TURNS_PER_CLOCK_CHECK = 8
 MAILBOX_MESSAGES = 1_000_000
 """Default mailbox bound: high enough never to be met by a sane program, low enough that a
 process which stopped reading is refused before it takes the machine's memory."""
+
+BREAKER_FAILURES = 5
+"""Failures in a row that open a circuit breaker: one may be chance, five are an outage."""
 
 CALL_TIMEOUT_S = 5.0
 """Default patience of a call (OTP: gen_server:call/2)."""
@@ -62,6 +65,16 @@ REPORT_CHARACTERS = 8_192
 
 CRASH_FRAMES = 16
 """Innermost stack frames a crash reason keeps."""
+
+ACTIVATION_MESSAGES = 1_024
+"""Messages kept for one passive process while it is brought back: what arrives in a few turns."""
+
+PASSIVATE_S = 600.0
+"""Idle seconds after which a passive process is put away, if nothing else is said."""
+
+STREAM_TASKS = 16
+"""Tasks a stream runs at once if nothing else is said: enough to overlap waits, few enough for
+whatever the tasks call."""
 
 SHUTDOWN_WORKER_MS = 5_000
 """Default patience with a worker that is asked to shut down (OTP)."""
@@ -186,8 +199,8 @@ SNAPSHOT_CHILDREN = 1_000
 SNAPSHOT_DEPTH = 64
 """Levels of the tree a snapshot goes down."""
 
-SNAPSHOT_ROWS_PER_SLICE = 64
-"""Rows made before the run queue gets its turn again: about a millisecond."""
+SNAPSHOT_ROWS_PER_SLICE = 32
+"""Rows made before the run queue gets its turn again: about a third of a millisecond."""
 
 SNAPSHOT_ROOTS = 10_000
 """Processes without a parent the shard lists for the observer; supervisors have as many again."""

@@ -140,11 +140,12 @@ class MemoryTransport:
         if not wire.whole:
             return
         peer = wire.other(self).name
-        if peer in self._wires:
-            self.broken(self._wires[peer])
         link = self.links.get(peer)
         if link is None:
             link = self.links[peer] = PeerLink(self.name, self.node.creation, peer, self._bounds)
+        if peer in self._wires:
+            self.broken(self._wires[peer])
+        self._give_up(peer)
         self._wires[peer] = wire
         wire.carry(self, hello_to_plain(link.hello()))
 
@@ -212,7 +213,7 @@ class MemoryTransport:
         announce(self.receiver, peer, [self.links[peer].lose(TIMEOUT)])
 
     def _give_up(self, peer: str) -> None:
-        """Lose a link that overran a bound, its connection first."""
+        """Lose a link if it overran a bound, its connection first."""
         link = self.links[peer]
         if not link.overrun:
             return

@@ -28,6 +28,8 @@ TERMINATE: Final = 10
 """The terminate callback of a process that is ending."""
 WAKE: Final = 11
 """A hibernated process gets a message."""
+STEP: Final = 12
+"""A function of the runtime to run in the process's turn, whose result counts as a handler's."""
 
 
 class Exit(NamedTuple):

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import (
-    CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily,
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
 )  # fmt: skip
 from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.utils import floatToGoString

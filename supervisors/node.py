@@ -14,7 +14,7 @@ from supervisors.reasons import NOPROC
 from supervisors.ref import Ref
 from supervisors.registry import Registry
 from supervisors.reports import Reports
-from supervisors.shard import Host, Shard
+from supervisors.shard import Shard
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from supervisors.distribution import Distribution
     from supervisors.future import Future
+    from supervisors.host import Host
     from supervisors.pid import Pid
     from supervisors.process import Process
     from supervisors.remote import RemoteName

@@ -39,7 +39,7 @@ def conclude(
         future.resolve(VALUE, result)
 
 
-def advance(
+def advance(  # noqa: C901 - the common await stands inline
     shard: Shard, process: Process, coroutine: Any, kind: int, payload: Any, future: Any
 ) -> Any:
     """Run a coroutine to its next await; gives its result, or parks the process.
@@ -49,10 +49,7 @@ def advance(
     refusal: SupervisorsError | None = None
     while True:
         try:
-            if refusal is None:
-                awaited = coroutine.send(None)
-            else:
-                awaited = coroutine.throw(refusal)
+            awaited = coroutine.send(None) if refusal is None else coroutine.throw(refusal)
         except StopIteration as stopped:
             return stopped.value
         except ProcessExit:

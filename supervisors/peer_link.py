@@ -3,7 +3,8 @@
 A link belongs to an epoch: the identities of both nodes, each a creation and how often the node has
 given a link to this peer up. Within an epoch every frame has a number; what was sent is kept until
 it is acknowledged, so that a new connection goes on where the old one broke. An epoch that is over
-never comes back, and frames that carry it are refused.
+never comes back, and frames that carry it are refused. Whoever starts a node again under its name
+gives it a higher creation.
 
 Pure: no clock, no connection, no callbacks. A transport feeds it what happened and carries what it
 gives. Both greet first on each connection; whoever has heard the other's hello may send batches.

@@ -81,6 +81,7 @@ class Extras:
     stuck: bool = False
     timer: Any = None
     groups: Any = None
+    idle: Any = None
 
 
 class Process(LeanActor):
@@ -99,6 +100,8 @@ class Process(LeanActor):
     """Messages that may wait; EXIT, DOWN and replies are always taken."""
     mailbox_policy: ClassVar[str] = REJECT
     """What happens beyond the limit: REJECT, DROP_NEW or DROP_OLD. Refusals are counted."""
+    hibernate_after_s: ClassVar[float | None] = None
+    """Hibernate after so many to twice so many idle seconds; None: only when a result says so."""
     tracks_children: ClassVar[bool] = False
     """True for supervisors, whose child table stands for the links to their children."""
 
@@ -115,6 +118,8 @@ class Process(LeanActor):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         reserved.refuse_taken(cls, Process, _RESERVED)
+        if cls.hibernate_after_s is not None and cls.hibernate_after_s <= 0:
+            raise ValueError(f"{cls.__name__}.hibernate_after_s must be above 0, or None")
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         """Take the place of Pykka's constructor; overriding classes call it first, as there."""

@@ -82,17 +82,17 @@ class Ref(LeanRef[A]):
         shard = process._shard
         if get_ident() != shard.thread_id:
             shard.post_from_outside(process, CAST, message, None)
+            return
+        queue = process._queue
+        if queue is not None and len(queue) < process.mailbox_limit:
+            queue.append((CAST, message, None))
         elif process._state == _IDLE:
             process._state = _READY
             shard.runq.append((process, CAST, message, None))
             if shard.asleep:
                 shard.wake()
         else:
-            queue = process._queue
-            if queue is not None and len(queue) < process.mailbox_limit:
-                queue.append((CAST, message, None))
-            else:
-                shard.post(process, CAST, message, None)
+            shard.post(process, CAST, message, None)
 
     def send(self, message: Any) -> None:
         """Send a plain message (Erlang's `!`); to a dead process it is a dead letter."""

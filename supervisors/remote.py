@@ -38,10 +38,16 @@ class RemoteInbox:
         if envelope.reply_to is None:
             self._address.tell(envelope.message)
             return
-        answer = self._address.ask(envelope.message, block=False)
-        answer.add_done_callback(
-            lambda settled: envelope.reply_to.set_get_hook(lambda _timeout: settled.result())
-        )
+
+        def hand_over(answer: Future[Any]) -> None:
+            try:
+                value = answer.result()
+            except Exception:  # noqa: BLE001 - whatever it is, it is the asker's
+                envelope.reply_to.set_exception()
+            else:
+                envelope.reply_to.set(value)
+
+        self._address.ask(envelope.message, block=False).add_done_callback(hand_over)
 
     def get(self) -> Never:
         """Refuse: the mailbox is on the other node."""

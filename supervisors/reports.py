@@ -61,8 +61,9 @@ class Report(NamedTuple):
 class Reports:
     """The node's reports: counted, the last few kept, handed to subscribers by level.
 
-    `counts` is by (kind, context), `crashes` by process class. The standard logger "supervisors" gets each report formatted
-    when its level is enabled there, unless the node was made with `log=False`.
+    `counts` is by (kind, context), `crashes` by process class. The standard logger "supervisors"
+    gets each report formatted when its level is enabled there, unless the node was made with
+    `log=False`.
     """
 
     def __init__(self, *, log: bool = True) -> None:

@@ -1,12 +1,6 @@
 """The scheduler core: one run queue, many processes, no I/O.
 
-A shard runs on whatever its host gives it. The host's four duties:
-
-1. bind: set `thread_id` to the thread that will run the shard, and never run it on another one
-   without raising `epoch` (only the thread host's takeover does).
-2. run: after `Host.wake` call `run_slice` until it says that nothing is left to do.
-3. time: call `run_slice` again at or before `next_due_s()`.
-4. outside: after `Host.wake_from_outside`, which any thread may call, do as for 2.
+A shard runs on whatever its host gives it; `supervisors.host` says what a host owes it.
 
 A process is in the run queue exactly when its state is READY, with its next message beside it, so
 an idle process costs nothing and needs no mailbox object.
@@ -15,15 +9,16 @@ an idle process costs nothing and needs no mailbox object.
 from __future__ import annotations
 
 import itertools
-from _thread import allocate_lock, get_ident
+from _thread import get_ident
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 from supervisors import ending, limits, starting, turns
 from supervisors.census import Census
 from supervisors.context import RUNNING
 from supervisors.errors import MailboxFull, WouldDeadlock
-from supervisors.future import ERROR, VALUE, EndFuture, Future
+from supervisors.future import ERROR, EndFuture, Future
 from supervisors.messages import (
     ASK,
     BEGIN,
@@ -33,8 +28,10 @@ from supervisors.messages import (
     EXIT,
     INFO,
     RESUME,
+    STEP,
     SYSTEM,
     WAKE,
+    Down,
 )  # fmt: skip
 from supervisors.process import (
     DEAD,
@@ -45,42 +42,23 @@ from supervisors.process import (
     PARKED,
     READY,
     STARTING,
-    SUSPENDED,
     TIMED,
     Process,
 )  # fmt: skip
-from supervisors.results import SPECIAL
 from supervisors.signals import exit_signal
 from supervisors.timers import Timer, TimerWheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from supervisors.host import Host
     from supervisors.node import Node
 
-_SYSTEM_KINDS = frozenset({EXIT, RESUME, CONTINUE, SYSTEM, WAKE, BEGIN})
+_SYSTEM_KINDS = frozenset({EXIT, RESUME, CONTINUE, SYSTEM, WAKE, BEGIN, STEP})
 
 
-class Host(Protocol):
-    """What a shard needs from whoever runs it."""
-
-    inline_init: bool
-    """Whether a plain init may run inside its starter's turn."""
-
-    def clock(self) -> float:
-        """Monotonic seconds."""
-
-    def wake(self) -> None:
-        """Run the shard soon; called on the shard's thread, outside of `run_slice`."""
-
-    def wake_from_outside(self) -> None:
-        """Run the shard soon; called on any other thread."""
-
-    def run_until(self, future: Future[Any], timeout_s: float | None) -> None:
-        """Make progress until the future is settled, or raise WouldDeadlock or CallTimeout."""
-
-    def await_foreign(self, process: Process, awaited: Any) -> None:
-        """Resume the parked process when something that is not ours settles, or raise."""
+def _is_owed(kind: int, payload: Any) -> bool:
+    return kind in _SYSTEM_KINDS or payload.__class__ is Down
 
 
 class Shard:
@@ -114,7 +92,7 @@ class Shard:
         self.interrupt: BaseException | None = None
         self.serving: Future[Any] | None = None
         self.stuck: Process | None = None
-        self.injection = allocate_lock()
+        self.injection: Any = nullcontext()
 
     # -- time --------------------------------------------------------------------------------
 
@@ -210,7 +188,8 @@ class Shard:
 
     def exit_signal(self, process: Process, reason: Any) -> None:
         """Send `exit/2` to a process of this shard from any thread."""
-        sender = self.current.ref if self.current is not None else None
+        current = self.current if get_ident() == self.thread_id else None
+        sender = current.ref if current is not None else None
         self.run_on_shard(lambda: exit_signal(process, sender, reason, by_link=False))
 
     def _overflow(
@@ -219,7 +198,7 @@ class Shard:
         policy = process.mailbox_policy
         self.node.dead_letters.refused(process)
         if policy == DROP_OLD:
-            old = next((item for item in queue if item[0] not in _SYSTEM_KINDS), None)
+            old = next((item for item in queue if not _is_owed(item[0], item[1])), None)
             if old is not None:
                 queue.remove(old)
                 kind_, payload_, future_ = old
@@ -337,7 +316,8 @@ class Shard:
             else:
                 due.popleft()
             budget -= len(entries)
-            last = queue = None
+            last: Process | None = None
+            queue: Any = None
             for entry in entries:
                 if entry._status:
                     continue
@@ -348,7 +328,7 @@ class Shard:
                 entry._status = 1
                 process = entry.process
                 if process is last:
-                    queue.append((INFO, entry.message, None))  # type: ignore[union-attr]
+                    queue.append((INFO, entry.message, None))
                 elif process._state == IDLE:
                     process._state = READY
                     runq.append((process, INFO, entry.message, None))
@@ -394,7 +374,7 @@ class Shard:
     def _doom(self, process: Process, reason: Any) -> None:
         """End a process when its turn comes, so that signals act in the order they were sent."""
         state = process._state
-        if state == DEAD or state == DOOMED:
+        if state in (DEAD, DOOMED):
             return
         process.extras.doom = reason
         process._state = DOOMED
@@ -402,6 +382,3 @@ class Shard:
             self.runq.append((process, WAKE, None, None))
             if self.asleep:
                 self.wake()
-
-
-__all__ = ["SPECIAL", "SUSPENDED", "VALUE", "Host", "Shard"]

@@ -53,7 +53,7 @@ class Row:
     """One process, or one child of a supervisor that is down (`pid` None).
 
     `state` is one of the scheduler's (`process.STATE_NAMES`) or of a child that is down
-    (undefined, restarting, backing_off). `restarts` and `last_crash` are kept by a static
+    (undefined, restarting, backing_off; dead if its supervisor does not know yet). `restarts` and `last_crash` are kept by a static
     supervisor for each child; a dynamic one keeps them for all children together, and then
     `restarts` is None here. `memory_bytes` is an estimate, `children` counts all of them, listed
     or not. Texts are cut at `limits.SNAPSHOT_CHARACTERS`.
@@ -155,10 +155,10 @@ def take(shard: Shard, request: Request, sequence: int) -> Generator[None, None,
             if row is None:
                 continue
             rows.append(row)
-            if row.children and depth + 1 < request.depth and row.pid is not None:
-                if request.opened is None or row.pid in request.opened:
-                    process = entry.process if entry.__class__ is Child else entry
-                    levels.append((process, row.pid, depth + 1))
+            wanted = request.opened is None or row.pid in request.opened
+            if wanted and row.children and depth + 1 < request.depth:
+                process = entry.process if entry.__class__ is Child else entry
+                levels.append((process, row.pid, depth + 1))
             if not len(rows) % limits.SNAPSHOT_ROWS_PER_SLICE:
                 yield
     node = shard.node
@@ -216,44 +216,40 @@ def _row(
     entry: Any, parent: Process | None, parent_pid: Pid | None, depth: int, at_s: float
 ) -> Row | None:
     """Make the row of an entry; None if it is gone since its parent was asked."""
-    child_id: Any = None
-    restarts: int | None = None
-    crash = None
     process = entry
+    child = None
     if entry.__class__ is Child:
         assert isinstance(parent, Supervisor)
         if parent.children.get(entry.spec.id) is not entry:
             return None
-        child_id, process, restarts = entry.spec.id, entry.process, entry.restarts
-        crash = _crash(entry.last_crash)
-        if process is None:
-            return _down(parent_pid, depth, entry.spec, entry.state, restarts, crash)
+        child, process = entry, entry.process
+        if process is None or process._state == DEAD:
+            state = entry.state if process is None else STATE_NAMES[DEAD]
+            return _down(parent_pid, depth, entry.spec, state, entry)
     elif entry.__class__ is tuple:
         assert isinstance(parent, DynamicSupervisor)
-        return _down(parent_pid, depth, parent.spec, entry[0], None, None)
+        return _down(parent_pid, depth, parent.spec, entry[0], None)
     if process._state == DEAD:
         return None
     return Row(
-        process.pid, parent_pid, depth, optional(child_id), optional(process._name),
-        type(process).__name__, STATE_NAMES[process._state], process.mailbox_length, restarts,
-        crash, footprint_bytes(process), process._reductions, _links(process),
-        _count_children(process), _supervision(process, at_s),
+        process.pid, parent_pid, depth, describe(child.spec.id) if child is not None else None,
+        optional(process._name), type(process).__name__, STATE_NAMES[process._state],
+        process.mailbox_length, *_kept(child), footprint_bytes(process), process._reductions,
+        _links(process), _count_children(process), _supervision(process, at_s),
     )  # fmt: skip
 
 
-def _down(
-    parent: Pid | None,
-    depth: int,
-    spec: Any,
-    state: str,
-    restarts: int | None,
-    crash: LastCrash | None,
-) -> Row:
+def _down(parent: Pid | None, depth: int, spec: Any, state: str, child: Child | None) -> Row:
     named = getattr(spec.target, "__name__", None) or describe(spec.target)
     return Row(
-        None, parent, depth, describe(spec.id), None, named, state, 0, restarts, crash,
+        None, parent, depth, describe(spec.id), None, named, state, 0, *_kept(child),
         0, 0, 0, 0, None,
     )  # fmt: skip
+
+
+def _kept(child: Child | None) -> tuple[int | None, LastCrash | None]:
+    """Give the restarts and the last crash that a static supervisor keeps of a child."""
+    return (None, None) if child is None else (child.restarts, _crash(child.last_crash))
 
 
 def _crash(kept: tuple[Any, float] | None) -> LastCrash | None:
@@ -275,6 +271,6 @@ def _supervision(process: Process, at_s: float) -> Supervision | None:
     flags = process.flags
     dynamic = isinstance(process, DynamicSupervisor)
     return Supervision(
-        SIMPLE_ONE_FOR_ONE if dynamic else flags.strategy, flags.intensity, flags.period, process.restarts.used(at_s),
-        process.restarted, _crash(process.last_crash),
+        SIMPLE_ONE_FOR_ONE if dynamic else flags.strategy, flags.intensity, flags.period,
+        process.restarts.used(at_s), process.restarted, _crash(process.last_crash),
     )  # fmt: skip

@@ -11,9 +11,9 @@ import logging
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from supervisors import ending, limits, parking, turns
+from supervisors import ending, idleness, limits, parking, turns
 from supervisors.context import RUNNING
-from supervisors.errors import AlreadyStarted, StartError, StuckTurn
+from supervisors.errors import StartError, StuckTurn
 from supervisors.future import ERROR, VALUE, Future
 from supervisors.messages import BEGIN
 from supervisors.process import (
@@ -159,7 +159,12 @@ def _begin_inline(shard: Shard, process: Process, args: Any, kwargs: Any, timeou
         shard.current = before
         shard.stack.pop()
         RUNNING.shard = running
-    if result is None and process._state == STARTING and process._queue is None:
+    if (
+        result is None
+        and process._state == STARTING
+        and process._queue is None
+        and process.hibernate_after_s is None
+    ):
         if shard.node.observer.listening:
             shard.node.began(process)
         process._state = IDLE
@@ -201,7 +206,7 @@ def settle(shard: Shard, process: Process, result: Any) -> Any:
 
 
 def _go(shard: Shard, process: Process) -> None:
-    shard.node.began(process)
+    _began(shard, process)
     if process is shard.current:
         process._state = READY
     else:
@@ -212,25 +217,28 @@ def _go_then(shard: Shard, process: Process, action: Any) -> Process:
     """Let a started process go, which first has to continue, time out or hibernate."""
     try:
         turns.then(shard, process, action)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - as any error of init, the starter's answer
         reason = ending.reason_of(error, shard)
         fail(shard, process, reason, error)
         raise StartError(process_class_name(process), reason) from None
     if process._state == READY:
         _go(shard, process)
     else:
-        shard.node.began(process)
+        _began(shard, process)
     return process
+
+
+def _began(shard: Shard, process: Process) -> None:
+    if process.hibernate_after_s is not None:
+        idleness.hibernate_when_idle(process, process.hibernate_after_s)
+    shard.node.began(process)
 
 
 def begin(shard: Shard, process: Process) -> Any:
     """Run init as a turn of its own; gives a coroutine for the turn to run, or None."""
     start = process._ext.start if process._ext is not None else None
     process._state = STARTING
-    if start is None:
-        result = process.launched()
-    else:
-        result = process.begin(start.args, start.kwargs)
+    result = process.launched() if start is None else process.begin(start.args, start.kwargs)
     if result.__class__ is CoroutineType:
         return result
     answer(shard, process, result)
@@ -302,6 +310,7 @@ def start_future(
     shard: Shard, process_class: type[Process], args: Any, kwargs: Any, **options: Any
 ) -> Future[Any]:
     """Start with the handshake from any thread; the future's value is the new ref."""
+    hash(options.get("name"))  # A name that no table can hold is refused here, where it is given.
     wanted: Any = process_class
     if not (isinstance(wanted, type) and issubclass(wanted, Process)):
         raise TypeError(f"{process_class!r} is no Process class: only those can be started")

@@ -13,7 +13,6 @@ from supervisors.actions import (
     PushCallbacks,
     RepeatState,
     ReplyTo,
-    SetTimeout,
     StartIn,
     StopAndReply,
 )
@@ -67,6 +66,11 @@ class StateMachine(Process):
     _now: Any
     _stack: callbacks.Stack
     _step: Step | None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "state" in vars(cls):
+            raise CallbackError("name_is_taken", f"{cls.__name__}.state, the present state")
 
     # -- what a machine defines --------------------------------------------------------------
 
@@ -326,19 +330,11 @@ class StateMachine(Process):
             if not (step.postpones or step.inserted or step.timeouts):
                 return
             self._agenda = agenda = Agenda()
-        for order in agenda.complete(step):
-            self._obey(*order)
+        orders = agenda.complete(step)
+        if orders:
+            self._alarms().obey(orders, self.now_s())
         if not agenda:
             self._agenda = None
-
-    def _obey(self, timeout: Any, action: Any) -> None:
-        alarms = self._alarms()
-        if action is None:
-            alarms.stop(timeout)
-        elif isinstance(action, SetTimeout):
-            alarms.start(timeout, self.now_s() + action.after_s)
-        else:
-            alarms.start(timeout, action.at_s)
 
     def _alarms(self) -> Alarms:
         extras = self.extras

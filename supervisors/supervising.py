@@ -11,7 +11,6 @@ from supervisors.child import (
     ALL_SIGNIFICANT,
     ANY_SIGNIFICANT,
     BRUTAL_KILL,
-    INFINITY,
     PERMANENT,
     ChildSpec,
     Flags,
@@ -99,7 +98,7 @@ class Supervising(GenServer):
         if spec.process_class is None:
             return await self._start_by_function(spec, args)
         started = self.spawn_child(spec, args)
-        if started.__class__ is Future:
+        if isinstance(started, Future):
             started = await self.awaited_start(started)
         return started, None
 
@@ -109,6 +108,7 @@ class Supervising(GenServer):
         if name is not None:
             name = named(spec, args)
         kwargs = spec.start[2] if len(spec.start) > 2 else {}  # noqa: PLR2004
+        assert spec.process_class is not None
         return starting.spawn(
             self._shard, spec.process_class, args, kwargs,
             name=name, parent=self, link=True, tracked=True,
@@ -169,7 +169,7 @@ class Supervising(GenServer):
         elif spec.shutdown == BRUTAL_KILL:
             reason = await self._end(process, KILL, None)
         else:
-            patience_s = None if spec.shutdown == INFINITY else spec.shutdown / 1000  # type: ignore[operator]
+            patience_s = spec.patience_s
             reason = await self._end(process, SHUTDOWN, patience_s)
             if reason is None:
                 reason = await self._end(process, KILL, None)

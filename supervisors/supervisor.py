@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from supervisors.process import Process
+    from supervisors.timers import Timer
 
 UNDEFINED = "undefined"
 ALIVE = "alive"
@@ -42,6 +43,7 @@ class Child:
 
     __slots__ = (
         "attempts", "last_crash", "old_pid", "process", "restarts", "spec", "started_s", "state",
+        "timer",
     )  # fmt: skip
 
     def __init__(self, spec: ChildSpec) -> None:
@@ -53,9 +55,13 @@ class Child:
         self.started_s = 0.0
         self.restarts = 0
         self.last_crash: tuple[Any, float] | None = None
+        self.timer: Timer | None = None
 
     def clear(self) -> None:
         """Note that the child is not there and not expected back."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
         self.process = None
         self.state = UNDEFINED
         self.old_pid = None
@@ -195,10 +201,9 @@ class Supervisor(Supervising):
             if child.spec.restart == TEMPORARY:
                 self.children.pop(child.spec.id, None)
             return Stop(SHUTDOWN)
-        await self._restart_group(child)
-        return None
+        return await self._restart_group(child)
 
-    async def _restart_group(self, child: Child) -> None:
+    async def _restart_group(self, child: Child) -> Stop | None:
         rows = tuple(self.children.values())
         if self.flags.strategy == ONE_FOR_ONE:
             group: tuple[Child, ...] = (child,)
@@ -210,28 +215,30 @@ class Supervisor(Supervising):
             for member in reversed(group):
                 if member is not child:
                     await self._stop_child(member)
+            # If an earlier one fails to start, this one is down, not gone missing (OTP).
+            child.state = UNDEFINED
         for member in group:
             if member.spec.id not in self.children:
                 continue
             try:
                 await self._start_child(member)
             except StartError as error:
-                self._failed_restart(member, error.reason)
-                return
+                return self._failed_restart(member, error.reason)
             if member.process is not None:
                 member.restarts += 1
                 self.note_restart(member.spec.id, member.process, member.restarts)
+        return None
 
-    def _failed_restart(self, child: Child, reason: Any) -> None:
+    def _failed_restart(self, child: Child, reason: Any) -> Stop | None:
         self._report(reports.START_ERROR, reason, child)
         child.last_crash = self.note_crash(reason)
         child.process = None
         if child.spec.backoff is not None:
-            self._back_off(child)
-            return
+            return self._back_off(child)
         child.state = RESTARTING
         self.note_state(child.spec.id, RESTARTING)
         self.ref.cast(("try_again", child.spec.id))
+        return None
 
     async def handle_cast(self, message: Any) -> Any:
         """Try a failed restart again, unless the child was dealt with meanwhile."""
@@ -241,8 +248,8 @@ class Supervisor(Supervising):
             return await self._restart(child)
         return None
 
-    def _back_off(self, child: Child) -> None:
-        """Put a child's next start off, at its own expense."""
+    def _back_off(self, child: Child) -> Stop | None:
+        """Put a child's next start off, at its own expense, or give it up."""
         spec = child.spec
         assert spec.backoff is not None
         now_s = self._shard.now_s()
@@ -252,11 +259,12 @@ class Supervisor(Supervising):
             self._report(reports.SHUTDOWN, "reached_max_restarts", child)
             child.clear()
             self.note_state(spec.id, UNDEFINED)
-            return
+            return Stop(SHUTDOWN) if self.auto_shutdown_due(spec) else None
         child.state = BACKING_OFF
         self.note_state(spec.id, BACKING_OFF)
         delay_s = spec.backoff.delay_s(child.attempts, self.node.random.random)
-        self.send_after(delay_s, ("back", spec.id, child.attempts))
+        child.timer = self.send_after(delay_s, ("back", spec.id, child.attempts))
+        return None
 
     async def handle_info(self, message: Any) -> Any:
         """Start a child whose back-off is over; anything else is logged."""
@@ -265,7 +273,7 @@ class Supervisor(Supervising):
         _, child_id, attempt = message
         child = self.children.get(child_id)
         if child is not None and child.state == BACKING_OFF and child.attempts == attempt:
-            await self._restart_group(child)
+            return await self._restart_group(child)
         return None
 
     def _report(self, context: str, reason: Any, child: Child) -> None:
@@ -316,10 +324,10 @@ class Supervisor(Supervising):
         del self.children[child_id]
 
     def _known(self, request: str, child_id: Any) -> Child:
-        child = self.children.get(child_id)
-        if child is None:
-            raise ChildError(request, child_id, "not_found")
-        return child
+        try:
+            return self.children[child_id]
+        except (KeyError, TypeError):  # TypeError: what cannot be hashed is no child's id
+            raise ChildError(request, child_id, "not_found") from None
 
     def _idle_child(self, request: str, child_id: Any) -> Child:
         child = self._known(request, child_id)
@@ -355,12 +363,8 @@ class Supervisor(Supervising):
 
     async def on_get_childspec(self, child: Any) -> ChildSpec:
         """Give the full spec of a child by its id or its ref."""
-        if child in self.children:
-            return self.children[child].spec
         by_ref = self._by_process.get(getattr(child, "_process", None))  # type: ignore[arg-type]
-        if by_ref is None:
-            raise ChildError("get_childspec", child, "not_found")
-        return by_ref.spec
+        return (by_ref or self._known("get_childspec", child)).spec
 
     async def on_get_callback_module(self) -> str:
         """Name the class whose init gave the specs."""

@@ -150,21 +150,46 @@ class TimerWheel:
 
         For the simulated host, whose clock must not stop where nothing happens.
         """
-        self._sweep()
-        tick = self._heap[0] if self._heap else None
-        for turn in sorted(self._later)[:1]:
-            first = min(due for due, _ in self._later[turn])
-            tick = first if tick is None else min(tick, first)
+        tick = self._first_live_tick()
+        while self._later:
+            turn = min(self._later)
+            if tick is not None and tick < turn << _SHIFT:
+                break
+            waiting = [due for due, entry in self._later[turn] if not entry._status]
+            if waiting:
+                first = min(waiting)
+                tick = first if tick is None else min(tick, first)
+                break
+            self._drop(len(self._later.pop(turn)))
         return None if tick is None else tick / _TICKS_PER_S
 
+    def _first_live_tick(self) -> int | None:
+        while self._heap:
+            tick = self._heap[0]
+            entries = self._slots[tick & _MASK] or []
+            if not all(entry._status for entry in entries):
+                return tick
+            heapq.heappop(self._heap)
+            self._slots[tick & _MASK] = None
+            self._drop(len(entries))
+        return None
+
+    def _drop(self, count: int) -> None:
+        self._count -= count
+        self.stale = max(0, self.stale - count)
+
     def _cascade(self, turn: int) -> None:
+        held: dict[int, list[Any]] = {}
         for tick, entry in self._later.pop(turn):
+            held.setdefault(tick, []).append(entry)
+        for tick, entries in held.items():
             slot = self._slots[tick & _MASK]
             if slot is None:
-                self._slots[tick & _MASK] = [entry]
+                self._slots[tick & _MASK] = entries
                 heapq.heappush(self._heap, tick)
             else:
-                slot.append(entry)
+                # They were armed from farther off than those that are in the slot: earlier.
+                slot[:0] = entries
 
     def _sweep(self) -> None:
         live_ticks = []

@@ -21,8 +21,8 @@ from supervisors.messages import (
     INFO,
     PYKKA,
     RESUME,
+    STEP,
     SYSTEM,
-    TERMINATE,
     WAKE,
 )  # fmt: skip
 from supervisors.process import (
@@ -30,9 +30,7 @@ from supervisors.process import (
     DOOMED,
     HIBERNATED,
     IDLE,
-    PARKED,
     READY,
-    STARTING,
     SUSPENDED,
     TIMED,
     Process,
@@ -54,23 +52,26 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("supervisors")
 
+_PER_TURN = limits.MESSAGES_PER_TURN
+_CLOCK_MASK = limits.TURNS_PER_CLOCK_CHECK - 1
 
-def run(shard: Shard, max_turns: int, until_s: float | None) -> None:
-    """Run turns of ready processes, oldest first, within the bounds. The hot loop.
 
-    Everything a message always touches is in this function, inline: a call costs a tenth of a
-    message here.
+def run(  # noqa: C901, PLR0912 - the hot loop: a call for each part would cost more than it does
+    shard: Shard, max_turns: int, until_s: float | None
+) -> None:
+    """Run turns of ready processes, oldest first, within the bounds; with `_turn` the hot loop.
+
+    Everything that every message touches stands in these two functions, inline: a call costs a
+    tenth of a message here. Messages are tallied by runs of turns of one class: one each, and
+    what was `more`.
     """
     runq = shard.runq
     popleft = runq.popleft
-    tally = shard.tally
-    per_turn = limits.MESSAGES_PER_TURN
-    clock_mask = limits.TURNS_PER_CLOCK_CHECK - 1
-    tallied: Any = None
-    tallied_from = max_turns
-    further = 0
+    clock = shard.host.clock
     meter = shard.meter
     timed_at = -1 if meter is None else max_turns - meter.turns_to_go
+    tallied: Any = None
+    tallied_from, more = max_turns, 0
     began_s = 0.0
     epoch = shard.epoch
     while runq and max_turns > 0:
@@ -78,94 +79,109 @@ def run(shard: Shard, max_turns: int, until_s: float | None) -> None:
             shard.shuffle(runq)
         process, kind, payload, future = popleft()
         if process._state != READY:
-            if process._state == DEAD:
-                shard.discard(process, kind, payload, future)
-            else:
-                hold_back(process, kind, payload, future)
-                if process._state == DOOMED:
-                    shard.turns += 1
-                    ending.carry_out_doom(shard, process)
+            _put_off(shard, process, kind, payload, future)
             continue
         max_turns -= 1
         shard.current = process
-        handled = 1
         if max_turns == timed_at:
-            began_s = shard.host.clock()
-        try:
-            while True:
-                if kind == CAST:
-                    result = process.handle_cast(payload)
-                elif kind == CALL:
-                    shard.serving = future
-                    result = process.handle_call(payload, future)
-                    if result.__class__ not in SPECIAL and process._state < DOOMED:
-                        future.resolve(VALUE, result)
-                        result = None
-                elif kind == INFO:
-                    result = process.handle_info(payload)
-                elif kind == RESUME:
-                    result = parking.resume(shard, process)
-                else:
-                    result = serve(shard, process, kind, payload, future)
-                if result.__class__ in SPECIAL:
-                    act(shard, process, kind, payload, future, result)
-                if process._state != READY:
-                    break
-                queue = process._queue
-                if queue is None:
-                    process._state = IDLE
-                    break
-                if handled >= per_turn:
-                    runq.append((process, *queue.popleft()))
-                    if not queue:
-                        process._queue = None
-                    break
-                kind, payload, future = queue.popleft()
-                if not queue:
-                    process._queue = None
-                handled += 1
-        except BaseException as error:  # noqa: BLE001 - any of them ends this process, not others
-            if shard.epoch != epoch:
-                return
-            ending.crash(shard, process, kind, payload, future, error)
-        shard.turns += 1
-        if process._state >= DOOMED:
-            if shard.epoch != epoch:
-                return
-            try:
-                ending.carry_out_doom(shard, process)
-            except StuckTurn:
-                ending.carry_out_doom(shard, process)
+            began_s = clock()
+        handled = _turn(shard, process, kind, payload, future)
+        if shard.epoch != epoch:
+            return
         process._reductions += handled
         if meter is not None:
-            # Counted by runs of turns of one class: one message each, and what was more.
             if process.__class__ is not tallied:
-                if tallied is not None:
-                    run_length = tallied_from - max_turns - 1
-                    tally[tallied] = tally.get(tallied, 0) + run_length + further
-                tallied = process.__class__
-                tallied_from = max_turns + 1
-                further = 0
+                _tally(shard, tallied, tallied_from - max_turns - 1 + more)
+                tallied, tallied_from, more = process.__class__, max_turns + 1, 0
             if handled != 1:
-                further += handled - 1
+                more += handled - 1
             if max_turns == timed_at:
-                turn_s = shard.host.clock() - began_s
-                timed_at -= meter.observe_turn(tallied, turn_s, handled)
-        if until_s is not None and (not shard.turns & clock_mask or handled > clock_mask):
-            shard.now = now = shard.host.clock()
+                timed_at -= meter.observe_turn(tallied, clock() - began_s, handled)
+        if until_s is not None and (not shard.turns & _CLOCK_MASK or handled > _CLOCK_MASK):
+            shard.now = now = clock()
             if now >= until_s:
                 break
     shard.current = None
     if meter is not None:
         meter.turns_to_go = max_turns - timed_at
-        if tallied is not None:
-            tally[tallied] = tally.get(tallied, 0) + tallied_from - max_turns + further
+        _tally(shard, tallied, tallied_from - max_turns + more)
     if shard.interrupt is not None:
         interrupt, shard.interrupt = shard.interrupt, None
         raise interrupt
 
 
-def serve(shard: Shard, process: Process, kind: int, payload: Any, future: Any) -> Any:
+def _tally(shard: Shard, process_class: Any, messages: int) -> None:
+    """Count messages handled by a class."""
+    if process_class is not None:
+        shard.tally[process_class] = shard.tally.get(process_class, 0) + messages
+
+
+def _turn(  # noqa: C901, PLR0912 - the hot loop, as `run`
+    shard: Shard, process: Process, kind: int, payload: Any, future: Any
+) -> int:
+    """Let a process handle a message and what waits behind it, up to the bound; gives how many."""
+    handled = 1
+    epoch = shard.epoch
+    try:
+        while True:
+            if kind == CAST:
+                result = process.handle_cast(payload)
+            elif kind == CALL:
+                shard.serving = future
+                result = process.handle_call(payload, future)
+                if result.__class__ not in SPECIAL and process._state < DOOMED:
+                    future.resolve(VALUE, result)
+                    result = None
+            elif kind == INFO:
+                result = process.handle_info(payload)
+            elif kind == RESUME:
+                result = parking.resume(shard, process)
+            else:
+                result = serve(shard, process, kind, payload, future)
+            if result is not None and result.__class__ in SPECIAL:
+                act(shard, process, kind, payload, future, result)
+            if process._state != READY:
+                break
+            queue = process._queue
+            if queue is None:
+                process._state = IDLE
+                break
+            if handled >= _PER_TURN:
+                make_ready(shard, process)
+                break
+            kind, payload, future = queue.popleft()
+            if not queue:
+                process._queue = None
+            handled += 1
+    except BaseException as error:  # noqa: BLE001 - any of them ends this process, not others
+        if shard.epoch == epoch:
+            ending.crash(shard, process, kind, payload, future, error)
+    if process._state >= DOOMED and shard.epoch == epoch:
+        # The end of the turn first: the watchdog must not take it for one that still runs.
+        shard.turns += 1
+        try:
+            ending.carry_out_doom(shard, process)
+        except StuckTurn:
+            ending.carry_out_doom(shard, process)
+    else:
+        shard.turns += 1
+    return handled
+
+
+def _put_off(shard: Shard, process: Process, kind: int, payload: Any, future: Any) -> None:
+    """Keep or discard a message that came up while its process may not run."""
+    if process._state == DEAD:
+        shard.discard(process, kind, payload, future)
+        return
+    hold_back(process, kind, payload, future)
+    if process._state == DOOMED:
+        shard.turns += 1
+        ending.carry_out_doom(shard, process)
+
+
+def serve(  # noqa: PLR0911 - one return a kind
+    shard: Shard, process: Process, kind: int, payload: Any, future: Any
+) -> Any:
     """Dispatch the message kinds that are not hot; gives the handler's result."""
     if kind == ASK:
         return _serve_ask(shard, process, payload, future)
@@ -184,6 +200,8 @@ def serve(shard: Shard, process: Process, kind: int, payload: Any, future: Any) 
         return None
     if kind == WAKE:
         return process.on_wake()
+    if kind == STEP:
+        return payload()
     assert kind == PYKKA, f"unknown message kind {kind}"
     if payload.__class__ is ActorStop:
         _stop(shard, process)
@@ -229,7 +247,9 @@ def _serve_system(function: Any, future: Future[Any]) -> None:
         future.resolve(VALUE, value)
 
 
-def act(shard: Shard, process: Process, kind: int, payload: Any, future: Any, result: Any) -> None:
+def act(  # noqa: C901, PLR0912 - one branch a result
+    shard: Shard, process: Process, kind: int, payload: Any, future: Any, result: Any
+) -> None:
     """Carry out a special result: run a coroutine, reply, stop, continue, wait, hibernate."""
     if process._state >= DOOMED:
         if result.__class__ is CoroutineType:
@@ -295,6 +315,8 @@ def rouse(shard: Shard, process: Process) -> None:
         timer.cancel()
     elif process._state == HIBERNATED:
         queue.appendleft((WAKE, None, None))
+        if process._ext is not None and process._ext.idle is not None:
+            process._ext.idle.arm()
     elif process._state == SUSPENDED and queue[-1][0] == EXIT:
         _, (sender, reason), _ = queue[-1]
         if sender is not None and sender._process is process._parent is not None:

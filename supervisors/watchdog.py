@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from supervisors import limits
 from supervisors.errors import StuckTurn
@@ -80,6 +80,7 @@ class Watchdog:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.node = node
+        node.shard.injection = threading.Lock()
         self.slow_turns = 0
         self.abandoned = 0
         self._slow_s = slow_s
@@ -92,7 +93,7 @@ class Watchdog:
         self._since_s = 0.0
         self._logged = False
 
-    def __enter__(self) -> Watchdog:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

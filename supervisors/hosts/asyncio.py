@@ -78,8 +78,9 @@ class AsyncioHost:
             self.loop.call_soon(self._slice)
 
     def wake_from_outside(self) -> None:
-        """Run a slice soon; called by other threads."""
-        self.loop.call_soon_threadsafe(self.wake)
+        """Run a slice soon, unless the host was closed; called by other threads."""
+        if not self._closed:
+            self.loop.call_soon_threadsafe(self.wake)
 
     def run_until(self, future: Future[Any], timeout_s: float | None) -> None:
         """Refuse: waiting here would stop the loop that should settle the future."""

@@ -98,10 +98,12 @@ class Bulkhead:
             return job
 
     def settle(self, job: Job, outcome: str) -> bool:
-        """Take a job that runs out; False if it was out already and the result comes too late."""
+        """Take a job out; False if it was out already and this outcome comes too late."""
         with self._lock:
             if self._jobs.pop(job.serial, None) is None:
                 return False
+            if job.worker is None:
+                self.waiting.remove(job)
             self.outcomes[outcome] += 1
             return True
 

@@ -46,9 +46,9 @@ def decode(body: bytes) -> dict[str, Any]:
         value = _DECODER.decode(body.decode("utf-8"))
     except RecursionError:
         raise ValueError("nested too deep for JSON") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"a frame holds an object, this one a {type(value).__name__}")  # noqa: TRY004
-    return value
+    if isinstance(value, dict):
+        return value
+    raise ValueError(f"a frame holds an object, this one a {type(value).__name__}")
 
 
 def frame(body: bytes) -> bytes:

@@ -55,10 +55,6 @@ class Ports:
             raise PortClosed(f"no port named {name!r} is open; see whether its PortOwner runs")
         return port
 
-    def all(self) -> tuple[Port, ...]:
-        """Give the open ports in the order they were opened."""
-        return tuple(self._open.values())
-
     def release(self, name: Any) -> None:
         """Free a name and begin to close its port; nothing if it has none."""
         port = self._open.pop(name, None)

@@ -75,7 +75,9 @@ class ProcessPort(Port):
     Opens at once and starts its workers from a thread of its own, which does all I/O with them;
     `ready` is settled when the first can work. A worker runs one job at a time. It is killed, with
     every process it has started that took no session of its own, when a job is past its deadline
-    or an answer is no answer, and replaced, at a bounded rate. Workers end with the node.
+    or an answer is no answer, and replaced, at a bounded rate. Workers end with the node. The
+    caller is told of a deadline when the kill is on its way: the worker may live for a moment more,
+    and one that the kernel cannot kill (a hung disk) keeps its place until it ends.
 
     The port breaks, and `ended` fails, when a worker says that its modules cannot be imported, when
     `limits.PORT_FAILED_STARTS` in a row end before they are ready, and when the zygote ends.
@@ -179,16 +181,24 @@ class ProcessPort(Port):
                 else:
                     key.data()
             now_s = self._clock()
-            for job in self._bulkhead.expired(now_s):
-                self._fail_late(job)
-                if job.worker is not None:
-                    job.worker.job = None
-                    self._doom(job.worker, None)
+            self._give_up_late(now_s)
             self._keep_number(now_s)
             while self._stalled:
                 worker = self._stalled.popleft()
                 if worker.state != DOOMED:
                     self._selector.modify(worker.link, _BOTH_WAYS, worker)
+
+    def _give_up_late(self, now_s: float) -> None:
+        """Kill the workers of jobs past their deadline and tell the callers."""
+        late = self._bulkhead.expired(now_s)
+        try:
+            for job in late:
+                if job.worker is not None:
+                    job.worker.job = None
+                    self._doom(job.worker, None)
+        finally:
+            for job in late:
+                self._fail_late(job)
 
     def _next_due_s(self) -> float:
         """Say when there is something to do even if nothing happens."""
@@ -212,7 +222,8 @@ class ProcessPort(Port):
         self._starting.add(worker)
         self._selector.register(ours, selectors.EVENT_READ, worker)
         self._spawner.spawn(worker.number, theirs)
-        begin = {"path": sys.path, "modules": self._modules, "limit_bytes": self._frame_bytes}
+        path = [str(entry) for entry in sys.path]
+        begin = {"path": path, "modules": self._modules, "limit_bytes": self._frame_bytes}
         worker.unsent = memoryview(frame(encode(begin, ANY_SIZE)))
         self._stalled.append(worker)
 
@@ -251,9 +262,9 @@ class ProcessPort(Port):
                 self._bury(worker, f"could not be forked: {os.strerror(value)}")
 
     def _bury(self, worker: _Worker, how: str) -> None:
-        if worker.state != DOOMED:
-            # It may have answered before it ended, and the answer was not read yet.
-            self._receive(worker)
+        # It may have answered before it ended, and not all of the answer was read yet.
+        while worker.state != DOOMED and self._receive(worker):
+            pass
         if worker.state != DOOMED:
             self._set_aside(worker)
         worker.link.close()
@@ -310,14 +321,17 @@ class ProcessPort(Port):
         if events & selectors.EVENT_WRITE and worker.state != DOOMED and self._send(worker):
             self._selector.modify(worker.link, selectors.EVENT_READ, worker)
 
-    def _receive(self, worker: _Worker) -> None:
-        """Read what a worker has sent and act on it; what is no answer dooms it."""
+    def _receive(self, worker: _Worker) -> bool:
+        """Read what a worker has sent and act on it; False if there was nothing.
+
+        What is no answer dooms it.
+        """
         try:
             data = worker.link.recv(_READ_BYTES)
             for body in worker.decoder.feed(data):
                 self._on_answer(worker, body)
         except BlockingIOError:
-            return
+            return False
         except ValueError as error:
             self._doom(worker, f"sent something that is no answer: {error}")
         except OSError as error:
@@ -326,6 +340,7 @@ class ProcessPort(Port):
             if not data:
                 # Most likely it has just ended; the zygote will say how.
                 self._doom(worker, None)
+        return True
 
     def _on_answer(self, worker: _Worker, body: bytes) -> None:
         if worker.state == STARTING:
@@ -355,4 +370,6 @@ class ProcessPort(Port):
 
 def _ending(code: int) -> str:
     """Put the exit code of a process into words; negative codes are signals."""
-    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+    if code >= 0:
+        return f"exit code {code}"
+    return f"signal {next((known.name for known in signal.Signals if known == -code), -code)}"

@@ -152,24 +152,28 @@ class ThreadPort(Port):
 
     def _give_up_late(self) -> None:
         """Lose the threads whose jobs are past their deadline and replace them, up to a bound."""
+        late: list[Job] = []
         dropped: list[Job] = []
-        with self._lock:
-            late = self._bulkhead.expired(self._clock())
-            for job in late:
-                if job.worker is None:
-                    continue
-                job.worker.lost = True
-                self._lost += 1
-                self._alive -= 1
-                if self._lost <= self._lost_threads:
+        workers = self._bulkhead.workers
+        try:
+            with self._lock:
+                late = self._bulkhead.expired(self._clock())
+                for job in late:
+                    if job.worker is not None:
+                        job.worker.lost = True
+                        self._lost += 1
+                        self._alive -= 1
+                if self._lost > self._lost_threads:
+                    dropped = self._bulkhead.break_off()
+                most = min(workers, workers + self._lost_threads - self._lost)
+                while self._alive < most:
                     self._start_runner()
                     self._replaced += 1
-                else:
-                    dropped += self._bulkhead.break_off()
-        for job in late:
-            self._fail_late(job)
-        for job in dropped:
-            job.future.resolve(ERROR, self._stuck(job))
+        finally:
+            for job in late:
+                self._fail_late(job)
+            for job in dropped:
+                job.future.resolve(ERROR, self._stuck(job))
 
     # -- the threads of the pool ---------------------------------------------------------------
 

@@ -128,8 +128,9 @@ class Zygote:
             hang_on(hold)
             if os.getppid() == mother:
                 serve = sys.modules["supervisors.ports.worker"].serve
-                with socket.socket(fileno=link) as its:
-                    serve(its)
+                # Closed by the kernel when the exit code stands: the port kills who closes first.
+                self.control = socket.socket(fileno=link)
+                serve(self.control)
                 status = 0
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else 1

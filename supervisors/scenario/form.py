@@ -7,21 +7,34 @@ start fails, how it answers): its faults as a child spec are for the supervisor 
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from supervisors import limits
 from supervisors.child import (
-    ONE_FOR_ONE, SIMPLE_ONE_FOR_ONE, SUPERVISOR, WORKER, check_child, check_flags,
-)  # fmt: skip
-from supervisors.errors import ScenarioFault, SpecError
+    ONE_FOR_ONE,
+    SIMPLE_ONE_FOR_ONE,
+    SUPERVISOR,
+    WORKER,
+    check_child,
+    check_flags,
+)
+from supervisors.errors import SpecError
+from supervisors.scenario.document import (
+    Where,
+    check_plain,
+    fault,
+    is_whole,
+    members,
+    read,
+    require,
+    shown,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
-Where = tuple[str | int, ...]
-"""The way from the document to a value: member names and positions."""
+    from supervisors.errors import ScenarioFault
 
 OBEY: Final = "obey"
 IGNORES: Final = "ignore"
@@ -55,112 +68,19 @@ class Scenario(NamedTuple):
 
 def parse(text: bytes) -> Scenario:
     """Read a scenario from UTF-8 JSON text; raises ScenarioFault."""
-    if len(text) > limits.SCENARIO_BYTES:
-        raise ScenarioFault("", f"longer than {limits.SCENARIO_BYTES} bytes")
-    try:
-        document = json.loads(
-            text.decode(), object_pairs_hook=_Members.of, parse_constant=_no_constant
-        )
-    except UnicodeDecodeError as error:
-        raise ScenarioFault("", f"not UTF-8: {error}") from None
-    except RecursionError:
-        raise ScenarioFault("", "nested too deeply to be read") from None
-    except ValueError as error:
-        raise ScenarioFault("", f"not JSON: {error}") from None
-    return check(document)
+    return check(read(text))
 
 
 def check(document: Any) -> Scenario:
     """Check a parsed document; raises ScenarioFault with the pointer of the first fault."""
-    _check_plain(document)
-    _members((), document, ("tree", "steps"), required=("tree", "steps"))
+    check_plain(document)
+    members((), document, ("tree", "steps"), required=("tree", "steps"))
     _check_tree(document["tree"])
     steps = document["steps"]
-    _require((), "steps", isinstance(steps, list), "must be a list of steps")
+    require((), "steps", isinstance(steps, list), "must be a list of steps")
     for number, step in enumerate(steps):
         _check_step(("steps", number), step)
     return Scenario(document["tree"], steps)
-
-
-def pointer(where: Iterable[str | int]) -> str:
-    """Write a place as a JSON pointer (RFC 6901), what cannot be printed escaped as in JSON."""
-    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in where)
-    text = "".join(f"/{part}" for part in parts)
-    return "".join(mark if mark.isprintable() else f"\\u{ord(mark):04x}" for mark in text)
-
-
-def fault(where: Where, reason: str) -> ScenarioFault:
-    """Make the error for a fault at a place."""
-    return ScenarioFault(pointer(where), reason)
-
-
-# -- JSON as such ----------------------------------------------------------------------------
-
-
-class _Members(dict[str, Any]):
-    """A JSON object that remembers whether one of its names was given twice."""
-
-    twice: str | None = None
-
-    @classmethod
-    def of(cls, pairs: list[tuple[str, Any]]) -> _Members:
-        made = cls(pairs)
-        if len(made) < len(pairs):
-            seen: set[str] = set()
-            made.twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        return made
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
-
-
-def _check_plain(document: Any) -> None:
-    """Refuse what JSON's grammar lets through: names given twice, endless numbers, abysses."""
-    waiting: list[tuple[Where, Any]] = [((), document)]
-    while waiting:
-        where, value = waiting.pop()
-        if len(where) > limits.SCENARIO_DEPTH:
-            raise fault(where, f"nested deeper than {limits.SCENARIO_DEPTH} levels")
-        if isinstance(value, dict):
-            twice = getattr(value, "twice", None)
-            if twice is not None:
-                raise fault((*where, twice), "this name is given twice")
-            waiting.extend(((*where, key), member) for key, member in value.items())
-        elif isinstance(value, list):
-            waiting.extend(((*where, number), item) for number, item in enumerate(value))
-        elif isinstance(value, float) and value - value != 0.0:
-            raise fault(where, "this number is too large")
-
-
-def _members(
-    where: Where, value: Any, allowed: Iterable[str], required: Iterable[str]
-) -> None:
-    if not isinstance(value, dict):
-        raise fault(where, f"must be an object, not {shown(value)}")
-    known = tuple(allowed)
-    for key in value:
-        if key not in known:
-            raise fault((*where, key), f"unknown key; known here: {', '.join(known)}")
-    for key in required:
-        if key not in value:
-            raise fault((*where, key), "missing")
-
-
-def _require(where: Where, key: str, holds: bool, reason: str) -> None:  # noqa: FBT001 - a verdict
-    if not holds:
-        raise fault((*where, key), reason)
-
-
-def shown(value: Any) -> str:
-    """Write a value into a reason, shortened."""
-    text = json.dumps(value)
-    room = limits.SCENARIO_SHOWN_CHARACTERS
-    return text if len(text) <= room else text[: room - 3] + "..."
-
-
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 # -- the tree --------------------------------------------------------------------------------
@@ -202,7 +122,7 @@ def _check_spec(where: Where, node: Any, auto_shutdown: str | None) -> None:
     if kind not in (SUPERVISOR, WORKER):
         raise fault((*where, "type"), f"invalid_child_type: {shown(kind)}")
     allowed = SUPERVISOR_KEYS if kind == SUPERVISOR else WORKER_KEYS
-    _members(where, node, allowed, required=("id", "type"))
+    members(where, node, allowed, required=("id", "type"))
     _check_id(where, node["id"])
     spec = {key: node[key] for key in SPEC_KEYS if key in node}
     try:
@@ -219,12 +139,12 @@ def _of_spec(where: Where, error: SpecError) -> ScenarioFault:
 
 def _check_id(where: Where, value: Any) -> None:
     fits = isinstance(value, str) and _ID.fullmatch(value) is not None
-    _require(where, "id", fits, f"must match {_ID.pattern}, not {shown(value)}")
+    require(where, "id", fits, f"must match {_ID.pattern}, not {shown(value)}")
 
 
 def _check_patience(where: Where, node: dict[str, Any]) -> None:
     shutdown = node.get("shutdown")
-    if _is_whole(shutdown, limits.SCENARIO_MS + 1):
+    if is_whole(shutdown, limits.SCENARIO_MS + 1):
         raise fault((*where, "shutdown"), f"longer than {limits.SCENARIO_MS} ms")
 
 
@@ -235,7 +155,7 @@ def _check_supervisor(where: Where, node: dict[str, Any]) -> None:
         raise _of_spec(where, error) from None
     _check_static(where, node)
     children = node.get("children", [])
-    _require(where, "children", isinstance(children, list), "must be a list")
+    require(where, "children", isinstance(children, list), "must be a list")
     seen: set[Any] = set()
     for number, child in enumerate(children):
         name = child.get("id") if isinstance(child, dict) else None
@@ -254,11 +174,11 @@ def _check_worker(where: Where, node: dict[str, Any]) -> None:
     _check_behaviour(where, node)
     answer = node.get("on_shutdown", OBEY)
     traps = node.get("traps_exit", False)
-    _require(
+    require(
         where, "on_shutdown", answer == OBEY or traps,
         f"{shown(answer)} needs traps_exit: a worker that traps no exits just ends",
     )  # fmt: skip
-    _require(
+    require(
         where, "on_shutdown", answer != IGNORES or node.get("shutdown") != "infinity",
         "a worker that ignores shutdown, with a shutdown of infinity, would be waited for for ever",
     )  # fmt: skip
@@ -269,34 +189,49 @@ def _check_behaviour(where: Where, node: dict[str, Any]) -> None:
     start = node.get("start", "ok")
     if isinstance(start, dict):
         place = (*where, "start")
-        _members(place, start, ("fail_on",), required=("fail_on",))
+        members(place, start, ("fail_on",), required=("fail_on",))
         attempts = start["fail_on"]
-        fits = isinstance(attempts, list) and all(_is_whole(number, 1) for number in attempts)
-        _require(place, "fail_on", fits, "must be a list of attempts, counted from 1")
+        fits = isinstance(attempts, list) and all(is_whole(number, 1) for number in attempts)
+        require(place, "fail_on", fits, "must be a list of attempts, counted from 1")
     else:
         fits = start in ("ok", "ignore")
-        _require(where, "start", fits, f'must be "ok", "ignore" or {{"fail_on": [...]}}, not {shown(start)}')
-    _require(
-        where, "traps_exit", isinstance(node.get("traps_exit", False), bool), "must be true or false"
+        require(
+            where,
+            "start",
+            fits,
+            f'must be "ok", "ignore" or {{"fail_on": [...]}}, not {shown(start)}',
+        )
+    require(
+        where,
+        "traps_exit",
+        isinstance(node.get("traps_exit", False), bool),
+        "must be true or false",
     )
     answer = node.get("on_shutdown", OBEY)
     if isinstance(answer, dict):
         place = (*where, "on_shutdown")
-        _members(place, answer, ("exit",), required=("exit",))
+        members(place, answer, ("exit",), required=("exit",))
         _check_reason(place, "exit", answer["exit"])
     else:
         fits = answer in (OBEY, IGNORES)
-        _require(where, "on_shutdown", fits, f'must be "obey", "ignore" or {{"exit": REASON}}, not {shown(answer)}')
+        require(
+            where,
+            "on_shutdown",
+            fits,
+            f'must be "obey", "ignore" or {{"exit": REASON}}, not {shown(answer)}',
+        )
 
 
 def _check_reason(where: Where, key: str, reason: Any) -> None:
     if isinstance(reason, dict):
         place = (*where, key)
-        _members(place, reason, ("shutdown",), required=("shutdown",))
-        _require(place, "shutdown", isinstance(reason["shutdown"], str), "must be a string")
+        members(place, reason, ("shutdown",), required=("shutdown",))
+        require(place, "shutdown", isinstance(reason["shutdown"], str), "must be a string")
     else:
         fits = isinstance(reason, str)
-        _require(where, key, fits, f'must be a string or {{"shutdown": STRING}}, not {shown(reason)}')
+        require(
+            where, key, fits, f'must be a string or {{"shutdown": STRING}}, not {shown(reason)}'
+        )
 
 
 # -- the steps -------------------------------------------------------------------------------
@@ -304,7 +239,7 @@ def _check_reason(where: Where, key: str, reason: Any) -> None:
 
 def _check_path(where: Where, key: str, value: Any) -> None:
     fits = isinstance(value, str) and all(_ID.fullmatch(part) for part in value.split("/"))
-    _require(where, key, fits, f"must be a path of ids joined by /, not {shown(value)}")
+    require(where, key, fits, f"must be a path of ids joined by /, not {shown(value)}")
 
 
 def _check_step_id(where: Where, key: str, value: Any) -> None:
@@ -313,8 +248,8 @@ def _check_step_id(where: Where, key: str, value: Any) -> None:
 
 
 def _check_ms(where: Where, key: str, value: Any) -> None:
-    _require(where, key, _is_whole(value, 0), f"must be whole milliseconds, not {shown(value)}")
-    _require(where, key, value <= limits.SCENARIO_MS, f"longer than {limits.SCENARIO_MS} ms")
+    require(where, key, is_whole(value, 0), f"must be whole milliseconds, not {shown(value)}")
+    require(where, key, value <= limits.SCENARIO_MS, f"longer than {limits.SCENARIO_MS} ms")
 
 
 def _check_given_child(where: Where, key: str, value: Any) -> None:
@@ -332,7 +267,7 @@ def _check_given_child(where: Where, key: str, value: Any) -> None:
             continue
         _check_static(place, node)
         children = node.get("children", [])
-        _require(place, "children", isinstance(children, list), "must be a list")
+        require(place, "children", isinstance(children, list), "must be a list")
         waiting.extend(
             ((*place, "children", number), child) for number, child in enumerate(children)
         )
@@ -371,6 +306,6 @@ def _check_step(where: Where, step: Any) -> None:
     if not isinstance(name, str) or name not in STEPS:
         raise fault((*where, "do"), f"unknown step {shown(name)}; known: {', '.join(STEPS)}")
     fields = STEPS[name]
-    _members(where, step, ("do", *fields), required=fields)
+    members(where, step, ("do", *fields), required=fields)
     for field in fields:
         _FIELDS[field](where, field, step[field])

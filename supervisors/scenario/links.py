@@ -42,7 +42,7 @@ class LinkTree:
 
     def __iter__(self) -> Iterator[int]:
         """Give the serials in the order in which the exit signals go out."""
-        self._let_go()
+        self.let_go()
         waiting = [(self._root, False)]
         while waiting:
             node, below_done = waiting.pop()
@@ -56,12 +56,12 @@ class LinkTree:
     def add(self, key: int) -> None:
         """Link; the serial is not there yet."""
         self._insert(key)
-        self._let_go()
+        self.let_go()
 
     def discard(self, key: int) -> None:
         """Unlink; a serial that is not there is no fault."""
         self._remove(key)
-        self._let_go()
+        self.let_go()
 
     def discard_late(self, key: int) -> None:
         """Unlink after the next change: the process answers its starter before it is gone.
@@ -71,7 +71,13 @@ class LinkTree:
         """
         self._leaving = key
 
-    def _let_go(self) -> None:
+    @property
+    def is_leaving(self) -> bool:
+        """Whether such a process is not gone yet: its exit will wake the supervisor early."""
+        return self._leaving is not None
+
+    def let_go(self) -> None:
+        """Unlink who is leaving."""
         if self._leaving is not None:
             key, self._leaving = self._leaving, None
             self._remove(key)

@@ -14,12 +14,14 @@ from supervisors.hosts.simulated import SimulatedHost
 from supervisors.process import DEAD, PARKED, Process
 from supervisors.reasons import KILL, SHUTDOWN
 from supervisors.scenario import terms, workers
-from supervisors.scenario.form import Scenario, fault
+from supervisors.scenario.document import fault
+from supervisors.scenario.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from supervisors.ref import Ref
+    from supervisors.scenario.form import Scenario
 
 Json = dict[str, Any]
 
@@ -52,7 +54,7 @@ class _Run:
     def __init__(self, scenario: Scenario, emit: Callable[[Json], None]) -> None:
         self.scenario = scenario
         self.emit = emit
-        self.record = workers.Record(emit)
+        self.record = Record()
         self.host = SimulatedHost(beam_order=True)
         node = self.host.node(log_reports=False)
         node.reports.subscribe(self.record.report)
@@ -71,13 +73,19 @@ class _Run:
                 self.carry_out(number, step)
                 self.settle()
                 self.refuse_endless(number)
-        self.emit({"event": "end", "root": self.end()})
+        self.record.note(event="end", root=self.end())
+        self.tell()
 
     def end(self) -> Any:
         """Say "alive", or why the root ended or did not start."""
         if self.root is None:
-            return terms.term(self.not_started)
-        return terms.term(self.root.exit_reason) if self.root._state == DEAD else "alive"
+            return self.not_started
+        return self.root.exit_reason if self.root._state == DEAD else "alive"
+
+    def tell(self) -> None:
+        """Hand on what has happened."""
+        for event in self.record.take():
+            self.emit(event)
 
     async def start_tree(self) -> None:
         """Start the root, linked to its parent; runs in a turn of the parent."""
@@ -101,8 +109,10 @@ class _Run:
     def settle(self) -> None:
         """Go on until nothing can run and no timer waits; time jumps from timer to timer."""
         self.host.run_ready()
+        self.tell()
         while (due_s := self.host.next_due_s()) is not None:
             self.host.advance_to(due_s)
+            self.tell()
 
     def sleep(self, duration_ms: int) -> None:
         """Let exactly so much time pass: whole milliseconds never add up to a rounding error."""
@@ -110,9 +120,10 @@ class _Run:
 
     def refuse_endless(self, number: int) -> None:
         """Refuse a step after which a supervisor waits for an end that no timeout will bring."""
-        for path, process in self.record.newest.items():
-            if isinstance(process, workers.ScenarioSupervisor) and process._state == PARKED:
-                raise fault(("steps", number), f"{path} waits for ever for a child to end")
+        for worker in self.record.deaf:
+            supervisor = worker._parent
+            if supervisor is not None and supervisor._state == PARKED:
+                raise fault(("steps", number), "a supervisor waits for ever for a child to end")
 
     # -- steps -------------------------------------------------------------------------------
 
@@ -144,46 +155,46 @@ class _Run:
 
     def result(self, number: int, value: Any) -> None:
         """Emit the result of a step."""
-        self.emit({"event": "result", "step": number, "value": value})
+        self.record.note(event="result", step=number, value=value)
 
     async def call(self, number: int, step: Json, target: Process) -> None:
         """Make a call to a supervisor; runs in a turn of the parent, as the caller's would."""
         try:
             value = await _CALLS[step["do"]](self.record, step, target.ref)
         except (ChildError, SpecError) as error:
-            value = ["error", terms.term(error.reason)]
+            value = ["error", error.reason]
         except CallExit as error:
-            value = terms.term(error.reason)
+            value = error.reason
         self.result(number, value)
 
 
 # -- calls -----------------------------------------------------------------------------------
 
 
-async def _start_child(record: workers.Record, step: Json, sup: Ref[Any]) -> Any:
+async def _start_child(record: Record, step: Json, sup: Ref[Any]) -> Any:
     spec = workers.child_spec(record, step["sup"], step["child"])
     return _started(await requests.start_child(sup, spec))
 
 
-async def _restart_child(_record: workers.Record, step: Json, sup: Ref[Any]) -> Any:
+async def _restart_child(_record: Record, step: Json, sup: Ref[Any]) -> Any:
     return _started(await requests.restart_child(sup, step["id"]))
 
 
 def _started(child: Ref[Any] | None) -> Any:
-    return [OK, "undefined" if child is None else terms.term(child)]
+    return [OK, "undefined" if child is None else child]
 
 
-async def _terminate_child(_record: workers.Record, step: Json, sup: Ref[Any]) -> Any:
+async def _terminate_child(_record: Record, step: Json, sup: Ref[Any]) -> Any:
     await requests.terminate_child(sup, step["id"])
     return OK
 
 
-async def _delete_child(_record: workers.Record, step: Json, sup: Ref[Any]) -> Any:
+async def _delete_child(_record: Record, step: Json, sup: Ref[Any]) -> Any:
     await requests.delete_child(sup, step["id"])
     return OK
 
 
-async def _which_children(_record: workers.Record, _step: Json, sup: Ref[Any]) -> Any:
+async def _which_children(_record: Record, _step: Json, sup: Ref[Any]) -> Any:
     rows = await requests.which_children(sup)
     return [[child_id, _state(child), kind] for child_id, child, kind, _ in rows]
 
@@ -194,11 +205,11 @@ def _state(child: Any) -> str:
     return child if isinstance(child, str) else "alive"
 
 
-async def _count_children(_record: workers.Record, _step: Json, sup: Ref[Any]) -> Any:
+async def _count_children(_record: Record, _step: Json, sup: Ref[Any]) -> Any:
     return await requests.count_children(sup)
 
 
-_CALLS: Final[dict[str, Callable[[workers.Record, Json, Ref[Any]], Awaitable[Any]]]] = {
+_CALLS: Final[dict[str, Callable[[Record, Json, Ref[Any]], Awaitable[Any]]]] = {
     "start_child": _start_child,
     "restart_child": _restart_child,
     "terminate_child": _terminate_child,

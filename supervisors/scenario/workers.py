@@ -1,15 +1,10 @@
-"""The processes of a scenario: workers that follow a script, supervisors that are our own.
-
-`Record` is what they share: it counts attempts, knows the newest process of each path, and puts
-every event into words. All of it runs on the one shard of the run.
-"""
+"""The processes of a scenario: workers that follow a script, supervisors that are our own."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from supervisors import reports, signals
+from supervisors import signals
 from supervisors.child import SUPERVISOR
 from supervisors.errors import ProcessExit, StartError
 from supervisors.future import Future
@@ -23,83 +18,25 @@ from supervisors.scenario.links import LinkTree
 from supervisors.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from supervisors.child import ChildSpec
-    from supervisors.pid import Pid
     from supervisors.ref import Ref
-    from supervisors.reports import Report
+    from supervisors.scenario.record import Record
 
 Json = dict[str, Any]
 
 START_FAILED: Final = "start_failed"
 
 
-class Record:
-    """What is known of a run; `emit` gets every event as it happens, in order of cause."""
-
-    def __init__(self, emit: Callable[[Json], None]) -> None:
-        self.emit = emit
-        self.newest: dict[str, Process] = {}
-        self._attempts: Counter[str] = Counter()
-        self._supervisors: dict[Pid, str] = {}
-
-    def attempt(self, path: str) -> int:
-        """Count one more start of a path; gives its number."""
-        self._attempts[path] += 1
-        return self._attempts[path]
-
-    def started(self, process: Process, path: str, number: int) -> None:
-        """Note that an init has answered ok; from now on the end of the process is an event."""
-        self.newest[path] = process
-        self.emit({"event": "start", "path": path, "n": number})
-        if process._state != DEAD:
-            signals.watch(process, _End(self, path))
-
-    def not_started(self, event: str, path: str, number: int) -> None:
-        """Note that an init failed or wanted to be ignored."""
-        self.emit({"event": event, "path": path, "n": number})
-
-    def ended(self, process: Ref[Any], path: str, reason: Any) -> None:
-        """Note the end of a process that had started."""
-        self._supervisors.pop(process.pid, None)
-        self.emit({"event": "exit", "path": path, "reason": terms.term(reason)})
-
-    def supervises(self, process: Process, path: str) -> None:
-        """Note whose reports are those of a pid."""
-        self._supervisors[process.pid] = path
-
-    def report(self, report: Report) -> None:
-        """Take a report of the node; only those of supervisors are events."""
-        if report.kind == reports.SUPERVISOR and report.offender is not None:
-            path = self._supervisors[report.subject]
-            self.emit({
-                "event": "report", "context": report.context, "sup": path,
-                "id": report.offender.id, "reason": terms.term(report.reason),
-            })  # fmt: skip
-
-
-class _End:
-    """A watcher (see `signals.watch`) that turns the end of a process into an event."""
-
-    __slots__ = ("_path", "_record")
-
-    def __init__(self, record: Record, path: str) -> None:
-        self._record = record
-        self._path = path
-
-    def fire(self, process: Ref[Any], reason: Any) -> None:
-        """Take the end of the process; called by the scheduler."""
-        self._record.ended(process, self._path, reason)
-
-
 class _Unlinked:
     """A watcher that takes a dead process out of its supervisor's link tree."""
 
-    __slots__ = ("_links", "started")
+    __slots__ = ("_links", "_record", "started")
 
-    def __init__(self, links: LinkTree) -> None:
+    def __init__(self, links: LinkTree, record: Record) -> None:
         self._links = links
+        self._record = record
         self.started = False
 
     def fire(self, process: Ref[Any], reason: Any) -> None:
@@ -108,15 +45,16 @@ class _Unlinked:
             self._links.discard(process.pid.serial)
         else:
             self._links.discard_late(process.pid.serial)
+            self._record.unsettled.append(self._links)
 
 
-def _enter_links(process: Process) -> _Unlinked:
+def _enter_links(process: Process, record: Record) -> _Unlinked:
     """Enter a process that starts into its supervisor's link tree, until it ends."""
     parent = process._parent
     # The root's parent is told of the root alone; a tree for it would order nothing.
     links = parent.links if isinstance(parent, ScenarioSupervisor) else LinkTree()
     links.add(process._serial)
-    unlinked = _Unlinked(links)
+    unlinked = _Unlinked(links, record)
     signals.watch(process, unlinked)
     return unlinked
 
@@ -124,20 +62,20 @@ def _enter_links(process: Process) -> _Unlinked:
 class Worker(GenServer):
     """A worker that fails, ends and answers an order to stop as its spec says."""
 
-    def init(self, record: Record, path: str, spec: Json) -> Any:
-        """Answer as `start` says for this attempt."""
-        unlinked = _enter_links(self)
+    def init(self, record: Record, path: str, spec: Json, failing: frozenset[int]) -> Any:
+        """Answer as `start` says for this attempt; `failing` are those that fail."""
+        unlinked = _enter_links(self, record)
+        self._record = record
         self._on_shutdown = spec.get("on_shutdown", OBEY)
         self._ends_itself = False
         self._last_word: Future[Any] | None = None
         self.trap_exit = spec.get("traps_exit", False)
         number = record.attempt(path)
-        start = spec.get("start", "ok")
-        if start == "ignore":
-            record.not_started("start_ignored", path, number)
+        if spec.get("start") == "ignore":
+            record.note(event="start_ignored", path=path, n=number)
             return IGNORE
-        if isinstance(start, dict) and number in start["fail_on"]:
-            record.not_started(START_FAILED, path, number)
+        if number in failing:
+            record.note(event=START_FAILED, path=path, n=number)
             return Stop(START_FAILED)
         unlinked.started = True
         record.started(self, path, number)
@@ -167,6 +105,7 @@ class Worker(GenServer):
     async def _ignore(self) -> None:
         """Never come to an end of terminate, but for an `exit` step."""
         self._last_word = Future(self._shard)
+        self._record.deaf.add(self)
         raise ProcessExit(await self._last_word)
 
 
@@ -182,10 +121,10 @@ class ScenarioSupervisor(Supervisor):
         """Note who this is before the first child starts."""
         record, path, _ = args
         assert self._parent is not None
-        self._parent_serial = self._parent._serial
+        self._starter = self._parent
         self.links = LinkTree()
-        self.links.add(self._parent_serial)
-        self._unlinked = _enter_links(self)
+        self.links.add(self._starter._serial)
+        self._unlinked = _enter_links(self, record)
         record.supervises(self, path)
         return super().begin(args, kwargs)
 
@@ -196,17 +135,22 @@ class ScenarioSupervisor(Supervisor):
         return refusal
 
     async def start_process(self, spec: ChildSpec, args: tuple[Any, ...]) -> tuple[Any, Any]:
-        """Start a child; a supervisor's answer is noted where it arrives, as it is long on its
-        way."""
+        """Start a child; the answer of a supervisor is noted here, where it arrives."""
         if spec.type != SUPERVISOR:
             return await super().start_process(spec, args)
         return await noted(super().start_process(spec, args), *args)
 
     def linked(self, parent: Process | None) -> Iterable[Process]:
         """List the linked processes in the order in which ERTS would tell them."""
-        if parent is None:
-            self.links.discard(self._parent_serial)
-        return [self._shard.processes[serial] for serial in self.links]
+        del parent
+        if self._starter._state == DEAD:
+            self.links.discard(self._starter._serial)
+        order = list(self.links)
+        if isinstance(self._starter, ScenarioSupervisor) and self._starter.links.is_leaving:
+            order.remove(self._starter._serial)
+            order.insert(0, self._starter._serial)
+        living = self._shard.processes
+        return [living[serial] for serial in order if serial in living]
 
 
 async def noted(starting: Any, record: Record, path: str, spec: Json) -> tuple[Any, Any]:
@@ -216,7 +160,7 @@ async def noted(starting: Any, record: Record, path: str, spec: Json) -> tuple[A
     try:
         process, info = await starting
     except StartError:
-        record.not_started(START_FAILED, path, number)
+        record.note(event=START_FAILED, path=path, n=number)
         raise
     record.started(process, path, number)
     return process, info
@@ -233,5 +177,9 @@ def child_spec(record: Record, above: str, child: Any) -> Any:
     if "id" not in child:
         return spec
     spec["id"] = child["id"]
-    kind = ScenarioSupervisor if child.get("type") == SUPERVISOR else Worker
-    return {**spec, "start": (kind, (record, f"{above}/{child['id']}", child))}
+    path = f"{above}/{child['id']}"
+    if child.get("type") == SUPERVISOR:
+        return {**spec, "start": (ScenarioSupervisor, (record, path, child))}
+    start = child.get("start")
+    failing = frozenset(start["fail_on"] if isinstance(start, dict) else ())
+    return {**spec, "start": (Worker, (record, path, child, failing))}

@@ -23,15 +23,20 @@ class Freezer(GenServer):
         ctypes.PyDLL(None).sleep(1_000)
 
 
-async def main(how: str, mark: Path) -> int:
+def is_first_life(mark: Path) -> bool:
+    """Tell whether no life has left its mark yet, and leave one."""
+    first = not mark.exists()
+    with mark.open("a") as lives:
+        lives.write(f"{os.getpid()}\n")
+    return first
+
+
+async def main(how: str, *, first: bool) -> int:
     """Live one life; gives the exit status."""
     host = AsyncioHost()
     node = host.node(log_reports=False)
     specs = [ChildSpec("freezer", (Freezer,), name="freezer"), ChildSpec("beat", (Heartbeat,))]
     await node.start(Supervisor, Flags(), specs)
-    first = not mark.exists()
-    with mark.open("a") as lives:
-        lives.write(f"{os.getpid()}\n")
     if first and how == "freeze":
         node.address("freezer").cast("freeze")
         await asyncio.Event().wait()
@@ -40,4 +45,4 @@ async def main(how: str, mark: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1], Path(sys.argv[2]))))
+    sys.exit(asyncio.run(main(sys.argv[1], first=is_first_life(Path(sys.argv[2])))))

@@ -26,7 +26,7 @@ class Probe(GenServer):
 
     terminated: Any = None
 
-    def init(self, *, trap: bool = False) -> None:
+    def init(self, *_: Any, trap: bool = False) -> Any:
         self.trap_exit = trap
         self.seen: list[Any] = []
 
@@ -46,7 +46,7 @@ class Probe(GenServer):
     def handle_info(self, message: Any) -> None:
         self.seen.append(message)
 
-    def terminate(self, reason: Any) -> None:
+    def terminate(self, reason: Any) -> Any:
         self.terminated = reason
 
 

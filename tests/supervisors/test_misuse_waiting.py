@@ -20,7 +20,7 @@ from supervisors import (
     start_child,
     which_children,
 )
-from supervisors.errors import CallExit, SupervisorsError, WouldDeadlock
+from supervisors.errors import CallExit, WouldDeadlock
 from supervisors.reasons import Crash
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Does(GenServer):
 
 
 def refusal(world: World, ref: Ref[Any], message: Any) -> str:
-    """Give the text of the WouldDeadlock that a call meets in the handler; the server dies of it."""
+    """Give the text of the WouldDeadlock that a call meets in the handler and dies of."""
     with pytest.raises(CallExit) as raised:
         world.call(ref, message, None)
     reason = raised.value.reason
@@ -358,96 +358,3 @@ def test_node_start_of_an_init_that_awaits_can_be_awaited_in_a_handler(world: Wo
 
     assert world.call(world.start(Does), start).is_alive()
     assert log == ["began", "done"]
-
-
-# --- awaiting what the host cannot await ---------------------------------------------------------
-
-
-class Yields:
-    """An awaitable that yields something nobody knows."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __await__(self) -> Any:
-        return (yield self.value)
-
-
-@pytest.mark.parametrize("foreign", ["text", 3, object()])
-def test_awaiting_something_unknown_is_refused_at_the_await(world: World, foreign: Any) -> None:
-    async def wait(_: Any) -> str:
-        try:
-            await Yields(foreign)
-        except SupervisorsError as error:
-            return str(error)
-        return "waited"
-
-    text = world.call(world.start(Does), wait)
-    assert "awaited" in text
-    assert repr(foreign) in text
-
-
-def test_a_server_that_dies_of_awaiting_something_unknown_ends_in_order(world: World) -> None:
-    ended: list[Any] = []
-
-    class Careful(GenServer):
-        async def handle_cast(self, message: Any) -> None:
-            await Yields("text")
-
-        def terminate(self, reason: Any) -> None:
-            ended.append(reason)
-
-    ref, bystander = world.start(Careful), world.start(Echo)
-    ref.cast("go")
-    world.settle()
-    assert not ref.is_alive()
-    (reason,) = ended
-    assert isinstance(reason.error, SupervisorsError)
-    assert world.call(bystander, "alive") == "alive"
-
-
-def test_an_asyncio_future_can_be_awaited_under_the_asyncio_host_alone(world: World) -> None:
-    loop = world.loop if world.kind == "asyncio" else asyncio.new_event_loop()  # type: ignore[attr-defined]
-
-    async def wait(_: Any) -> Any:
-        future = loop.create_future()
-        if world.kind == "asyncio":
-            loop.call_soon(future.set_result, "settled")
-        try:
-            return await future
-        except SupervisorsError as error:
-            return str(error)
-
-    told = world.call(world.start(Does), wait, None)
-    if world.kind == "asyncio":
-        assert told == "settled"
-    else:
-        loop.close()
-        assert f"under the {world.kind} host" in told
-        assert "asyncio" in told or "futures of this library" in told
-
-
-def test_giving_way_to_the_others_works_on_every_host(world: World) -> None:
-    log: list[Any] = []
-
-    class GivesWay(GenServer):
-        async def init(self, number: int) -> None:
-            await Yields(None)
-            self.number = number
-
-        async def handle_cast(self, message: Any) -> None:
-            for step in range(3):
-                log.append((self.number, step))
-                await Yields(None)
-
-        async def terminate(self, reason: Any) -> None:
-            await Yields(None)
-            log.append((self.number, "terminated"))
-
-    refs = [world.start(GivesWay, number) for number in range(2)]
-    world.on_shard(lambda: [ref.cast("go") for ref in refs])
-    world.settle()
-    assert log == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)]
-    for ref in refs:
-        ref.stop()
-    assert sorted(log[6:]) == [(0, "terminated"), (1, "terminated")]

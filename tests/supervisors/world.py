@@ -49,7 +49,8 @@ class World:
 
     def start(self, process_class: type[Process], *args: Any, **options: Any) -> Ref[Any]:
         """Start a process and wait for its init."""
-        return self.wait(self.node.start(process_class, *args, **options))
+        ref: Ref[Any] = self.wait(self.node.start(process_class, *args, **options))
+        return ref
 
     def call(self, ref: Ref[Any], message: Any, timeout_s: float | None = 5.0) -> Any:
         """Call a process and wait for the answer."""

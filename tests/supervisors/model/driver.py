@@ -9,6 +9,7 @@ from supervisors.errors import ChildError, StartError
 from supervisors.process import DEAD, Process
 from supervisors.reasons import KILL, SHUTDOWN
 from supervisors.scenario import terms, workers
+from supervisors.scenario.record import Record
 
 if TYPE_CHECKING:
     from tests.supervisors.world import World
@@ -22,7 +23,7 @@ class Parent(Process):
     def on_start(self) -> None:
         self.trap_exit = True
 
-    async def start_root(self, record: workers.Record, tree: Json) -> Any:
+    async def start_root(self, record: Record, tree: Json) -> Any:
         """Start the tree; gives how that went."""
         args = (record, tree["id"], tree)
 
@@ -48,7 +49,7 @@ class Driver:
     def __init__(self, world: World, tree: Json) -> None:
         self.world = world
         self.events: list[Json] = []
-        self.record = workers.Record(self.events.append)
+        self.record = Record()
         world.node.reports.subscribe(self.record.report)
         self.parent = world.start(Parent)
         self.root = tree["id"]
@@ -62,6 +63,7 @@ class Driver:
         timers = self.world.node.shard.timers
         while (due_s := self.world.on_shard(timers.next_live_s)) is not None:
             self.world.advance(due_s - self.world.now_s())
+        self.events += self.record.take()
 
     def step(self, number: int, step: Json) -> None:
         """Carry one step out and come to rest."""
@@ -69,7 +71,8 @@ class Driver:
         if do == "sleep":
             self.world.advance(step["ms"] / 1000)
             return
-        target = self.record.newest.get(step.get("path", step.get("sup", self.root)))
+        path: Any = step.get("path", step.get("sup", self.root))
+        target = self.record.newest.get(path)
         if target is None or target._state == DEAD:
             self.result(number, "noproc")
         elif "sup" in step:
@@ -100,12 +103,14 @@ class Driver:
         if do in ("start_child", "restart_child"):
             return ["ok", "undefined" if told is None else "pid"]
         if do == "which_children":
-            return [[key, "undefined" if ref is None else "alive", kind] for key, ref, kind, _ in told]
+            return [
+                [key, "undefined" if ref is None else "alive", kind] for key, ref, kind, _ in told
+            ]
         return told if do == "count_children" else "ok"
 
     def result(self, number: int, value: Any) -> None:
         """Note the result of a step."""
-        self.events.append({"event": "result", "step": number, "value": value})
+        self.record.note(event="result", step=number, value=value)
 
     def end(self) -> Any:
         """Say how the root is."""

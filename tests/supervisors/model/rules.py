@@ -115,7 +115,7 @@ class Model:
         if row.child is not None:
             reason = self.shut_down(row.child, row.spec)
             expected = {"killed"} if row.spec.get("shutdown") == "brutal_kill" else {"shutdown"}
-            fine = reason in expected if isinstance(reason, str) else False
+            fine = isinstance(reason, str) and reason in expected
             if not fine and not (restart_of(row) != "permanent" and orderly(reason)):
                 self.report("shutdown_error", sup, row, reason)
             row.child = None
@@ -127,7 +127,7 @@ class Model:
         if isinstance(process, Sup):
             self.stop_rows(process, list(process.rows.values()))
             return self.down(process, "shutdown")
-        answer = spec.get("on_shutdown", "obey") if spec.get("traps_exit") else "obey"
+        answer: Any = spec.get("on_shutdown", "obey") if spec.get("traps_exit") else "obey"
         if spec.get("shutdown") == "brutal_kill":
             return self.down(process, "killed")
         if answer == "ignore":
@@ -246,7 +246,7 @@ class Model:
         if error is not None:
             del sup.rows[spec["id"]]
             return ["error", error]
-        return ["ok", "pid" if row.child is not None else "undefined"]
+        return ["ok", pid_of(row)]
 
     def restart_child(self, sup: Sup, step: Json) -> Any:
         """Start a child that is down."""
@@ -258,7 +258,7 @@ class Model:
         error = self.start_row(sup, row)
         if error is not None:
             return ["error", error]
-        return ["ok", "pid" if row.child is not None else "undefined"]
+        return ["ok", pid_of(row)]
 
     def terminate_child(self, sup: Sup, step: Json) -> Any:
         """Stop a child."""
@@ -314,6 +314,11 @@ class Model:
         )
 
 
+def pid_of(row: Row) -> str:
+    """Give what stands for the pid of a row's child."""
+    return "undefined" if row.child is None else "pid"
+
+
 def restart_of(row: Row) -> str:
     """Give a row's restart type."""
     restart: str = row.spec.get("restart", "permanent")
@@ -322,7 +327,7 @@ def restart_of(row: Row) -> str:
 
 def orderly(reason: Any) -> bool:
     """Tell normal, shutdown and {shutdown, _} from the rest."""
-    return reason in NORMAL if isinstance(reason, str) else True
+    return reason in NORMAL or isinstance(reason, dict)
 
 
 def run(scenario: Json) -> list[Json]:

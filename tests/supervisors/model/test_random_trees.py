@@ -60,7 +60,8 @@ class RandomTree(RuleBasedStateMachine):
         return sorted(known)
 
     def lives(self) -> bool:
-        return self.model.end == "alive"
+        alive: bool = self.model.end == "alive"
+        return alive
 
     def has_worker(self) -> bool:
         return bool(self.paths(rules.Worker))
@@ -119,7 +120,7 @@ class RandomTree(RuleBasedStateMachine):
 
 def case(kind: str, examples: int) -> Any:
     """Make the test case of one host."""
-    machine = type(f"RandomTreeOn{kind.title()}", (RandomTree,), {"kind": kind})
+    machine: Any = type(f"RandomTreeOn{kind.title()}", (RandomTree,), {"kind": kind})
     machine.TestCase.settings = settings(
         max_examples=EXAMPLES or examples,
         stateful_step_count=15,

@@ -28,7 +28,7 @@ class Log:
         return self.entries
 
 
-class Unprintable(Exception):
+class UnprintableError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no words")
 
@@ -42,7 +42,7 @@ def fail(message: str) -> None:
 
 
 def fail_without_words() -> None:
-    raise Unprintable
+    raise UnprintableError
 
 
 def leave() -> None:
@@ -59,6 +59,10 @@ def large(size: int) -> str:
 
 def worker_pid() -> int:
     return os.getpid()
+
+
+def loaded(*modules: str) -> list[str]:
+    return [module for module in modules if module in sys.modules]
 
 
 def never() -> None:
@@ -84,6 +88,13 @@ def hold_interpreter() -> None:
     re.match(r"(a+)+$", EXPLODING)
 
 
+def answer_at_length_and_end(serial: int, size: int) -> None:
+    """Answer as a worker would, and be gone before it is read."""
+    text = json.dumps({"id": serial, "ok": "x" * size}).encode()
+    os.write(link_to_the_node(), struct.pack(">I", len(text)) + text)
+    os._exit(0)
+
+
 def kill_self() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -97,8 +108,8 @@ def start_process(fifo: str) -> None:
 
 def link_to_the_node() -> int:
     """Find the socket this worker talks to its node through."""
-    for name in os.listdir("/proc/self/fd"):
-        fd = int(name)
+    for path in Path("/proc/self/fd").iterdir():
+        fd = int(path.name)
         try:
             if fd > 2 and stat.S_ISSOCK(os.fstat(fd).st_mode):
                 return fd
@@ -140,10 +151,12 @@ COMMON = {
 }
 PORT_FUNCTIONS = {
     **COMMON,
+    "answer_at_length_and_end": answer_at_length_and_end,
     "announce_then_hold_interpreter": announce_then_hold_interpreter,
     "announce_then_wait": announce_then_wait,
     "hold_interpreter": hold_interpreter,
     "kill_self": kill_self,
+    "loaded": loaded,
     "say": say,
     "send_frame": send_frame,
     "send_raw": send_raw,

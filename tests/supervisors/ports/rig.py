@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervisors import GenServer
@@ -16,8 +17,6 @@ from tests.supervisors.ports import functions
 from tests.supervisors.world import REAL_PATIENCE_S, WORLDS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from supervisors import Future, Ref
     from supervisors.ports.port import Port
     from tests.supervisors.world import World
@@ -33,7 +32,7 @@ RIGS = [
     *(("thread", host) for host in ("asyncio", "thread")),
     *(("simulated", host) for host in sorted(WORLDS)),
 ]
-"""Real ports need a host whose time is real enough: the simulated host would never wait for them."""
+"""Real ports need a host that waits in real time, which the simulated one does not."""
 
 
 class Client(GenServer):
@@ -62,14 +61,15 @@ class Rig:
     def open(self, name: str = "port", **options: Any) -> Port:
         """Open a port and wait until it is ready."""
         port: Port
+        common: dict[str, Any] = functions.COMMON
         if self.kind == "process":
             port = ProcessPort(name, [MODULE], **options)
         elif self.kind == "thread":
             # Threads cannot be killed, so the job that never ends does so after the test.
-            table = functions.COMMON | {"note": functions.Log().note, "never": self.release.wait}
+            table = common | {"note": functions.Log().note, "never": self.release.wait}
             port = ThreadPort(name, table, **options)
         else:
-            table = functions.COMMON | {"note": functions.Log().note, "never": never}
+            table = common | {"note": functions.Log().note, "never": never}
             port = SimulatedPort(name, self.world.node, table, **options)
         self.ports.append(port)
         self.wait(port.ready)
@@ -132,23 +132,22 @@ def children() -> set[int]:
     """Give the pids of this process's children, zombies included."""
     own = os.getpid()
     found = set()
-    for name in filter(str.isdigit, os.listdir("/proc")):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            with open(f"/proc/{name}/stat", encoding="utf-8") as file:  # noqa: PTH123
-                parent = int(file.read().rpartition(")")[2].split()[1])
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
         if parent == own:
-            found.add(int(name))
+            found.add(int(path.name))
     return found
 
 
 def open_files() -> list[str]:
     """Name what this process's descriptors stand for, sorted."""
     found = []
-    for name in os.listdir("/proc/self/fd"):
+    for path in Path("/proc/self/fd").iterdir():
         try:
-            found.append(os.readlink(f"/proc/self/fd/{name}"))
+            found.append(str(path.readlink()))
         except OSError:
             continue
     return sorted(found)

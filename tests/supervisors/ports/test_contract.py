@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from _thread import get_ident
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from supervisors import limits
+from supervisors import context, limits
 from supervisors.errors import (
     PortClosed,
     PortCrashed,
@@ -56,7 +57,7 @@ def test_arguments_and_results_are_json_and_never_shared(rig: Rig) -> None:
 
 def test_what_a_function_raised_comes_back_as_data_and_the_port_lives_on(rig: Rig) -> None:
     port = rig.open()
-    with pytest.raises(PortFailed, match="LookupError.*no such volume") as caught:
+    with pytest.raises(PortFailed, match=r"LookupError.*no such volume") as caught:
         rig.ask(rig.client(), port, "fail", "no such volume")
     assert (caught.value.kind, caught.value.message) == ("LookupError", "no such volume")
     assert caught.value.place.endswith("in fail")
@@ -65,7 +66,7 @@ def test_what_a_function_raised_comes_back_as_data_and_the_port_lives_on(rig: Ri
 
 def test_an_exception_without_words_is_told_all_the_same(rig: Rig) -> None:
     port = rig.open()
-    with pytest.raises(PortFailed, match="Unprintable"):
+    with pytest.raises(PortFailed, match="UnprintableError"):
         rig.wait(port.call("fail_without_words"))
 
 
@@ -104,11 +105,11 @@ def test_a_deadline_of_years_is_kept_without_harm(rig: Rig) -> None:
 
 def test_a_result_that_cannot_be_sent_fails_the_job_alone(rig: Rig) -> None:
     port = rig.open(frame_bytes=1_000)
-    with pytest.raises(PortFailed, match="TypeError.*cannot be sent"):
+    with pytest.raises(PortFailed, match=r"TypeError.*cannot be sent"):
         rig.wait(port.call("unsendable"))
-    with pytest.raises(PortFailed, match="ValueError.*cannot be sent.*1000"):
+    with pytest.raises(PortFailed, match=r"ValueError.*cannot be sent.*1000"):
         rig.wait(port.call("large", 10_000))
-    with pytest.raises(PortFailed, match="LookupError.*cannot be sent"):
+    with pytest.raises(PortFailed, match=r"LookupError.*cannot be sent"):
         rig.wait(port.call("fail", "x" * 950))
     assert rig.wait(port.call("large", 3)) == "xxx"
 
@@ -125,12 +126,16 @@ def test_a_job_past_its_deadline_times_out_and_its_worker_is_replaced(rig: Rig) 
 
 def test_a_job_whose_deadline_passes_while_it_waits_is_never_started(rig: Rig) -> None:
     port = rig.open(workers=1)
-    blocking = port.call("never", deadline_s=LONG_S)
+    blocking = port.call("never", deadline_s=10 * SHORT_S)
     waiting = port.call("note", "too late", deadline_s=SHORT_S)
+    after = port.call("note", "in time", deadline_s=LONG_S)
     with pytest.raises(PortTimeout, match="never started") as caught:
         rig.wait(waiting)
     assert not caught.value.started
     assert not blocking.done()
+    with pytest.raises(PortTimeout):
+        rig.wait(blocking)
+    assert rig.wait(after) == ["in time"]
 
 
 def test_a_full_queue_refuses_at_once(rig: Rig) -> None:
@@ -191,6 +196,25 @@ def test_a_caller_that_is_killed_while_it_waits_is_forgotten(rig: Rig) -> None:
     rig.world.settle()
     client.kill()
     assert rig.ask(rig.client(), port, "echo", 1) == [1]
+
+
+def test_a_turn_that_the_watchdog_gave_up_on_starts_nothing(rig: Rig) -> None:
+    port = rig.open()
+    shard = rig.world.node.shard
+
+    def call_abandoned() -> Any:
+        # As the thread of an abandoned turn: marked as running turns, and fenced.
+        before, context.RUNNING.shard = context.RUNNING.shard, shard
+        shard.abandoned.add(get_ident())
+        try:
+            return port.call("note", "a ghost was here")
+        finally:
+            shard.abandoned.discard(get_ident())
+            context.RUNNING.shard = before
+
+    with pytest.raises(PortRefused, match="abandoned"):
+        rig.wait(call_abandoned())
+    assert port.statistics().done == 0
 
 
 def test_many_callers_get_their_own_answers(rig: Rig) -> None:

@@ -72,9 +72,12 @@ class Cluster:
 
     # -- processes ---------------------------------------------------------------------------
 
-    def start(self, node: str, process_class: type[Process], *args: Any, **options: Any) -> Ref[Any]:
+    def start(
+        self, node: str, process_class: type[Process], *args: Any, **options: Any
+    ) -> Ref[Any]:
         """Start a process on a node and wait for its init."""
-        return self.wait(self.nodes[node].start(process_class, *args, **options))
+        started: Ref[Any] = self.wait(self.nodes[node].start(process_class, *args, **options))
+        return started
 
     def seen_from(self, node: str, ref: Ref[Any]) -> Ref[Any]:
         """Give a ref as it would arrive at a node."""
@@ -136,7 +139,9 @@ class Cluster:
         raise NotImplementedError
 
     def _next_due_s(self) -> float | None:
-        dues = [self.on_shard(name, node.shard.timers.next_live_s) for name, node in self.nodes.items()]
+        dues = [
+            self.on_shard(name, node.shard.timers.next_live_s) for name, node in self.nodes.items()
+        ]
         return min((due for due in dues if due is not None), default=None)
 
     def _set_clock(self, now_s: float) -> None:
@@ -216,8 +221,7 @@ class ThreadedCluster(Cluster):
     def _activity(self) -> list[tuple[int, int]]:
         """What changes when anything happened: nothing can be on its way between equal looks."""
         return [
-            (node.shard.turns, self.transports[name].moved)
-            for name, node in self.nodes.items()
+            (node.shard.turns, self.transports[name].moved) for name, node in self.nodes.items()
         ]
 
     def _settle_one(self, node: Node) -> None:

@@ -32,13 +32,15 @@ class Probe(GenServer):
                 return NoReply()
             case "crash":
                 raise ValueError("boom")
-            case ("refuse", error):
-                caller.fail(error)
-                return NoReply()
             case ("unsendable", _):
                 return object()
             case ("stop", reason):
                 return Stop(reason)
+            case _:
+                return await self.wait_for(message)
+
+    async def wait_for(self, message: Any) -> Any:
+        match message:
             case ("pass on", ref, inner):
                 return await ref.call(inner)
             case ("sleep", delay_s):

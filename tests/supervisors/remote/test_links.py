@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from supervisors import Exit
 from supervisors.errors import NotLocal, PayloadError
 from supervisors.reasons import Opaque, RemoteCrash, Shutdown
-from tests.supervisors.remote.cluster import SimulatedCluster
+from tests.supervisors.remote.cluster import SimulatedCluster, ThreadCluster
 from tests.supervisors.remote.probe import Probe
+from tests.supervisors.world import REAL_PATIENCE_S
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from supervisors import Ref
     from tests.supervisors.remote.cluster import Cluster
 
@@ -162,6 +162,35 @@ def test_an_exit_signal_from_no_process_has_no_sender(cluster: Cluster) -> None:
     target = cluster.start("b", Probe, traps=True)
     cluster.seen_from("a", target).exit("please")
     assert cluster.seen(target) == [Exit(None, "please")]
+
+
+class Busy(Probe):
+    """Holds its node's thread until the test lets go, as no handler should."""
+
+    def handle_cast(self, message: Any) -> None:
+        running, go_on = message
+        running.set()
+        assert go_on.wait(REAL_PATIENCE_S)
+
+
+def test_an_exit_signal_from_a_thread_is_not_taken_for_one_of_whoever_runs_then() -> None:
+    cluster = ThreadCluster()
+    for name in "ab":
+        cluster.add(name)
+    cluster.connect("ab")
+    try:
+        busy = cluster.start("a", Busy)
+        here, there = (cluster.start(name, Probe, traps=True) for name in "ab")
+        far = cluster.seen_from("a", there)
+        running, go_on = threading.Event(), threading.Event()
+        busy.cast((running, go_on))
+        assert running.wait(REAL_PATIENCE_S)
+        here.exit("please")
+        far.exit("please")
+        go_on.set()
+        assert cluster.seen(here) == cluster.seen(there) == [Exit(None, "please")]
+    finally:
+        cluster.close()
 
 
 def test_on_a_lost_node_each_link_gives_noconnection_once(cluster: Cluster) -> None:

@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 import pytest
+from pykka._envelope import Envelope
 
-from supervisors import Future, GenServer
+from supervisors import (
+    ChildSpec,
+    Flags,
+    Future,
+    GenServer,
+    Supervisor,
+    count_children,
+    terminate_child,
+    which_children,
+)
+from supervisors._pykka import ActorStop
 from supervisors.errors import (
     CallExit,
     CallTimeout,
@@ -63,7 +74,7 @@ def test_a_ref_crosses_as_its_pid_and_is_local_where_it_is_at_home(cluster: Clus
     assert far == home
     assert home == far
     assert hash(far) == hash(home)
-    assert {far: 1}[home] == 1
+    assert {far, home} == {home}
     back = cluster.wait(far.call("ref"))
     assert isinstance(back, RemoteRef)
     assert back.pid == home.pid
@@ -296,6 +307,43 @@ def test_pykkas_verbs_reach_a_process_on_another_node(cluster: Cluster) -> None:
     assert cluster.wait(far.stop(block=False)) is False
     with pytest.raises(pykka.ActorDeadError):
         cluster.wait(far.ask("anything", block=False))
+
+
+def test_pykkas_view_of_a_ref_reaches_the_other_node(cluster: Cluster) -> None:
+    home = cluster.start("b", Probe)
+    far = cluster.seen_from("a", home)
+    answers: list[pykka.Future[Any]] = [pykka.ThreadingFuture() for _ in range(2)]
+    far.actor_inbox.put(Envelope("hello"))
+    far.actor_inbox.put(Envelope(("echo", 1), reply_to=answers[0]))
+    far.actor_inbox.put(Envelope("nonsense", reply_to=answers[1]))
+    assert cluster.seen(home) == ["hello"]
+    assert answers[0].get(timeout=0) == 1
+    with pytest.raises(RemoteError):
+        answers[1].get(timeout=0)
+    assert far.actor_inbox.empty()
+    with pytest.raises(NotLocal):
+        far.actor_inbox.get()
+    with pytest.raises(NotLocal, match="send it a message"):
+        far.tell(pykka.messages.ProxyGetAttr(attr_path=("seen",)))
+    assert not far.actor_stopped.is_set()
+    far.tell(ActorStop())
+    cluster.settle()
+    assert home._process.exit_reason == "normal"
+    cluster.part("ab")
+    assert far.actor_stopped.is_set()
+
+
+def test_a_supervisor_on_another_node_answers_and_refuses(cluster: Cluster) -> None:
+    home = cluster.start("b", Supervisor, Flags(), [ChildSpec("disk", (Probe, ()))])
+    far = cluster.seen_from("a", home)
+    ((child_id, ref, kind, _),) = cluster.wait(which_children(far))
+    assert (child_id, kind, type(ref)) == ("disk", "worker", RemoteRef)
+    assert cluster.wait(count_children(far))["active"] == 1
+    cluster.wait(terminate_child(far, "disk"))
+    assert cluster.wait(which_children(far))[0][1] is None
+    with pytest.raises(ChildError) as caught:
+        cluster.wait(terminate_child(far, "nonsense"))
+    assert caught.value.reason == "not_found"
 
 
 def test_an_ask_that_would_block_a_handler_is_refused(cluster: Cluster) -> None:

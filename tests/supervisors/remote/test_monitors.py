@@ -92,9 +92,15 @@ def test_a_watcher_that_dies_takes_its_monitors_back(cluster: Cluster) -> None:
 def test_on_a_lost_node_each_monitor_gives_noconnection_once_and_last(cluster: Cluster) -> None:
     watcher, target, monitor = monitored(cluster)
     here = cluster.seen_from("b", watcher)
-    cluster.do(target, lambda _: [here.send(number) for number in range(3)])
+
+    def send(_: Any) -> None:
+        for number in range(3):
+            here.send(number)
+
+    cluster.do(target, send)
     cluster.part("ab")
     assert cluster.seen(watcher) == [0, 1, 2, Down(monitor, target, "noconnection")]
+    assert not target._process.extras.watchers
     target.kill()
     cluster.connect("ab")
     cluster.part("ab")

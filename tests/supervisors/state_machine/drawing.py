@@ -47,11 +47,13 @@ actions = st.lists(
 def reactions(draw: st.DrawFn) -> dict[str, Any]:
     """Draw what a machine does about one event."""
     reaction: dict[str, Any] = {"do": draw(actions)}
-    match draw(st.integers(0, 7)):
+    match draw(st.integers(0, 9)):
         case 0 | 1 | 2:
             reaction["to"] = draw(states)
         case 3:
             reaction["repeat"] = True
+        case 4:
+            reaction["do"] = [["postpone"]]
         case _:
             pass
     return reaction
@@ -79,9 +81,7 @@ def programs(draw: st.DrawFn) -> Program:
         "enter": draw(st.booleans()),
         "first_state": draw(states),
         "first": draw(st.lists(st.one_of(inserts, timeout_actions()), max_size=2)),
-        "on": draw(
-            st.dictionaries(states, st.dictionaries(contents, reactions(), max_size=7), max_size=3)
-        ),
+        "on": {state: {content: draw(reactions()) for content in CONTENTS} for state in STATES},
         "entering": draw(st.dictionaries(states, entries(), max_size=2)),
         "script": draw(st.lists(steps, min_size=1, max_size=5)),
     }

@@ -41,12 +41,12 @@ Trace = list[list[Any]]
 """One row a callback: the state, the event type's name (or "enter"), the content or old state."""
 
 STATES = ("a", "b", "c")
-CONTENTS = "0123456"
+CONTENTS = "0123"
 FUEL = 30
 REST_MS = 13_000
 """Longer than all the timeouts that fuel allows for, one after the other."""
 
-TYPES = {
+TYPES: dict[str, Any] = {
     "cast": CAST, "info": INFO, "internal": INTERNAL, "timeout": TIMEOUT,
     "state_timeout": STATE_TIMEOUT, "x": GenericTimeout("x"), "y": GenericTimeout("y"),
 }  # fmt: skip

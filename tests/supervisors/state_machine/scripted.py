@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 class Scripted(StateMachine):
     """Starts in the state it is told, with the actions it is told."""
 
-    def init(self, first: Any, *actions: Any, notes: list[Any] | None = None) -> Any:
+    def init(
+        self, first: Any, *actions: Any, notes: list[Any] | None = None, data: Any = None
+    ) -> Any:
         self.notes = notes if notes is not None else []
-        self.data: Any = None
+        self.data = data
         return (first, *actions)
 
 

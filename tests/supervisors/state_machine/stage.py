@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from supervisors import Future, GenServer, Ref, system
+from supervisors import Future, GenServer, NoReply, Ref, system
 from supervisors.errors import CallExit, StartError
 from supervisors.process import STATE_NAMES
 
@@ -23,7 +23,11 @@ class Parent(GenServer):
         self.notes = notes
 
     async def handle_call(self, message: Any, caller: Any) -> Any:
-        return await message(self)
+        try:
+            return await message(self)
+        except StartError as error:
+            caller.fail(error)
+            return NoReply()
 
     def handle_cast(self, message: Any) -> None:
         message(self)
@@ -97,7 +101,7 @@ class Stage:
     def scheduler_state(self, ref: Ref[Any]) -> str:
         """Name what the scheduler has a process down for: idle, hibernated, suspended ..."""
         self.world.settle()
-        return self.world.on_shard(lambda: STATE_NAMES[ref._process._state])  # type: ignore[no-any-return]
+        return STATE_NAMES[self.world.on_shard(lambda: ref._process._state)]
 
     def get_state(self, machine: Any) -> Any:
         """Give a machine's state and data."""

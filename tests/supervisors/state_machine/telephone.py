@@ -176,30 +176,37 @@ class Telephone(StateMachine):
     # -- in every state ----------------------------------------------------------------------
 
     def common(self, event_type: Any, content: Any, *, unknown_call: Any) -> Any:
-        match event_type, content:
-            case Call(caller), "mode":
-                return KeepState(ReplyTo(caller, self.callback_mode))
-            case Call(caller), "get":
-                return KeepState(ReplyTo(caller, (self.name_of(self.state), self.data)))
-            case Call(caller), "stop":
-                return StopAndReply(NORMAL, ReplyTo(caller, "stopped"))
-            case Call(caller), ("stop", reason):
-                return StopAndReply(reason, ReplyTo(caller, "stopped"))
-            case Call(caller), "alive?":
-                return KeepState(ReplyTo(caller, "yes"))
-            case Call(caller), _:
-                raise Throw(unknown_call(ReplyTo(caller, "eh?")))
-            case _, ("stop", reason):
+        if isinstance(event_type, Call):
+            return self._call(event_type.caller, content, unknown_call)
+        match content:
+            case ("stop", reason):
                 return Stop(reason)
-            case _, "alive?":
+            case "alive?":
                 self.notes.append("yes")
-            case _, ("timer", after_s):
+            case ("timer", after_s):
                 return KeepState(SetTimeout(TIMEOUT, after_s, "timer"))
-            case _, "timer":
+            case "timer":
                 self.notes.append("timer")
             case _ if self.state == "idle":
                 raise Throw(Stop(("unexpected", event_type, content)))
         return None
+
+    def _call(self, caller: Any, content: Any, unknown_call: Any) -> Any:
+        answers = {
+            "mode": self.callback_mode,
+            "get": (self.name_of(self.state), self.data),
+            "alive?": "yes",
+        }
+        match content:
+            case "stop":
+                return StopAndReply(NORMAL, ReplyTo(caller, "stopped"))
+            case ("stop", reason):
+                return StopAndReply(reason, ReplyTo(caller, "stopped"))
+            case ("timer", after_s):
+                return KeepState(ReplyTo(caller, "ok"), SetTimeout(TIMEOUT, after_s, "timer"))
+            case str() if content in answers:
+                return KeepState(ReplyTo(caller, answers[content]))
+        raise Throw(unknown_call(ReplyTo(caller, "eh?")))
 
     @staticmethod
     def name_of(state: Any) -> str:

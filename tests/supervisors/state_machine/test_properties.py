@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from tests.supervisors.state_machine.programs import Program
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(programs())
 def test_the_core_handles_events_in_the_order_of_the_model(program: Program) -> None:
     assert run(Core(program)) == run(Model(program))
 
 
 @pytest.mark.parametrize("state_functions", [True, False])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(program=programs())
 def test_a_machine_handles_events_in_the_order_of_the_model(
     program: Program, *, state_functions: bool

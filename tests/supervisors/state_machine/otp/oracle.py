@@ -28,17 +28,20 @@ SOURCE = Path(__file__).with_name("machine_oracle.erl")
 CORPUS = Path(__file__).with_name("corpus.json")
 DEADLINE_S = 120.0
 RECORD_RUNS = 3
-ROWS_MIN = 10
+ROWS_MIN = 12
 
 
-def run_many(drawn: list[Program]) -> list[Trace]:
-    """Give the trace of each program, in order; OracleError when OTP cannot run them."""
+def run_many(drawn: list[Program], rest_ms: int = REST_MS) -> list[Trace]:
+    """Give the trace of each program, in order; OracleError when OTP cannot run them.
+
+    `rest_ms` is real time in which the timeouts of the last step come.
+    """
     with tempfile.TemporaryDirectory(prefix="machine-oracle-") as directory:
         terms = Path(directory) / "programs.terms"
         terms.write_text("".join(f"{to_erlang(one)}.\n" for one in drawn), encoding="ascii")
         _call(["erlc", "-o", directory, str(SOURCE)])
         emulator = ["erl", "-noshell", "-noinput", "+S", "1", "-pa", directory]
-        program = ["-run", "machine_oracle", "main", str(terms), str(FUEL), str(REST_MS)]
+        program = ["-run", "machine_oracle", "main", str(terms), str(FUEL), str(rest_ms)]
         lines = _call(emulator + program).splitlines()
     traces: dict[int, Trace] = dict(json.loads(line) for line in lines)
     return [traces[number] for number in range(len(drawn))]

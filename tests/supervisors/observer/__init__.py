@@ -1,0 +1,1 @@
+"""Tests of the observer: snapshots, feeds, metrics, the terminal and the demonstration."""
