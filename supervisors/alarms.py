@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from supervisors.actions import SetTimeout
 from supervisors.messages import INFO
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
     from supervisors.process import Process
     from supervisors.transitions import TimerOrder
-
-DROWSE: Final = "drowse"
-"""The timer of a machine that hibernates by itself; no timeout of the user's is a string."""
 
 
 class Alarm:
@@ -50,9 +47,6 @@ class Alarms:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._running: dict[Any, Alarm] = {}
-
-    def __contains__(self, timeout: object) -> bool:
-        return timeout in self._running
 
     def obey(self, orders: Iterable[TimerOrder], now_s: float) -> None:
         """Start and stop timers as a transition wants it."""

@@ -21,6 +21,9 @@ class EventType(Enum):
     STATE_TIMEOUT = "state_timeout"
     INTERNAL = "internal"
 
+    # Members are compared by identity, and Enum's own hash costs a call in Python.
+    __hash__ = object.__hash__
+
 
 CAST: Final = EventType.CAST
 """A request without an answer; the content is what was cast."""

@@ -54,9 +54,8 @@ def _shallow(value: Any) -> int:
 
 
 def _with_values(value: Any) -> int:
+    kind: Any = value.__class__
     values: Iterable[Any] = ()
-    if value.__class__ is dict:
-        values = value.values()
-    elif value.__class__ in _CONTAINERS:
-        values = value
+    if kind in _CONTAINERS:
+        values = value.values() if kind is dict else value
     return _shallow(value) + sum(map(_shallow, islice(values, limits.FOOTPRINT_VALUES)))

@@ -253,10 +253,8 @@ class Future(LeanFuture[T]):
 
     def filter(self, func: Callable[[Any], bool]) -> Future[Any]:
         """Keep the items of an iterable result that pass `func`, as a list."""
-        return self._derive(
-            lambda timeout: list(filter(func, self.get(timeout=timeout))),  # type: ignore[call-overload]
-            self,
-        )
+        whole: Future[Any] = self
+        return self._derive(lambda timeout: list(filter(func, whole.get(timeout=timeout))), self)
 
     def join(self, *futures: Any) -> Future[Any]:
         """Collect this result and the others' into one list."""

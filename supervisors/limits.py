@@ -79,9 +79,6 @@ whatever the tasks call."""
 SHUTDOWN_WORKER_MS = 5_000
 """Default patience with a worker that is asked to shut down (OTP)."""
 
-BACKOFF_STASH_MESSAGES = 64
-"""Messages kept for a child that waits for its next start under back-off."""
-
 FEED_CHANGES = 10_000
 """Changes one observer may lag behind before its feed ends with an overflow mark."""
 

@@ -19,7 +19,7 @@ from supervisors.future import Future
 from supervisors.gen_server import GenServer
 from supervisors.idleness import IdleWatch
 from supervisors.messages import ASK, CALL, CAST, INFO, PYKKA, STEP
-from supervisors.process import DEAD, TRAPS_EXIT
+from supervisors.process import DEAD, DOOMED, TRAPS_EXIT
 from supervisors.reasons import NORMAL, is_orderly
 from supervisors.ref import Ref
 from supervisors.registry import Via
@@ -108,9 +108,11 @@ class Passive(GenServer):
         return True
 
     async def terminate(self, reason: Any) -> None:
-        """Store the state at an orderly end that is not a passivation."""
-        if self._is_loaded and not self._is_stored and is_orderly(reason):
-            await self.save()
+        """Store the state at an orderly end, and leave what waits to the next life."""
+        if self._is_loaded and is_orderly(reason):
+            if not self._is_stored:
+                await self.save()
+            self._table.hand_back(self)
 
 
 class Parcel(NamedTuple):
@@ -125,8 +127,8 @@ class PassiveRef(Ref[Passive]):
     """The address of a name rather than of one life: good while the process comes and goes.
 
     All verbs that carry a message bring the process back. `stop`, `exit` and `kill` act on it if it
-    is active and do not bring it back. `is_alive` tells whether the name can be reached. Link and
-    monitor what `registry.active(name)` gives.
+    is active and do not bring it back; what waits behind a stop is for the next life. `is_alive`
+    tells whether the name can be reached. Link and monitor what `registry.active(name)` gives.
     """
 
     __slots__ = ("_passive_name", "_table")
@@ -226,7 +228,7 @@ class PassiveRegistry:
         self.store = store
         self.processes: dict[str, Process] = {}
         self.activator: Ref[Any] | None = None
-        self._directory: Process | None = None
+        self._directory: Any = None
 
     @property
     def directory(self) -> Any:
@@ -256,6 +258,12 @@ class PassiveRegistry:
             return False
         self.directory.hand_over(name, process)
         return True
+
+    def hand_back(self, process: Passive) -> None:
+        """Take what waits for a process that ends in order; called by it, on its shard."""
+        directory = self._directory
+        if directory is not None and directory._state not in (DOOMED, DEAD):
+            directory.take_back(process)
 
     def unregister_name(self, name: str) -> None:
         """Note the end of an active process."""

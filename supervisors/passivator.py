@@ -11,9 +11,10 @@ being started wait in the directory, in their order.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from supervisors import limits, signals
+from supervisors import limits, signals, turns
+from supervisors._pykka import ActorStop
 from supervisors.child import (
     ONE_FOR_ALL,
     SIMPLE_ONE_FOR_ONE,
@@ -26,7 +27,7 @@ from supervisors.dynamic_supervisor import DynamicSupervisor
 from supervisors.errors import CallExit, MailboxFull
 from supervisors.future import ERROR, EndFuture, Future
 from supervisors.gen_server import GenServer
-from supervisors.messages import TERMINATE
+from supervisors.messages import ASK, CALL, CAST, INFO, PYKKA, TERMINATE
 from supervisors.passivation import Parcel
 from supervisors.process import DEAD, DOOMED, PARKED
 from supervisors.reasons import NOPROC, Crash
@@ -36,8 +37,12 @@ from supervisors.results import NoReply
 from supervisors.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from supervisors.passivation import PassiveRegistry
+    from supervisors.passivation import Passive, PassiveRegistry
     from supervisors.process import Process
+
+
+MESSAGE_KINDS: Final = frozenset({ASK, CALL, CAST, INFO, PYKKA})
+"""Kinds that carry what somebody sent to a name; the others are the runtime's own."""
 
 
 class Activate(NamedTuple):
@@ -140,6 +145,22 @@ class Directory(GenServer):
         """
         for item in self.waiting.pop(name, ()):
             self._post(process, *item)
+
+    def take_back(self, process: Passive) -> None:
+        """Keep the messages that a process ending in order will not handle for its next life."""
+        queue, process._queue = process._queue, None
+        kept = []
+        for item in queue or ():
+            if item[0] in MESSAGE_KINDS and item[1].__class__ is not ActorStop:
+                kept.append(item)
+            else:
+                turns.hold_back(process, *item)
+        name = process.passive_name
+        if kept and name not in self.waiting:
+            self.waiting[name] = deque()
+            self._begin(name, process)
+        if kept:
+            self.waiting[name].extendleft(reversed(kept))
 
     def _post(self, process: Process, kind: int, message: Any, future: Any) -> None:
         try:

@@ -53,6 +53,12 @@ class Ref(LeanRef[A]):
         """The name the process is registered under, or None."""
         return self._process._name
 
+    @property
+    def exit_reason(self) -> Any:
+        """Why the process ended; None while it lives, and for a process of another node."""
+        process = self._process
+        return None if process is None else process.exit_reason
+
     def is_alive(self) -> bool:
         """Tell whether the process has not ended."""
         return self._process._state != _DEAD  # type: ignore[no-any-return]

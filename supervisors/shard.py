@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisors import ending, limits, starting, turns
 from supervisors.census import Census
+from supervisors._pykka import ActorStop
 from supervisors.context import RUNNING
 from supervisors.errors import MailboxFull, WouldDeadlock
 from supervisors.future import ERROR, EndFuture, Future
@@ -58,7 +59,7 @@ _SYSTEM_KINDS = frozenset({EXIT, RESUME, CONTINUE, SYSTEM, WAKE, BEGIN, STEP})
 
 
 def _is_owed(kind: int, payload: Any) -> bool:
-    return kind in _SYSTEM_KINDS or payload.__class__ is Down
+    return kind in _SYSTEM_KINDS or payload.__class__ is Down or payload.__class__ is ActorStop
 
 
 class Shard:
@@ -129,7 +130,7 @@ class Shard:
         queue = process._queue
         if queue is None:
             queue = process._queue = deque()
-        elif len(queue) >= process.mailbox_limit and kind not in _SYSTEM_KINDS:
+        elif len(queue) >= process.mailbox_limit and not _is_owed(kind, payload):
             self._overflow(process, queue, kind, payload, future)
             return
         queue.append((kind, payload, future))
@@ -196,16 +197,19 @@ class Shard:
         self, process: Process, queue: deque[Any], kind: int, payload: Any, future: Any
     ) -> None:
         policy = process.mailbox_policy
+        error = MailboxFull(process.ref, process.mailbox_limit)
         self.node.dead_letters.refused(process)
         if policy == DROP_OLD:
             old = next((item for item in queue if not _is_owed(item[0], item[1])), None)
             if old is not None:
                 queue.remove(old)
-                kind_, payload_, future_ = old
-                self.discard(process, kind_, payload_, future_, "mailbox full")
+                _, old_payload, old_future = old
+                if old_future is not None:
+                    old_future.resolve(ERROR, error)
+                else:
+                    self.node.dead_letters.record(process, old_payload, "mailbox full")
                 queue.append((kind, payload, future))
                 return
-        error = MailboxFull(process.ref, process.mailbox_limit)
         if future is not None:
             future.resolve(ERROR, error)
         elif policy in (DROP_NEW, DROP_OLD) or (self.current is None and RUNNING.shard is self):

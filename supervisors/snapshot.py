@@ -53,10 +53,10 @@ class Row:
     """One process, or one child of a supervisor that is down (`pid` None).
 
     `state` is one of the scheduler's (`process.STATE_NAMES`) or of a child that is down
-    (undefined, restarting, backing_off; dead if its supervisor does not know yet). `restarts` and `last_crash` are kept by a static
-    supervisor for each child; a dynamic one keeps them for all children together, and then
-    `restarts` is None here. `memory_bytes` is an estimate, `children` counts all of them, listed
-    or not. Texts are cut at `limits.SNAPSHOT_CHARACTERS`.
+    (undefined, restarting, backing_off; dead if its supervisor does not know yet). `restarts` and
+    `last_crash` are kept by a static supervisor for each child; a dynamic one keeps them for all
+    children together, and then `restarts` is None here. `memory_bytes` is an estimate; `children`
+    counts all of them, listed or not. Texts are cut at `limits.SNAPSHOT_CHARACTERS`.
     """
 
     pid: Pid | None

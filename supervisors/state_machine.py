@@ -5,36 +5,20 @@ from __future__ import annotations
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from supervisors import callbacks, limits
-from supervisors.actions import (
-    ChangeCallbacks,
-    PopCallbacks,
-    Postpone,
-    PushCallbacks,
-    RepeatState,
-    ReplyTo,
-    StartIn,
-    StopAndReply,
-)
-from supervisors.alarms import DROWSE, Alarm, Alarms
+from supervisors import callbacks, reserved, stepping
+from supervisors.actions import Postpone, RepeatState, StartIn
+from supervisors.alarms import Alarm, Alarms
 from supervisors.callbacks import STATE_FUNCTIONS
 from supervisors.errors import CallbackError, Throw
-from supervisors.events import CAST, INFO, INTERNAL, Ask, Call, Enter, Event
+from supervisors.events import CAST, INFO, INTERNAL, Ask, Call, Event
 from supervisors.gen_server import start_and_wait
-from supervisors.messages import INFO as INFO_KIND
-from supervisors.process import DOOMED, Process
-from supervisors.results import NOTHING, Continue, Hibernate, Ignore, NoReply, Stop
+from supervisors.messages import STEP
+from supervisors.process import Process
+from supervisors.results import Continue, Hibernate, Ignore, NoReply, Stop
 from supervisors.transitions import Agenda, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from supervisors.ref import Ref
-
-_GO_ON: Final = object()
-"""A continuation: take up the events that are queued."""
-_DOZE: Final = object()
-"""A message to itself: hibernate, if that was what the last event asked for."""
 
 
 class StateMachine(Process):
@@ -46,31 +30,36 @@ class StateMachine(Process):
     parks the machine. `supervisors.events` has the event types, `supervisors.actions` what they
     return; `raise Throw(result)` returns from any depth. Data lives on `self`.
 
+    Events put aside or inserted count as a mailbox of their own: more than `mailbox_limit` of them
+    end the machine.
+
     A callback that raises ends the machine, and the callers it has not answered get CallExit;
     Pykka's `ask` keeps Pykka's rule instead. `enter_loop` has no analogue, since a process here
     cannot become another behaviour half way: begin in the state wanted.
     """
 
-    __slots__ = ("_active_s", "_agenda", "_hibernates", "_now", "_stack", "_step")
+    __slots__ = (
+        "_agenda", "_callback_stack", "_current_event", "_current_state", "_current_step",
+        "_wants_hibernation",
+    )  # fmt: skip
 
     callback_mode: ClassVar[str] = STATE_FUNCTIONS
     """STATE_FUNCTIONS or HANDLE_EVENT_FUNCTION."""
     state_enter: ClassVar[bool] = False
     """Whether entering a state is an event too, of type `Enter(old_state)`."""
-    hibernate_after_s: ClassVar[float | None] = None
-    """Idle time after which the machine hibernates by itself (`hibernate_after`)."""
+    reserved_names: ClassVar[frozenset[str]]
+    """Names that mean something else on every machine and cannot name a state as a function."""
 
-    _active_s: float
     _agenda: Agenda | None
-    _hibernates: bool
-    _now: Any
-    _stack: callbacks.Stack
-    _step: Step | None
+    _callback_stack: callbacks.Stack
+    _current_event: Event | None
+    _current_state: Any
+    _current_step: Step | None
+    _wants_hibernation: bool
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "state" in vars(cls):
-            raise CallbackError("name_is_taken", f"{cls.__name__}.state, the present state")
+        reserved.refuse_taken(cls, StateMachine, _RESERVED)
 
     # -- what a machine defines --------------------------------------------------------------
 
@@ -108,8 +97,8 @@ class StateMachine(Process):
     @property
     def state(self) -> Any:
         """The state the machine is in; in an enter call the one entered."""
-        step = self._step
-        return self._now if step is None else step.state
+        step = self._current_step
+        return self._current_state if step is None else step.state
 
     def now_s(self) -> float:
         """Give the time on the shard's clock, for SetTimeoutAt."""
@@ -126,9 +115,9 @@ class StateMachine(Process):
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run init in the machine's own turn."""
-        self._agenda = self._step = self._now = None
-        self._hibernates = False
-        self._stack = callbacks.ITSELF
+        self._agenda = self._current_event = self._current_step = self._current_state = None
+        self._wants_hibernation = False
+        self._callback_stack = callbacks.ITSELF
         try:
             result = self.init(*args, **kwargs)
         except Throw as thrown:
@@ -151,47 +140,42 @@ class StateMachine(Process):
             result = StartIn(*result)
         if result.__class__ is not StartIn:
             return Stop(("bad_return_from_init", result))
-        self._now = result.state
+        self._current_state = result.state
         if result.actions or self.state_enter:
             return Continue(RepeatState(*result.actions, Postpone(wanted=False)))
-        self._rest()
         return None
 
     # -- the scheduler's view ----------------------------------------------------------------
 
     def handle_cast(self, message: Any) -> Any:
         """Take a cast as an event."""
-        return self._run(Event(CAST, message))
+        return stepping.handle(self, Event(CAST, message))
 
     def handle_call(self, message: Any, caller: Any) -> Any:
         """Take a call as an event."""
-        return self._run(Event(Call(caller), message))
+        return stepping.handle(self, Event(Call(caller), message))
 
     def handle_ask(self, message: Any, caller: Any) -> Any:
         """Take Pykka's ask as an event, in a turn where an error of others is not the asker's."""
         if self._agenda is None:
             self._agenda = Agenda()
         self._agenda.queue.append(Event(Ask(caller), message))
-        return NoReply(Continue(_GO_ON))
+        return NoReply(Continue(stepping.GO_ON))
 
     def handle_info(self, message: Any) -> Any:
         """Take any other message as an event; a timer's as its timeout."""
-        if message is _DOZE:
-            return self._hibernate() if self._hibernates else None
         if message.__class__ is not Alarm:
-            return self._run(Event(INFO, message))
+            return stepping.handle(self, Event(INFO, message))
         if not self._alarms().accept(message):
             return None
-        if message.timeout is DROWSE:
-            return self._drowse()
         assert self._agenda is not None, "a timer runs, so the agenda knows of it"
-        return self._run(self._agenda.expire(message.timeout))
+        return stepping.handle(self, self._agenda.expire(message.timeout))
 
     def handle_continue(self, argument: Any) -> Any:
         """Enter the first state, or go on with queued events."""
-        if argument is _GO_ON:
-            return self._run(None)
-        return self._run(Event(INTERNAL, "init_state"), argument)
+        if argument is stepping.GO_ON:
+            return stepping.handle(self, None)
+        return stepping.handle(self, Event(INTERNAL, "init_state"), argument)
 
     def on_receive(self, message: Any) -> Any:
         """Take a plain message; a machine's are infos."""
@@ -199,11 +183,11 @@ class StateMachine(Process):
 
     def crash_status(self, reason: Any) -> dict[str, Any]:
         """Show the machine's inside, as its format_status wants it shown."""
-        step, agenda = self._step, self._agenda or Agenda()
+        agenda = self._agenda or Agenda()
         status = {
             "state": self.state,
             "data": dict(vars(self)),
-            "event": None if step is None else step.event,
+            "event": self._current_event,
             "queue": list(agenda.queue),
             "postponed": list(agenda.postponed),
             "timeouts": dict(agenda.timeouts),
@@ -211,118 +195,11 @@ class StateMachine(Process):
         }
         top = self._top()
         try:
-            shown = getattr(top, "format_status", self.format_status)(status)
+            return dict(getattr(top, "format_status", self.format_status)(status))
         except Exception as error:  # noqa: BLE001 - told instead; the data may be secret
             return {"format_status": f"raised {type(error).__name__}"}
-        return dict(shown)
 
-    # -- events ------------------------------------------------------------------------------
-
-    def _run(self, event: Event | None, result: Any = NOTHING) -> Any:
-        """Handle an event, then those it left ready; gives what the scheduler is to do.
-
-        `result` stands for the result of the event's callback, which is then not called.
-        """
-        steps = self._steps(event, result)
-        try:
-            coroutine = next(steps)
-        except StopIteration as done:
-            return done.value
-        return self._finish(steps, coroutine)
-
-    async def _finish(self, steps: Generator[Any, Any, Any], coroutine: Any) -> Any:
-        """Go on with events whose callbacks await."""
-        while True:
-            try:
-                try:
-                    value = await coroutine
-                except BaseException as error:  # noqa: BLE001 - raised in the step it belongs to
-                    coroutine = steps.throw(error)
-                else:
-                    coroutine = steps.send(value)
-            except StopIteration as done:
-                return done.value
-
-    def _steps(self, event: Event | None, result: Any) -> Generator[Any, Any, Any]:
-        """Take the steps of one message; yields the coroutines of callbacks for their results."""
-        first = event
-        for _ in range(limits.MACHINE_EVENTS_PER_MESSAGE):
-            if event is None:
-                event = self._agenda.take() if self._agenda is not None else None
-            if event is None or self._state == DOOMED:
-                break
-            self._step = step = Step(self._now, event)
-            if result is NOTHING:
-                result = yield from self._called(event)
-            stopped = yield from self._decide(step, result)
-            if stopped is not None:
-                return stopped
-            self._now = step.state
-            self._carry_out(step)
-            self._step = None
-            self._hibernates = step.hibernates
-            event, result = None, NOTHING
-        return self._outcome(first)
-
-    def _called(self, event: Event) -> Generator[Any, Any, Any]:
-        """Call back for an event and give the result; yields a coroutine for its result."""
-        event_type, content = event
-        try:
-            top = self._top()
-            reserved = RESERVED if top is self else ()
-            result = callbacks.call_back(top, self.state, event_type, content, reserved)
-            if result.__class__ is CoroutineType:
-                result = yield result
-        except Throw as thrown:
-            return thrown.result
-        except Exception as error:
-            if event_type.__class__ is not Ask:
-                raise
-            event_type.caller.fail(error)
-            return None
-        return result
-
-    def _decide(self, step: Step, result: Any) -> Generator[Any, Any, Stop | None]:
-        """Act on a callback's result and on those of enter calls; gives a Stop if one says so."""
-        while True:
-            if isinstance(result, (Stop, StopAndReply)):
-                return self._stopped(step, result)
-            for action in step.accept(result):
-                if action.__class__ is ReplyTo:
-                    _reply(action, "bad_action_from_state_function")
-                elif isinstance(action, (ChangeCallbacks, PushCallbacks, PopCallbacks)):
-                    step.refuse_entering(action)
-                    self._stack = callbacks.changed(self._stack, action, self)
-                else:
-                    step.add(action)
-            if not step.enters or not getattr(self._top(), "state_enter", False):
-                return None
-            step.enter()
-            result = yield from self._called(Event(Enter(step.old_state), None))
-
-    def _stopped(self, step: Step, result: Stop | StopAndReply) -> Stop:
-        if isinstance(result, StopAndReply):
-            for reply in result.replies:
-                _reply(reply, "bad_reply_action_from_state_function")
-        elif result.reply is not NOTHING:
-            event_type = step.event.event_type
-            if not isinstance(event_type, Call):
-                raise CallbackError("bad_return_from_state_function", result)
-            event_type.caller.reply(result.reply)
-        return Stop(result.reason)
-
-    def _outcome(self, first: Event | None) -> Any:
-        """Say what the scheduler is to do after the steps of a message."""
-        if self._agenda is not None and self._agenda.ready:
-            return NoReply(Continue(_GO_ON))
-        if self._hibernates:
-            return self._hibernate()
-        self._rest()
-        if first is not None and isinstance(first.event_type, Call):
-            return None if first.event_type.caller.done() else NoReply()
-        return None
-
-    # -- timers, hibernation, callback objects -----------------------------------------------
+    # -- what the steps need -----------------------------------------------------------------
 
     def _carry_out(self, step: Step) -> None:
         agenda = self._agenda
@@ -331,6 +208,8 @@ class StateMachine(Process):
                 return
             self._agenda = agenda = Agenda()
         orders = agenda.complete(step)
+        if agenda.waiting > self.mailbox_limit:
+            raise CallbackError("too_many_events_postponed_or_inserted", agenda.waiting)
         if orders:
             self._alarms().obey(orders, self.now_s())
         if not agenda:
@@ -343,51 +222,27 @@ class StateMachine(Process):
             extras.timer = Alarms(self)
         return extras.timer  # type: ignore[no-any-return]
 
-    def _rest(self) -> None:
-        """Note the time of the last activity, for a machine that hibernates by itself."""
-        if self.hibernate_after_s is not None:
-            self._active_s = self.now_s()
-            alarms = self._alarms()
-            if DROWSE not in alarms:
-                alarms.start(DROWSE, self._active_s + self.hibernate_after_s)
-
-    def _drowse(self) -> Any:
-        """Hibernate if nothing has happened for long enough, else look again later."""
-        assert self.hibernate_after_s is not None
-        due_s = self._active_s + self.hibernate_after_s
-        if self.now_s() < due_s:
-            self._alarms().start(DROWSE, due_s)
-            return None
-        return self._hibernate()
-
-    def _hibernate(self) -> Any:
-        self._hibernates = True
-        if self._ext is not None and self._ext.timer is not None:
-            self._ext.timer.stop(DROWSE)
-        return NoReply(Hibernate())
-
     def _doze_again(self) -> None:
-        """Go back to hibernation after a look from outside has ended it."""
-        if self._hibernates:
-            self._shard.post_system(self, INFO_KIND, _DOZE)
+        """Go back to the hibernation that a look from outside has ended."""
+
+        def doze() -> Any:
+            return Hibernate() if self._wants_hibernation else None
+
+        if self._wants_hibernation:
+            self._shard.post_system(self, STEP, doze)
 
     def _restore(self, state: Any, data: dict[str, Any]) -> None:
         """Be in this state with this data, as if it had always been so."""
         data = dict(data)
-        self._now = state
+        self._current_state = state
         vars(self).clear()
         vars(self).update(data)
 
     def _top(self) -> Any:
-        top = self._stack[-1]
+        top = self._callback_stack[-1]
         return self if top is None else top
 
 
-RESERVED: Final = frozenset(dir(StateMachine))
-"""Names that mean something else on every machine and cannot name a state in STATE_FUNCTIONS."""
+StateMachine.reserved_names = frozenset(dir(StateMachine))
 
-
-def _reply(action: Any, fault: str) -> None:
-    if action.__class__ is not ReplyTo or not hasattr(action.caller, "reply"):
-        raise CallbackError(fault, action)
-    action.caller.reply(action.value)
+_RESERVED: Final = frozenset(StateMachine.__slots__) | {"state"}

@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from supervisors import turns
-from supervisors.errors import CallExit
+from supervisors.context import running_shard
+from supervisors.errors import CallExit, WouldDeadlock
 from supervisors.future import ERROR, VALUE, Future
 from supervisors.messages import SYSTEM
 from supervisors.process import SUSPENDED, Process
@@ -142,6 +143,9 @@ def _machine(machine: Any) -> StateMachine:
 
 def _peek(target: StateMachine, function: Callable[[], Any]) -> Future[Any]:
     """Look at a machine in its turn; one that hibernated goes on hibernating."""
+    shard = running_shard()
+    if shard is not None and shard is target._shard and shard.current is target:
+        raise WouldDeadlock(f"{target} looked at itself and would wait for its own turn")
 
     def look() -> Any:
         try:

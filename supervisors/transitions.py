@@ -28,7 +28,6 @@ from supervisors.actions import (
     SetTimeout,
     SetTimeoutAt,
     StayAwake,
-    TimeoutAction,
     UpdateTimeout,
 )
 from supervisors.errors import CallbackError
@@ -38,7 +37,7 @@ from supervisors.results import Hibernate
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from supervisors.actions import Action
+    from supervisors.actions import Action, TimeoutAction
     from supervisors.events import TimeoutType
 
 TimerOrder = tuple["TimeoutType", SetTimeout | SetTimeoutAt | None]
@@ -99,22 +98,22 @@ class Step:
 
         Raises CallbackError for anything else, and for what an enter call may not do.
         """
-        match action:
-            case Postpone(wanted):
-                if wanted:
-                    self.refuse_entering(action)
-                self.postpones = wanted
-            case NextEvent(event_type, content) if is_event_type(event_type):
-                self.refuse_entering(action)
-                self.inserted.append(Event(event_type, content))
-            case Hibernate():
-                self.hibernates = True
-            case StayAwake():
-                self.hibernates = False
-            case _ if _is_timeout_action(action):
-                self.timeouts.append(action)
-            case _:
+        kind = action.__class__
+        if kind in _TIMEOUT_ACTIONS:
+            if not _is_sound(action):
                 raise CallbackError("bad_action_from_state_function", action)
+            self.timeouts.append(action)
+        elif kind is NextEvent and is_event_type(action.event_type):
+            self.refuse_entering(action)
+            self.inserted.append(Event(action.event_type, action.content))
+        elif kind is Postpone:
+            if action.wanted:
+                self.refuse_entering(action)
+            self.postpones = action.wanted
+        elif kind is Hibernate or kind is StayAwake:
+            self.hibernates = kind is Hibernate
+        else:
+            raise CallbackError("bad_action_from_state_function", action)
 
     def refuse_entering(self, action: Any) -> None:
         """Raise CallbackError if an enter call asks for this: it may not redirect events."""
@@ -122,15 +121,18 @@ class Step:
             raise CallbackError("bad_state_enter_action_from_state_function", action)
 
 
-def _is_timeout_action(action: Any) -> bool:
-    if not isinstance(action, TimeoutAction) or not is_timeout(action.timeout):
+_TIMEOUT_ACTIONS = frozenset({SetTimeout, SetTimeoutAt, UpdateTimeout, CancelTimeout})
+
+
+def _is_sound(action: Any) -> bool:
+    """Tell whether an action on a timeout names one, and a time that can be."""
+    if not is_timeout(action.timeout):
         return False
-    if isinstance(action, SetTimeout):
-        after_s: Any = action.after_s
-        return isinstance(after_s, (int, float)) and after_s >= 0
-    if isinstance(action, SetTimeoutAt):
-        at_s: Any = action.at_s
-        return isinstance(at_s, (int, float)) and not math.isnan(at_s)
+    kind = action.__class__
+    if kind is SetTimeout:
+        return isinstance(action.after_s, (int, float)) and action.after_s >= 0
+    if kind is SetTimeoutAt:
+        return isinstance(action.at_s, (int, float)) and not math.isnan(action.at_s)
     return True
 
 
@@ -153,6 +155,11 @@ class Agenda:
     def __bool__(self) -> bool:
         """Tell whether anything is kept here."""
         return bool(self.queue or self.postponed or self.timeouts)
+
+    @property
+    def waiting(self) -> int:
+        """Count the events that were inserted, retried or put aside."""
+        return len(self.queue) + len(self.postponed)
 
     @property
     def ready(self) -> bool:

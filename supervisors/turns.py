@@ -222,6 +222,7 @@ def _serve_ask(shard: Shard, process: Process, message: Any, future: Future[Any]
         process.extras.stop_future = future
         _stop(shard, process)
         return None
+    shard.serving = future
     try:
         if message.__class__ in ending.PYKKA_MESSAGES:
             result = process.serve_pykka(message)

@@ -57,7 +57,10 @@ class Connection:
 
     def receive(self) -> Iterator[Snapshot | list[Change]]:
         """Read once from the socket, waiting if nothing is there; give what that completes."""
-        data = self._socket.recv(_RECEIVE_BYTES)
+        try:
+            data = self._socket.recv(_RECEIVE_BYTES)
+        except ConnectionResetError:
+            data = b""
         if not data:
             raise ObserveError(f"the process at {self.path} has gone")
         self._received += data

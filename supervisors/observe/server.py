@@ -228,7 +228,12 @@ class ObserveServer:
         elif ready is self._woken:
             self._woken.recv(_RECEIVE_BYTES)
         elif events & selectors.EVENT_READ:
-            self._viewers[ready].receive()
+            viewer = self._viewers[ready]
+            try:
+                viewer.receive()
+            except Exception:
+                logger.exception("The observe server lost a client")
+                viewer.over = True
 
     def _accept(self, selector: selectors.BaseSelector) -> None:
         try:
@@ -248,7 +253,7 @@ class ObserveServer:
 
     def _serve(self, selector: selectors.BaseSelector, viewer: Viewer) -> None:
         try:
-            more = viewer.send()
+            more = not viewer.over and viewer.send()
         except Exception:
             logger.exception("The observe server lost a client")
             more, viewer.over = False, True

@@ -9,6 +9,7 @@ _HARMLESS_SPACE: Final = " "
 _WIDE: Final = frozenset({"W", "F"})
 _KILO: Final = 1_000
 _KIBI: Final = 1_024
+_TEN: Final = 10
 
 
 def printable(text: str) -> str:
@@ -49,30 +50,30 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
 
 
 def count(value: int) -> str:
-    """Write a count in at most six columns: 99,999 in full, then 123k, 1.2M, 12G."""
+    """Write a count in few columns: 99,999 in full, then 123k, 1.2M, 12G."""
     if value < 100 * _KILO:
         return f"{value:,}"
-    for suffix in "kMG":
-        value_in = value / _KILO
-        if value_in < _KILO or suffix == "G":
-            return f"{value_in:.1f}{suffix}" if value_in < 10 else f"{value_in:,.0f}{suffix}"  # noqa: PLR2004
-        value = round(value_in)
-    raise AssertionError("the last suffix takes everything")
+    return _scaled(value, _KILO, ("", "k", "M", "G"))
 
 
 def size(size_bytes: int) -> str:
     """Write a size: 512B, 1.2K, 34M, 5.6G."""
-    value = float(size_bytes)
-    for suffix in "BKMG":
-        if value < _KIBI or suffix == "G":
-            break
-        value /= _KIBI
-    return f"{value:.0f}{suffix}" if value >= 10 or suffix == "B" else f"{value:.1f}{suffix}"  # noqa: PLR2004
+    return _scaled(size_bytes, _KIBI, ("B", "K", "M", "G"))
+
+
+def _scaled(value: float, step: int, suffixes: tuple[str, ...]) -> str:
+    """Divide a value until it is small, or the suffixes end; one decimal where only one digit."""
+    power = 0
+    while value >= step and power < len(suffixes) - 1:
+        value /= step
+        power += 1
+    decimals = 1 if power and value < _TEN else 0
+    return f"{value:,.{decimals}f}{suffixes[power]}"
 
 
 def age(age_s: float) -> str:
     """Write a time that has passed: 0.3 s, 12 s, 5 min, 3 h, 2 d."""
-    if age_s < 10:  # noqa: PLR2004
+    if age_s < _TEN:
         return f"{max(age_s, 0.0):.1f} s"
     for unit, length_s, most in (("s", 1, 120), ("min", 60, 7_200), ("h", 3_600, 172_800)):
         if age_s < most:

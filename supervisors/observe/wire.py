@@ -38,7 +38,7 @@ def decode(line: bytes) -> dict[str, Any]:
     """Read one line; raises ObserveError if it is no JSON object."""
     try:
         message = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ObserveError(f"a line is no JSON: {error}") from error
     if not isinstance(message, dict):
         raise ObserveError("a line is no JSON object")

@@ -33,6 +33,9 @@ ENDLESS = {
 }
 """Commands that do not end by themselves: of these the test only asks for `--help`."""
 
+PROSE = {"What it is and what it is not", "Performance", "Limits"}
+"""Chapters of the guide that have nothing to run."""
+
 
 class Example(NamedTuple):
     """One block of a document, and the one that follows it."""
@@ -47,7 +50,7 @@ class Example(NamedTuple):
 
 def examples(language: str) -> list[Example]:
     """List the blocks of a language in all documents."""
-    found = []
+    found: list[Example] = []
     for document in DOCUMENTS:
         listed = list(blocks(document.read_text(encoding="utf-8")))
         following = [*listed[1:], None]
@@ -131,6 +134,16 @@ def test_a_command_of_the_guide_prints_what_it_shows(example: Example, line: str
     after = example.following
     if program not in ENDLESS and after is not None and after.language == "text":
         assert done.stdout == after.text
+
+
+def test_every_chapter_shows_what_it_says() -> None:
+    shown = 0
+    for chapter in GUIDE.read_text(encoding="utf-8").split("\n## ")[1:]:
+        title = chapter.splitlines()[0]
+        found = any(block.language in ("python", "sh") for block in blocks(chapter))
+        assert found != (title in PROSE), title
+        shown += found
+    assert shown
 
 
 def test_every_public_name_is_in_the_guide() -> None:

@@ -17,8 +17,8 @@ MAY_PRINT = frozenset(
         PurePosixPath,
         (
             "supervisors/demo.py",
-            "supervisors/observe.py",
-            "supervisors/scenario.py",
+            "supervisors/observe/__main__.py",
+            "supervisors/scenario/__main__.py",
         ),
     )
 )

@@ -8,6 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -206,6 +207,7 @@ class RandomUse(RuleBasedStateMachine):
 
 
 TestRandomUse = RandomUse.TestCase
+TestRandomUse.settings = settings(deadline=None)
 
 
 # --- real calls ----------------------------------------------------------------------------------

@@ -190,7 +190,7 @@ def test_an_asyncio_future_is_cancelled_at_the_deadline(world: World) -> None:
     made: list[Any] = []
 
     async def wait(_: Any) -> Any:
-        future = world.loop.create_future()  # type: ignore[attr-defined]  # The asyncio world's own.
+        future = world.loop.create_future()  # type: ignore[attr-defined]
         made.append(future)
         return await told(within(1.0, future))
 

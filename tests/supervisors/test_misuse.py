@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import functools
 import queue
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pykka
 import pytest
 
 from supervisors import (
+    AsyncioHost,
     ChildSpec,
     DynamicSupervisor,
     Flags,
@@ -292,3 +295,18 @@ def test_wrong_arguments_in_a_handler_cost_that_process_alone(world: World, how:
         world.call(ref, CRASHES[how])
     assert isinstance(raised.value.reason, Crash)
     assert world.call(bystander, "alive") == "alive"
+
+
+def test_a_message_after_the_host_was_closed_stays_where_it_is() -> None:
+    made: list[Any] = []
+
+    async def main() -> None:
+        host = AsyncioHost()
+        node = host.node(log_reports=False)
+        made.append(await node.start(Worker))
+        host.close()
+
+    asyncio.run(main())
+    with ThreadPoolExecutor(1) as other_thread:
+        other_thread.submit(made[0].cast, "late").result()
+    assert made[0].is_alive()

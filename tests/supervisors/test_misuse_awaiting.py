@@ -65,7 +65,7 @@ def test_a_server_that_dies_of_awaiting_something_unknown_ends_in_order(world: W
 
 
 def test_an_asyncio_future_can_be_awaited_under_the_asyncio_host_alone(world: World) -> None:
-    loop = world.loop if world.kind == "asyncio" else asyncio.new_event_loop()  # type: ignore[attr-defined]
+    loop = getattr(world, "loop", None) or asyncio.new_event_loop()
 
     async def wait(_: Any) -> Any:
         future = loop.create_future()

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisors import Via
@@ -325,6 +325,7 @@ class Lazy(Slow):
         await super().save()
 
 
+@settings(deadline=None)
 @given(steps=STEPS, seed=st.integers(0, 10_000))
 def test_no_message_is_lost_or_handled_twice_whatever_the_timing(
     steps: list[tuple[str, str, float]], seed: int

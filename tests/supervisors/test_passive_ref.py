@@ -32,6 +32,20 @@ def test_stop_puts_an_active_process_away_and_does_not_wake_one_that_is_not(case
     assert ref.stop(block=False).get() is False
 
 
+def test_what_comes_behind_a_stop_is_for_the_next_life(case: Case) -> None:
+    ref = case.table.ref("a")
+    case.call("a")
+
+    def stop_and_go_on() -> Any:
+        stopped = ref.stop(block=False)
+        ref.cast(4)
+        return stopped
+
+    assert case.world.wait(case.world.on_shard(stop_and_go_on)) is True
+    assert case.call("a") == 4
+    assert case.store.log == ["load a", "save a", "load a"]
+
+
 def test_kill_and_exit_reach_an_active_process_and_wake_none(case: Case) -> None:
     ref = case.table.ref("a")
     ref.kill()

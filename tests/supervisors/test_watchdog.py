@@ -194,6 +194,16 @@ def test_the_caller_of_a_stuck_process_learns_it_and_no_late_answer_comes(
     assert caught.value.reason == "stuck"
 
 
+def test_the_asker_of_a_stuck_process_learns_it_too(anywhere: Theatre) -> None:
+    answer = anywhere.worker.ask("block", block=False)
+    anywhere.enter()
+    anywhere.pass_time(2.5)
+    anywhere.scene.release.set()
+    with pytest.raises(CallExit) as caught:
+        anywhere.world.wait(answer)
+    assert caught.value.reason == "stuck"
+
+
 def test_too_many_abandoned_threads_make_the_node_unhealthy(on_thread: Theatre) -> None:
     for _ in range(ABANDONED_THREADS + 1):
         assert on_thread.world.node.healthy

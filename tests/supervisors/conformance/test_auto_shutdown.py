@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisors import ChildSpec, Shutdown, Supervisor
 from tests.supervisors.conformance.case import dynamic, flags, spec
+from tests.supervisors.conformance.workers import Plan
 
 if TYPE_CHECKING:
     from supervisors import Ref
@@ -300,6 +301,30 @@ def test_significant_upgrade_child(case: Case) -> None:
         else:
             assert case.alive(supervisor)
             case.stop(supervisor)
+
+
+def test_a_significant_child_that_is_restarting_holds_its_supervisor(case: Case) -> None:
+    """all_significant waits for one whose restarts fail, and not for one that is down."""
+    plan = Plan(failure_s=2)
+    supervisor = case.supervisor(
+        mode_flags("all_significant"),
+        [
+            significant("hanging", plan=plan),
+            significant("child2"),
+            significant("ignored", plan=Plan(ignore_on={1})),
+            significant("terminated"),
+        ],
+    )
+    case.ask("terminate_child", supervisor, "terminated")
+    plan.failing = True
+    case.end(case.refs(supervisor)["hanging"], "abnormal")
+    case.end(case.refs(supervisor)["child2"], "normal")
+    assert case.refs(supervisor)["hanging"] == "restarting"
+    assert case.alive(supervisor)
+    plan.failing = False
+    case.world.advance(2)
+    case.end(case.refs(supervisor)["hanging"], "normal")
+    shut_down(case, supervisor)
 
 
 def test_flags_of_the_conformance_list_have_no_auto_shutdown(case: Case) -> None:

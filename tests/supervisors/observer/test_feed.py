@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from supervisors import ChildSpec, Flags, Supervisor, limits, start_child, terminate_child
 from supervisors.feed import BEGAN, ENDED, OVERFLOW, RESTARTED, STATE
 from tests.supervisors.observer.stage import (
@@ -20,6 +18,8 @@ from tests.supervisors.observer.stage import (
 )
 
 if TYPE_CHECKING:
+    import pytest
+
     from supervisors.feed import Change, Feed
     from tests.supervisors.world import SimulatedWorld, World
 
@@ -130,14 +130,16 @@ def test_a_read_that_was_given_up_loses_nothing(world: World) -> None:
 
 
 def test_a_closed_feed_ends_its_reader_and_costs_nothing_any_more(world: World) -> None:
+    listening = [world.node.observer.listening]
     feed, other = subscribe(world), subscribe(world)
     reading = feed.read()
     feed.close()
     assert world.wait(reading) == []
     assert world.wait(feed.read()) == []
-    assert world.node.observer.listening
+    listening.append(world.node.observer.listening)
     other.close()
     world.settle()
+    assert listening == [False, True]
     assert not world.node.observer.listening
     sequence = world.node.observer.sequence
     world.start(Worker)
@@ -197,13 +199,11 @@ def test_a_snapshot_and_the_changes_after_it_give_the_tree_as_it_is(
     assert pids == {row.pid for row in look(simulated).rows}
 
 
-def test_a_thread_of_ones_own_can_read_a_feed(world: World) -> None:
-    if world.kind == "simulated":
-        return  # Nothing but the test's thread runs there, so nobody could wait beside it.
-    feed = subscribe(world, BEGAN)
+def test_a_thread_of_ones_own_can_read_a_feed(beside: World) -> None:
+    feed = subscribe(beside, BEGAN)
     got: list[Change] = []
     reader = threading.Thread(target=lambda: got.extend(feed.read().get(timeout=PATIENCE_S)))
     reader.start()
-    ref = world.start(Worker)
+    ref = beside.start(Worker)
     reader.join(PATIENCE_S)
     assert [change.pid for change in got] == [ref.pid]

@@ -21,7 +21,7 @@ from supervisors.actions import (
     StopAndReply,
 )
 from supervisors.callbacks import HANDLE_EVENT_FUNCTION, STATE_FUNCTIONS
-from supervisors.errors import CallbackError, CallTimeout
+from supervisors.errors import CallbackError, CallExit, CallTimeout
 from supervisors.events import CAST, STATE_TIMEOUT, TIMEOUT, Call, Enter
 from supervisors.state_machine import StateMachine
 from tests.supervisors.state_machine.scripted import Scripted, scripted
@@ -54,7 +54,6 @@ def test_abnormal1_a_call_that_times_out_leaves_nothing_behind(
         stage.world.call(ref, ("delayed answer", 2), 0.1)
     stage.world.advance(5)
     assert stage.call(ref, "alive?") == "yes"
-    assert stage.world.node.dead_letters.recent.maxlen
     assert not stage.world.node.dead_letters.recent
     stage.world.wait(system.terminate(case))
 
@@ -218,9 +217,30 @@ def test_a_state_may_not_be_named_like_a_method_of_every_machine(stage: Stage, s
     assert faulty(stage, scripted(STATE_FUNCTIONS), state) == expected
 
 
-def test_a_class_may_not_take_the_name_of_the_present_state() -> None:
-    with pytest.raises(CallbackError, match=r"Bad\.state"):
+def test_a_class_may_not_use_the_names_a_machine_keeps_for_itself() -> None:
+    with pytest.raises(TypeError, match="the name 'state'"):
         type("Bad", (Bare,), {"state": lambda self, event_type, content: None})
+    with pytest.raises(TypeError, match="the name '_agenda'"):
+
+        class Worse(Bare):
+            def init(self) -> Any:
+                self._agenda = None
+                return ("only",)
+
+
+def test_events_put_aside_without_end_end_the_machine(stage: Stage, mode: str) -> None:
+    def only(machine: Any, event_type: Any, content: Any) -> Any:
+        return KeepState(Postpone())
+
+    ref = stage.start(type("Small", (scripted(mode, only),), {"mailbox_limit": 3}), "only")
+    for _ in range(3):
+        stage.cast(ref, "later")
+    assert ref.is_alive()
+    waiting = ref.call("one too many", None)
+    expected = ("too_many_events_postponed_or_inserted", 4)
+    assert fault(stage.ended(ref)) == expected
+    with pytest.raises(CallExit):
+        stage.world.wait(waiting)
 
 
 def test_a_state_that_is_no_name_needs_the_other_mode(stage: Stage) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from supervisors import Stop, Via
+from supervisors import ChildSpec, Flags, Stop, Supervisor, Via
 from supervisors.actions import StartIn
 from supervisors.errors import AlreadyStarted
 from tests.supervisors.state_machine.names import Names
@@ -179,3 +179,18 @@ def test_start_waits_for_the_init_as_a_server_s_does(stage: Stage, telephone: Cl
     ref = start(name="machine")
     assert stage.call(ref, "alive?") == "yes"
     assert stage.start_error(start, "ignore").ignored
+
+
+def test_a_supervised_machine_begins_anew_in_its_first_state(
+    stage: Stage, telephone: Class
+) -> None:
+    spec = ChildSpec("machine", (telephone, ()), name="machine")
+    stage.start(Supervisor, Flags(), [spec])
+    node = stage.world.node
+    first = node.address("machine")
+    assert stage.call(first, "connect") == "accept"
+    assert stage.call(first, "get")[0] == "ringing"
+    first.cast(("stop", "error"))
+    stage.world.settle()
+    assert node.address("machine") != first
+    assert stage.call(node.address("machine"), "get")[0] == "idle"

@@ -68,11 +68,10 @@ def test_stop2_anonymous_with_another_reason(stage: Stage, telephone: Class) -> 
     assert report.reason == "other"
 
 
-def test_stop3_waiting_for_the_end_can_time_out(stage: Stage, telephone: Class) -> None:
+def test_stop3_a_machine_in_a_callback_is_stopped_after_it(stage: Stage, telephone: Class) -> None:
     ref = stage.start(telephone)
     answer = ref.call(("delayed answer", 3600), None)
     stage.world.settle()
-    # The machine is in the middle of a callback, and no wait is long enough.
     stopping = system.terminate(ref, "other")
     stage.world.settle()
     assert not stopping.done()

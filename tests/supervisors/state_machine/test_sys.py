@@ -9,7 +9,7 @@ import pytest
 from supervisors import Crash, Via, system
 from supervisors.actions import KeepState, NextEvent, NextState, Postpone, PushCallbacks, SetTimeout
 from supervisors.callbacks import HANDLE_EVENT_FUNCTION, STATE_FUNCTIONS
-from supervisors.errors import CallbackError, CallExit, CallTimeout
+from supervisors.errors import CallbackError, CallExit, CallTimeout, WouldDeadlock
 from supervisors.events import CAST, INTERNAL, TIMEOUT, Event
 from supervisors.reports import format_report
 from tests.supervisors.state_machine.names import Names
@@ -241,6 +241,19 @@ def test_a_machine_that_is_dead_or_none_is_told_apart(stage: Stage, telephone: C
     assert caught.value.reason == "noproc"
     with pytest.raises(TypeError, match="is no StateMachine"):
         stage.get_state(stage.parent)
+
+
+def test_a_machine_that_looks_at_itself_is_told_that_it_would_wait_for_ever(
+    stage: Stage, mode: str
+) -> None:
+    def only(m: Any, event_type: Any, content: Any) -> Any:
+        with pytest.raises(WouldDeadlock):
+            system.get_state(m.ref)
+        m.notes.append("refused")
+
+    ref = stage.start(scripted(mode, only), "only", notes=stage.notes)
+    stage.cast(ref, "look")
+    assert stage.taken() == ["refused"]
 
 
 class Guest:
