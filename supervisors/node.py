@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from contextvars import Token
     from random import Random
 
-    from supervisors.distribution import Distribution
     from supervisors.future import Future
     from supervisors.host import Host
     from supervisors.pid import Pid
     from supervisors.process import Process
-    from supervisors.remote import RemoteName
+    from supervisors.remote.distribution import Distribution
+    from supervisors.remote.refs import RemoteName
 
 P = TypeVar("P", bound="Process")
 

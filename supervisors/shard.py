@@ -15,8 +15,8 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from supervisors import ending, limits, starting, turns
-from supervisors.census import Census
 from supervisors._pykka import ActorStop
+from supervisors.census import Census
 from supervisors.context import RUNNING
 from supervisors.errors import MailboxFull, WouldDeadlock
 from supervisors.future import ERROR, EndFuture, Future

@@ -7,17 +7,17 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from supervisors import AsyncioHost, Future, Node, Ref, SimulatedHost, ThreadHost, limits
-from supervisors.distribution import Distribution
-from supervisors.memory_transport import MemoryNetwork, MemoryTransport
 from supervisors.messages import SYSTEM
-from supervisors.payloads import Payloads
+from supervisors.remote.distribution import Distribution
+from supervisors.remote.memory_transport import MemoryNetwork, MemoryTransport
+from supervisors.remote.payloads import Payloads
 from tests.supervisors.world import REAL_PATIENCE_S, ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from supervisors.peer_link import Bounds
     from supervisors.process import Process
+    from supervisors.remote.peer_link import Bounds
 
 
 class Cluster:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisors import frames
 from supervisors.errors import ProtocolError
+from supervisors.remote import frames
 
 numbers = st.integers(0, 2**63)
 data = st.binary(max_size=20)

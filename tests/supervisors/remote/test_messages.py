@@ -30,9 +30,9 @@ from supervisors.errors import (
     RemoteError,
     WouldDeadlock,
 )
-from supervisors.peer_link import Bounds
 from supervisors.reasons import RemoteCrash, Shutdown
-from supervisors.remote import RemoteRef
+from supervisors.remote.peer_link import Bounds
+from supervisors.remote.refs import RemoteRef
 from tests.supervisors.remote.cluster import SimulatedCluster
 from tests.supervisors.remote.probe import Probe
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from supervisors import Pid, Ref, Shutdown, limits
 from supervisors.errors import CallTimeout, ChildError, PayloadError
-from supervisors.payloads import Payloads
 from supervisors.reasons import Crash, Opaque, RemoteCrash
-from supervisors.remote import RemoteName, RemoteRef
+from supervisors.remote.payloads import Payloads
+from supervisors.remote.refs import RemoteName, RemoteRef
 
 
 class Addresses:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from supervisors.errors import ProtocolError
-from supervisors.frames import Demonitor, Tell
-from supervisors.peer_link import (
+from supervisors.remote.frames import Demonitor, Tell
+from supervisors.remote.peer_link import (
     DOWN,
     DROPPED,
     GIVEN_UP,
@@ -29,7 +29,7 @@ from supervisors.peer_link import (
     Identity,
     PeerLink,
 )
-from supervisors.transport import PeerLost, PeerResumed, PeerSuspended, PeerUp
+from supervisors.remote.transport import PeerLost, PeerResumed, PeerSuspended, PeerUp
 
 
 def frame(number: int) -> Tell:

@@ -17,8 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from supervisors import Down, Exit
 from supervisors.errors import CallExit
 from supervisors.messages import NodeDown, NodeUp
-from supervisors.peer_link import Bounds
-from supervisors.peers import Watcher
+from supervisors.remote.peer_link import Bounds
+from supervisors.remote.peers import Watcher
 from tests.supervisors.remote.cluster import SimulatedCluster
 from tests.supervisors.remote.probe import Probe
 

@@ -9,7 +9,7 @@ import pytest
 from supervisors import Down, Exit, limits
 from supervisors.errors import CallExit
 from supervisors.messages import NodeDown, NodeUp
-from supervisors.peer_link import Bounds
+from supervisors.remote.peer_link import Bounds
 from tests.supervisors.remote.cluster import Cluster, SimulatedCluster
 from tests.supervisors.remote.probe import Probe
 

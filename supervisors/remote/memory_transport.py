@@ -2,7 +2,7 @@
 
 It is a transport like any other: greetings and batches cross as plain tuples of numbers, texts and
 bytes, so that nothing is shared by reference; a connection that is cut loses what was on its way;
-a link is suspended, resumed and lost by `supervisors.peer_link`. The network is told when nodes are
+a link is suspended, resumed and lost by `supervisors.remote.peer_link`. The network is told when nodes are
 connected and cut, and how long its wires are.
 """
 
@@ -11,10 +11,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from supervisors import frames, limits
+from supervisors import limits
 from supervisors.errors import ProtocolError
 from supervisors.messages import SYSTEM
-from supervisors.peer_link import (
+from supervisors.remote import frames
+from supervisors.remote.peer_link import (
     OVERFLOW,
     OVERRUN,
     REFUSED,
@@ -27,15 +28,15 @@ from supervisors.peer_link import (
     Identity,
     PeerLink,
 )  # fmt: skip
+from supervisors.remote.transport import announce
 from supervisors.timers import Deadline
-from supervisors.transport import announce
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from supervisors.frames import Frame
     from supervisors.node import Node
-    from supervisors.transport import Receiver
+    from supervisors.remote.frames import Frame
+    from supervisors.remote.transport import Receiver
 
 HELLO: Final = "hello"
 BATCH: Final = "batch"

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from supervisors import limits
 from supervisors.errors import ProtocolError
-from supervisors.frames import size_bytes
-from supervisors.transport import Event, PeerLost, PeerResumed, PeerSuspended, PeerUp
+from supervisors.remote.frames import size_bytes
+from supervisors.remote.transport import Event, PeerLost, PeerResumed, PeerSuspended, PeerUp
 
 if TYPE_CHECKING:
-    from supervisors.frames import Frame
+    from supervisors.remote.frames import Frame
 
 # States.
 DOWN: Final = "down"

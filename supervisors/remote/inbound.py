@@ -9,24 +9,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from supervisors import frames
 from supervisors._pykka import ActorStop
 from supervisors.errors import CallExit, PayloadError, RemoteError
 from supervisors.future import ERROR, VALUE, Future
 from supervisors.messages import ASK, CALL, CAST, INFO, PYKKA
-from supervisors.peers import Watcher
 from supervisors.pid import Pid
 from supervisors.reasons import NOPROC, Crash, Opaque
+from supervisors.remote import frames
+from supervisors.remote.peers import Watcher
 from supervisors.signals import exit_signal, linked_exit, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from supervisors.distribution import Distribution
-    from supervisors.frames import Address, Frame
-    from supervisors.peers import Peer
     from supervisors.process import Process
     from supervisors.ref import Ref
+    from supervisors.remote.distribution import Distribution
+    from supervisors.remote.frames import Address, Frame
+    from supervisors.remote.peers import Peer
 
 
 def act(here: Distribution, peer: Peer, frame: Frame) -> None:

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any, Never
 
 import pykka
 
-from supervisors import context, frames, limits
+from supervisors import context, limits
 from supervisors._pykka import PYKKA_MESSAGES, ActorStop
 from supervisors.errors import NotLocal, WouldDeadlock
 from supervisors.future import ERROR, VALUE, Future
 from supervisors.process import Process
 from supervisors.reasons import KILL
 from supervisors.ref import Ref
+from supervisors.remote import frames
 
 if TYPE_CHECKING:
-    from supervisors.distribution import Distribution
     from supervisors.pid import Pid
+    from supervisors.remote.distribution import Distribution
     from supervisors.signals import Monitor
 
 

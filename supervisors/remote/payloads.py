@@ -19,8 +19,8 @@ from supervisors.errors import PayloadError
 from supervisors.pid import Pid
 from supervisors.reasons import Crash, Opaque, RemoteCrash
 from supervisors.ref import Ref
-from supervisors.remote import RemoteName
-from supervisors.standard_payloads import STANDARD
+from supervisors.remote.refs import RemoteName
+from supervisors.remote.standard_payloads import STANDARD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from supervisors import frames
+from supervisors.remote import frames
 from supervisors.signals import unwatch
 
 if TYPE_CHECKING:
-    from supervisors.distribution import Distribution
     from supervisors.future import Future
     from supervisors.pid import Pid
     from supervisors.process import Process
-    from supervisors.remote import RemoteAddress, RemoteRef
+    from supervisors.remote.distribution import Distribution
+    from supervisors.remote.refs import RemoteAddress, RemoteRef
     from supervisors.signals import Monitor
 
 

@@ -1,7 +1,7 @@
 """The distribution: what a node knows of its peers, and what it sends them.
 
 One `Distribution` a node. Refs to other nodes hand it what they want done; its transport tells it
-which peers are there and gives it their frames, which `supervisors.inbound` acts on. Everything but
+which peers are there and gives it their frames, which `supervisors.remote.inbound` acts on. Everything but
 `post`, `request` and `exit` runs on the shard's thread.
 
 A frame for this node itself takes the same way without the transport: names here may be addressed
@@ -15,27 +15,28 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from supervisors import context, frames, inbound, limits
+from supervisors import context, limits
 from supervisors.errors import CallExit, MailboxFull
 from supervisors.future import ERROR, Future
 from supervisors.messages import INFO, SYSTEM, NodeDown, NodeUp
-from supervisors.peers import Peer, Subscriber
 from supervisors.reasons import NOCONNECTION, NOPROC
-from supervisors.remote import RemoteName, RemoteRef
+from supervisors.remote import frames, inbound
+from supervisors.remote.peers import Peer, Subscriber
+from supervisors.remote.refs import RemoteName, RemoteRef
 from supervisors.signals import linked_exit, unwatch, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from supervisors.frames import Frame
     from supervisors.node import Node
-    from supervisors.payloads import Payloads
     from supervisors.pid import Pid
     from supervisors.process import Process
     from supervisors.ref import Ref
-    from supervisors.remote import RemoteAddress
+    from supervisors.remote.frames import Frame
+    from supervisors.remote.payloads import Payloads
+    from supervisors.remote.refs import RemoteAddress
+    from supervisors.remote.transport import Transport
     from supervisors.signals import Monitor
-    from supervisors.transport import Transport
 
 
 class Distribution:

@@ -1,0 +1,1 @@
+"""Processes of other nodes: refs to them, the transport that carries frames, and its rules."""
