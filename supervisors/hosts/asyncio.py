@@ -72,8 +72,8 @@ class AsyncioHost:
     # -- what a shard asks for ---------------------------------------------------------------
 
     def wake(self) -> None:
-        """Run a slice in the loop's next pass."""
-        if not self._scheduled:
+        """Run a slice in the loop's next pass, unless the host was closed."""
+        if not self._scheduled and not self._closed:
             self._scheduled = True
             self.loop.call_soon(self._slice)
 
