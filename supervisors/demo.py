@@ -144,7 +144,7 @@ async def start_town(node: Node, workers: int, progress: Progress) -> Town:
     each_bytes = (_rss_bytes() - before_bytes) / workers
     _say(
         f"started   {workers:,} workers under {cells:,} supervisors in {took_s:.2f} s:"
-        f" {workers / took_s:,.0f} a second, {each_bytes:,.0f} bytes each"
+        f" {workers / took_s:,.0f}/s, {each_bytes:,.0f} B each"
     )
     return Town(node, root, workers)
 
@@ -222,9 +222,9 @@ async def lose_many(town: Town, draw: random.Random, progress: Progress) -> None
     _say(f"killed    {count:,} of them at random, at once, in {killed_s * 1_000:.0f} ms")
     _say(
         f"regained  all {town.workers:,} after {took_s * 1_000:.0f} ms:"
-        f" {count / took_s:,.0f} restarts a second,"
-        f" from kill to init p50 {middle_ms:.1f} ms, p99 {late_ms:.1f} ms"
+        f" {count / took_s:,.0f} restarts/s"
     )
+    _say(f"latency   from kill to init p50 {middle_ms:.1f} ms, p99 {late_ms:.1f} ms")
     _say(f"alive     {sparkline(alive, min(alive), town.workers)} {min(alive):,} to {max(alive):,}")
 
 

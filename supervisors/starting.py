@@ -136,10 +136,12 @@ def _take_name(shard: Shard, name: Any, process: Process) -> None:
 
 def _begin_inline(shard: Shard, process: Process, args: Any, kwargs: Any, timeout_s: Any) -> Any:
     """Run init in the starter's turn, as a nested turn of the new process."""
-    before, running = shard.current, RUNNING.shard
+    before = shard.current
+    if before is None:
+        # Outside of turns nothing has marked this thread as running the shard yet.
+        running, RUNNING.shard = RUNNING.shard, shard
     shard.stack.append(before)  # type: ignore[arg-type]
     shard.current = process
-    RUNNING.shard = shard
     try:
         result = process.begin(args, kwargs)
         if result.__class__ is CoroutineType:
@@ -158,7 +160,8 @@ def _begin_inline(shard: Shard, process: Process, args: Any, kwargs: Any, timeou
     finally:
         shard.current = before
         shard.stack.pop()
-        RUNNING.shard = running
+        if before is None:
+            RUNNING.shard = running
     if (
         result is None
         and process._state == STARTING

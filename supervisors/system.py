@@ -19,7 +19,7 @@ from supervisors.messages import SYSTEM
 from supervisors.process import SUSPENDED, Process
 from supervisors.reasons import NORMAL
 from supervisors.ref import Ref
-from supervisors.state_machine import StateMachine
+from supervisors.state_machine.machine import StateMachine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

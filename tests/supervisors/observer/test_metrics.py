@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from supervisors import GenServer, limits, metrics
+from supervisors import GenServer, Process, limits, metrics
 from supervisors.errors import MailboxFull, SupervisorsError
-from tests.supervisors.observer.stage import Worker, pool_of, start_tree, worker_of
+from tests.supervisors.observer.stage import Worker, look, pool_of, start_tree, worker_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +92,20 @@ def test_a_start_that_fails_leaves_no_process_counted(
             world.start(process_class, **options)
     assert value(registry, "processes", **{"class": "Failing"}) == 0
     assert value(registry, "processes", **{"class": "Worker"}) == 1
+
+
+def test_a_process_killed_before_its_first_turn_leaves_nobody_counted(
+    world: World, registry: CollectorRegistry
+) -> None:
+    class Hasty(Process):
+        def __init__(self) -> None:
+            super().__init__()
+            self.ref.kill()
+
+    Hasty.start()
+    world.settle()
+    assert value(registry, "processes", **{"class": "Hasty"}) == 0
+    assert look(world).rows == ()
 
 
 def test_restarts_crashes_and_reports_are_counted(

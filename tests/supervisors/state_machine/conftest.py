@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisors.callbacks import HANDLE_EVENT_FUNCTION, STATE_FUNCTIONS
+from supervisors.state_machine.callbacks import HANDLE_EVENT_FUNCTION, STATE_FUNCTIONS
 from tests.supervisors.state_machine.stage import Stage
 from tests.supervisors.state_machine.telephone import EventTelephone, Telephone
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from supervisors.actions import (
+from supervisors.state_machine.actions import (
     CancelTimeout,
     KeepState,
     NextEvent,
@@ -25,7 +25,7 @@ from supervisors.actions import (
     SetTimeout,
     UpdateTimeout,
 )
-from supervisors.events import (
+from supervisors.state_machine.events import (
     CAST,
     INFO,
     INTERNAL,

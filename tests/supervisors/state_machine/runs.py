@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from supervisors.actions import (
+from supervisors.hosts.simulated import SimulatedHost
+from supervisors.state_machine.actions import (
     CancelTimeout,
     NextEvent,
     NextState,
@@ -14,11 +15,10 @@ from supervisors.actions import (
     SetTimeout,
     UpdateTimeout,
 )
-from supervisors.callbacks import HANDLE_EVENT_FUNCTION, STATE_FUNCTIONS
-from supervisors.events import CAST, INTERNAL, STATE_TIMEOUT, TIMEOUT, Enter, Event
-from supervisors.hosts.simulated import SimulatedHost
-from supervisors.state_machine import StateMachine
-from supervisors.transitions import Agenda, Step
+from supervisors.state_machine.callbacks import HANDLE_EVENT_FUNCTION, STATE_FUNCTIONS
+from supervisors.state_machine.events import CAST, INTERNAL, STATE_TIMEOUT, TIMEOUT, Enter, Event
+from supervisors.state_machine.machine import StateMachine
+from supervisors.state_machine.transitions import Agenda, Step
 from tests.supervisors.state_machine.programs import REST_MS, Program, Reader, Trace
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from supervisors.callbacks import HANDLE_EVENT_FUNCTION, STATE_FUNCTIONS
-from supervisors.state_machine import StateMachine
+from supervisors.state_machine.callbacks import HANDLE_EVENT_FUNCTION, STATE_FUNCTIONS
+from supervisors.state_machine.machine import StateMachine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

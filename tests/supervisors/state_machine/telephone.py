@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from supervisors import IGNORE, Hibernate, Stop
-from supervisors.actions import (
+from supervisors.errors import Throw
+from supervisors.reasons import NORMAL
+from supervisors.state_machine.actions import (
     KeepState,
     NextEvent,
     NextState,
@@ -15,11 +17,9 @@ from supervisors.actions import (
     SetTimeoutAt,
     StopAndReply,
 )
-from supervisors.callbacks import HANDLE_EVENT_FUNCTION
-from supervisors.errors import Throw
-from supervisors.events import CAST, INFO, INTERNAL, TIMEOUT, Call
-from supervisors.reasons import NORMAL
-from supervisors.state_machine import StateMachine
+from supervisors.state_machine.callbacks import HANDLE_EVENT_FUNCTION
+from supervisors.state_machine.events import CAST, INFO, INTERNAL, TIMEOUT, Call
+from supervisors.state_machine.machine import StateMachine
 
 
 class Telephone(StateMachine):

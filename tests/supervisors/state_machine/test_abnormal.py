@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from supervisors import Crash, system
-from supervisors.actions import (
+from supervisors.errors import CallbackError, CallExit, CallTimeout
+from supervisors.state_machine.actions import (
     ChangeCallbacks,
     KeepState,
     NextEvent,
@@ -20,10 +21,9 @@ from supervisors.actions import (
     SetTimeoutAt,
     StopAndReply,
 )
-from supervisors.callbacks import HANDLE_EVENT_FUNCTION, STATE_FUNCTIONS
-from supervisors.errors import CallbackError, CallExit, CallTimeout
-from supervisors.events import CAST, STATE_TIMEOUT, TIMEOUT, Call, Enter
-from supervisors.state_machine import StateMachine
+from supervisors.state_machine.callbacks import HANDLE_EVENT_FUNCTION, STATE_FUNCTIONS
+from supervisors.state_machine.events import CAST, STATE_TIMEOUT, TIMEOUT, Call, Enter
+from supervisors.state_machine.machine import StateMachine
 from tests.supervisors.state_machine.scripted import Scripted, scripted
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from supervisors import system
-from supervisors.actions import (
+from supervisors.state_machine.actions import (
     CancelTimeout,
     KeepState,
     NextEvent,
@@ -19,7 +19,7 @@ from supervisors.actions import (
     StopAndReply,
     UpdateTimeout,
 )
-from supervisors.events import (
+from supervisors.state_machine.events import (
     CAST,
     INFO,
     INTERNAL,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from supervisors import Hibernate, system
-from supervisors.actions import KeepState, NextEvent, SetTimeout, StayAwake
-from supervisors.events import CAST, INTERNAL, STATE_TIMEOUT, TIMEOUT, Enter
+from supervisors.state_machine.actions import KeepState, NextEvent, SetTimeout, StayAwake
+from supervisors.state_machine.events import CAST, INTERNAL, STATE_TIMEOUT, TIMEOUT, Enter
 from tests.supervisors.state_machine.scripted import scripted
 
 if TYPE_CHECKING:

@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from supervisors import system
-from supervisors.actions import CancelTimeout, KeepState, NextState, Postpone, ReplyTo, SetTimeout
-from supervisors.callbacks import HANDLE_EVENT_FUNCTION, STATE_FUNCTIONS
-from supervisors.events import CAST, STATE_TIMEOUT, Call, Enter, GenericTimeout
-from supervisors.state_machine import StateMachine
+from supervisors.state_machine.actions import (
+    CancelTimeout,
+    KeepState,
+    NextState,
+    Postpone,
+    ReplyTo,
+    SetTimeout,
+)
+from supervisors.state_machine.callbacks import HANDLE_EVENT_FUNCTION, STATE_FUNCTIONS
+from supervisors.state_machine.events import CAST, STATE_TIMEOUT, Call, Enter, GenericTimeout
+from supervisors.state_machine.machine import StateMachine
 
 if TYPE_CHECKING:
     from tests.supervisors.state_machine.stage import Stage

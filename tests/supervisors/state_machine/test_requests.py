@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from supervisors import Future, gather
-from supervisors.actions import KeepState, NextEvent, NextState, Postpone
 from supervisors.errors import CallExit, CallTimeout
-from supervisors.events import INTERNAL
+from supervisors.state_machine.actions import KeepState, NextEvent, NextState, Postpone
+from supervisors.state_machine.events import INTERNAL
 from tests.supervisors.state_machine.scripted import scripted
 
 if TYPE_CHECKING:

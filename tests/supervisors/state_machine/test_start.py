@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from supervisors import ChildSpec, Flags, Stop, Supervisor, Via
-from supervisors.actions import StartIn
 from supervisors.errors import AlreadyStarted
+from supervisors.state_machine.actions import StartIn
 from tests.supervisors.state_machine.names import Names
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from supervisors import Exit, Shutdown, Stop, Via, system
-from supervisors.actions import KeepState, NextState, ReplyTo, StopAndReply
-from supervisors.callbacks import HANDLE_EVENT_FUNCTION
 from supervisors.errors import CallExit
-from supervisors.events import CAST, INFO
+from supervisors.state_machine.actions import KeepState, NextState, ReplyTo, StopAndReply
+from supervisors.state_machine.callbacks import HANDLE_EVENT_FUNCTION
+from supervisors.state_machine.events import CAST, INFO
 from tests.supervisors.state_machine.names import Names
 from tests.supervisors.state_machine.scripted import scripted
 from tests.supervisors.world import WORLDS

@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from supervisors import Crash, Via, system
-from supervisors.actions import KeepState, NextEvent, NextState, Postpone, PushCallbacks, SetTimeout
-from supervisors.callbacks import HANDLE_EVENT_FUNCTION, STATE_FUNCTIONS
 from supervisors.errors import CallbackError, CallExit, CallTimeout, WouldDeadlock
-from supervisors.events import CAST, INTERNAL, TIMEOUT, Event
 from supervisors.reports import format_report
+from supervisors.state_machine.actions import (
+    KeepState,
+    NextEvent,
+    NextState,
+    Postpone,
+    PushCallbacks,
+    SetTimeout,
+)
+from supervisors.state_machine.callbacks import HANDLE_EVENT_FUNCTION, STATE_FUNCTIONS
+from supervisors.state_machine.events import CAST, INTERNAL, TIMEOUT, Event
 from tests.supervisors.state_machine.names import Names
 from tests.supervisors.state_machine.scripted import scripted
 from tests.supervisors.state_machine.telephone import EventTelephone, Telephone

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from supervisors import Hibernate
-from supervisors.actions import (
+from supervisors.errors import CallbackError
+from supervisors.state_machine.actions import (
     CancelTimeout,
     KeepState,
     NextEvent,
@@ -21,8 +22,7 @@ from supervisors.actions import (
     StayAwake,
     UpdateTimeout,
 )
-from supervisors.errors import CallbackError
-from supervisors.events import (
+from supervisors.state_machine.events import (
     CAST,
     INTERNAL,
     STATE_TIMEOUT,
@@ -32,7 +32,7 @@ from supervisors.events import (
     Event,
     GenericTimeout,
 )
-from supervisors.transitions import Agenda, Step
+from supervisors.state_machine.transitions import Agenda, Step
 
 A, B = GenericTimeout("a"), GenericTimeout("b")
 

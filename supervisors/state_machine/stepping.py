@@ -10,24 +10,25 @@ from __future__ import annotations
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
-from supervisors import callbacks, limits
-from supervisors.actions import (
+from supervisors import limits
+from supervisors.errors import CallbackError, Throw
+from supervisors.process import DOOMED
+from supervisors.results import NOTHING, Continue, Hibernate, NoReply, Stop
+from supervisors.state_machine import callbacks
+from supervisors.state_machine.actions import (
     ChangeCallbacks,
     PopCallbacks,
     PushCallbacks,
     ReplyTo,
     StopAndReply,
 )
-from supervisors.errors import CallbackError, Throw
-from supervisors.events import Ask, Call, Enter, Event
-from supervisors.process import DOOMED
-from supervisors.results import NOTHING, Continue, Hibernate, NoReply, Stop
-from supervisors.transitions import Step
+from supervisors.state_machine.events import Ask, Call, Enter, Event
+from supervisors.state_machine.transitions import Step
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from supervisors.state_machine import StateMachine
+    from supervisors.state_machine.machine import StateMachine
 
 GO_ON: Final = object()
 """A continuation of a machine: take up the events that are queued."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from supervisors import callbacks, reserved, stepping
-from supervisors.actions import Postpone, RepeatState, StartIn
-from supervisors.alarms import Alarm, Alarms
-from supervisors.callbacks import STATE_FUNCTIONS
+from supervisors import reserved
 from supervisors.errors import CallbackError, Throw
-from supervisors.events import CAST, INFO, INTERNAL, Ask, Call, Event
 from supervisors.gen_server import start_and_wait
 from supervisors.messages import STEP
 from supervisors.process import Process
 from supervisors.results import Continue, Hibernate, Ignore, NoReply, Stop
-from supervisors.transitions import Agenda, Step
+from supervisors.state_machine import callbacks, stepping
+from supervisors.state_machine.actions import Postpone, RepeatState, StartIn
+from supervisors.state_machine.alarms import Alarm, Alarms
+from supervisors.state_machine.callbacks import STATE_FUNCTIONS
+from supervisors.state_machine.events import CAST, INFO, INTERNAL, Ask, Call, Event
+from supervisors.state_machine.transitions import Agenda, Step
 
 if TYPE_CHECKING:
     from supervisors.ref import Ref
@@ -27,7 +28,7 @@ class StateMachine(Process):
     `init` gives the first state. In mode STATE_FUNCTIONS an event in state "locked" goes to
     `locked(event_type, content)`, in mode HANDLE_EVENT_FUNCTION every event to
     `handle_event(event_type, content, state)`. Callbacks are plain or `async def`; one that awaits
-    parks the machine. `supervisors.events` has the event types, `supervisors.actions` what they
+    parks the machine. `supervisors.state_machine.events` has the event types, `supervisors.state_machine.actions` what they
     return; `raise Throw(result)` returns from any depth. Data lives on `self`.
 
     Events put aside or inserted count as a mailbox of their own: more than `mailbox_limit` of them

@@ -18,7 +18,9 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from supervisors.actions import (
+from supervisors.errors import CallbackError
+from supervisors.results import Hibernate
+from supervisors.state_machine.actions import (
     CancelTimeout,
     KeepState,
     NextEvent,
@@ -30,15 +32,19 @@ from supervisors.actions import (
     StayAwake,
     UpdateTimeout,
 )
-from supervisors.errors import CallbackError
-from supervisors.events import STATE_TIMEOUT, TIMEOUT, Event, is_event_type, is_timeout
-from supervisors.results import Hibernate
+from supervisors.state_machine.events import (
+    STATE_TIMEOUT,
+    TIMEOUT,
+    Event,
+    is_event_type,
+    is_timeout,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from supervisors.actions import Action, TimeoutAction
-    from supervisors.events import TimeoutType
+    from supervisors.state_machine.actions import Action, TimeoutAction
+    from supervisors.state_machine.events import TimeoutType
 
 TimerOrder = tuple["TimeoutType", SetTimeout | SetTimeoutAt | None]
 """What to do with a real timer: start it as the action says, or stop it (None)."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from supervisors.actions import ChangeCallbacks, PopCallbacks
 from supervisors.errors import CallbackError
+from supervisors.state_machine.actions import ChangeCallbacks, PopCallbacks
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from supervisors.actions import CallbacksAction
+    from supervisors.state_machine.actions import CallbacksAction
 
 STATE_FUNCTIONS: Final = "state_functions"
 """Callback mode: a state is a name, its events go to the method of that name."""

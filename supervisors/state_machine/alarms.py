@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from supervisors.actions import SetTimeout
 from supervisors.messages import INFO
 from supervisors.process import DEAD
+from supervisors.state_machine.actions import SetTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from supervisors.process import Process
-    from supervisors.transitions import TimerOrder
+    from supervisors.state_machine.transitions import TimerOrder
 
 
 class Alarm:

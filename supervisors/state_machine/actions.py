@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from supervisors.results import Hibernate
 
 if TYPE_CHECKING:
-    from supervisors.events import Call, EventType, GenericTimeout, TimeoutType
+    from supervisors.state_machine.events import Call, EventType, GenericTimeout, TimeoutType
 
 # -- actions ---------------------------------------------------------------------------------
 
