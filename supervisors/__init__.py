@@ -6,6 +6,7 @@ A process is a `pykka.Actor`, its ref a `pykka.ActorRef`. See docs/supervisors.m
 from __future__ import annotations
 
 from supervisors.backoff import Backoff
+from supervisors.breaker import CircuitBreaker
 from supervisors.child import (
     ALL_SIGNIFICANT,
     ANY_SIGNIFICANT,
@@ -23,7 +24,26 @@ from supervisors.child import (
     Flags,
     check_childspecs,
 )
+from supervisors.deadline import within
 from supervisors.dynamic_supervisor import DynamicSupervisor
+from supervisors.errors import (
+    AlreadyStarted,
+    CallExit,
+    CallTimeout,
+    ChildError,
+    CircuitOpen,
+    MailboxFull,
+    NoNode,
+    NotStarted,
+    PortError,
+    PortOverload,
+    PortTimeout,
+    SpecError,
+    StartError,
+    SupervisorsError,
+    TaskOverload,
+    WouldDeadlock,
+)
 from supervisors.future import Future, gather
 from supervisors.gen_server import GenServer
 from supervisors.hosts.asyncio import AsyncioHost
@@ -32,7 +52,7 @@ from supervisors.hosts.thread import ThreadHost
 from supervisors.messages import Down, Exit
 from supervisors.node import Node
 from supervisors.pid import Pid
-from supervisors.process import Process
+from supervisors.process import DROP_NEW, DROP_OLD, REJECT, Process
 from supervisors.reasons import Crash, Shutdown
 from supervisors.ref import Ref
 from supervisors.registry import Via
@@ -47,26 +67,48 @@ from supervisors.requests import (
     terminate_child,
     which_children,
 )
-from supervisors.results import IGNORE, Continue, Hibernate, NoReply, Reply, Stop, Timeout
+from supervisors.results import (
+    IGNORE,
+    TIMEOUT_MESSAGE,
+    Continue,
+    Hibernate,
+    NoReply,
+    Reply,
+    Stop,
+    Timeout,
+)
+from supervisors.state_machine import StateMachine
 from supervisors.supervisor import Supervisor
+from supervisors.task import TaskSupervisor, run_task, run_task_nolink, start_task, stream_tasks
+from supervisors.watchdog import Watchdog
 
 __all__ = [
     "ALL_SIGNIFICANT",
     "ANY_SIGNIFICANT",
     "BRUTAL_KILL",
+    "DROP_NEW",
+    "DROP_OLD",
     "IGNORE",
     "INFINITY",
     "NEVER",
     "ONE_FOR_ALL",
     "ONE_FOR_ONE",
     "PERMANENT",
+    "REJECT",
     "REST_FOR_ONE",
     "SIMPLE_ONE_FOR_ONE",
     "TEMPORARY",
+    "TIMEOUT_MESSAGE",
     "TRANSIENT",
+    "AlreadyStarted",
     "AsyncioHost",
     "Backoff",
+    "CallExit",
+    "CallTimeout",
+    "ChildError",
     "ChildSpec",
+    "CircuitBreaker",
+    "CircuitOpen",
     "Continue",
     "Crash",
     "Down",
@@ -76,19 +118,33 @@ __all__ = [
     "Future",
     "GenServer",
     "Hibernate",
+    "MailboxFull",
+    "NoNode",
     "NoReply",
     "Node",
+    "NotStarted",
     "Pid",
+    "PortError",
+    "PortOverload",
+    "PortTimeout",
     "Process",
     "Ref",
     "Reply",
     "Shutdown",
     "SimulatedHost",
+    "SpecError",
+    "StartError",
+    "StateMachine",
     "Stop",
     "Supervisor",
+    "SupervisorsError",
+    "TaskOverload",
+    "TaskSupervisor",
     "ThreadHost",
     "Timeout",
     "Via",
+    "Watchdog",
+    "WouldDeadlock",
     "check_childspecs",
     "count_children",
     "delete_child",
@@ -97,7 +153,12 @@ __all__ = [
     "get_childspec",
     "replace_specs",
     "restart_child",
+    "run_task",
+    "run_task_nolink",
     "start_child",
+    "start_task",
+    "stream_tasks",
     "terminate_child",
     "which_children",
+    "within",
 ]

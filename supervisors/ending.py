@@ -133,9 +133,7 @@ def _settle_serving(shard: Shard, process: Process, reason: Any) -> None:
             shard.resume(waiter, serving)
 
 
-def bury(
-    shard: Shard, process: Process, reason: Any
-) -> None:
+def bury(shard: Shard, process: Process, reason: Any) -> None:
     """Make a process dead and tell links, monitors, callers, names and groups.
 
     Runs on the shard's thread while none of the process's code is on the stack. Exits it causes
@@ -237,6 +235,8 @@ def _close(shard: Shard, process: Process, coroutine: Any, awaited: Any) -> None
             awaited._waiter = None
     elif awaited is not None:
         awaited.cancel()
+    if coroutine.cr_running:
+        return  # on the stack of an abandoned thread, which unwinds it
     try:
         coroutine.close()
     except BaseException as error:  # noqa: BLE001 - the process is dead already

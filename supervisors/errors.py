@@ -162,7 +162,9 @@ class CallbackError(SupervisorsError):
 
     def __init__(self, fault: str, what: object) -> None:
         self.reason = (fault, what)
-        super().__init__(f"{fault}: {what!r}; see supervisors.state_machine.actions for what callbacks may say")
+        super().__init__(
+            f"{fault}: {what!r}; supervisors.state_machine.actions says what callbacks may say"
+        )
 
 
 class PortError(SupervisorsError):

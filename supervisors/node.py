@@ -148,4 +148,3 @@ class Node:
         """Note that a process has ended; runs on the shard's thread."""
         if self.observer.listening:
             self.observer.ended(process, reason)
-

@@ -13,7 +13,7 @@ from supervisors import ending, starting, turns
 from supervisors.errors import ProcessExit, SupervisorsError
 from supervisors.future import ERROR, VALUE, Future
 from supervisors.messages import ASK, BEGIN, CALL, SYSTEM, TERMINATE
-from supervisors.process import DOOMED, PARKED, STARTING, Process
+from supervisors.process import DOOMED, PARKED, READY, STARTING, Process
 from supervisors.results import SPECIAL
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def conclude(
         future.resolve(VALUE, result)
 
 
-def advance(  # noqa: C901 - the common await stands inline
+def advance(
     shard: Shard, process: Process, coroutine: Any, kind: int, payload: Any, future: Any
 ) -> Any:
     """Run a coroutine to its next await; gives its result, or parks the process.
@@ -59,36 +59,29 @@ def advance(  # noqa: C901 - the common await stands inline
                 raise
             give_back(process, future, error)
             return None
-        extras = process._ext
-        if extras is None:
-            extras = process.extras
+        extras = process.extras
         extras.coroutine = coroutine
-        extras.awaited = awaited
         extras.kind = kind
         extras.payload = payload
         extras.future = future
-        state = process._state
-        if state != DOOMED:
-            process._state = PARKED
-        if (
-            awaited.__class__ is Future
-            and not awaited._status
-            and awaited._shard is shard
-            and awaited._waiter is None
-            and kind != BEGIN
-            and awaited._target is not None
-            and awaited._target._process is not process
-        ):
-            awaited._waiter = process
+        refusal = _await(shard, process, awaited)
+        if refusal is None:
             return PARKED_RESULT
-        try:
-            park(shard, process, awaited)
-        except SupervisorsError as error:
-            refusal = error
-            extras.coroutine = extras.awaited = extras.payload = extras.future = None
-            process._state = state
-        else:
-            return PARKED_RESULT
+        extras.coroutine = extras.awaited = extras.payload = extras.future = None
+
+
+def _await(shard: Shard, process: Process, awaited: Any) -> SupervisorsError | None:
+    """Park a process on what it awaits; gives the error if that can not be awaited here."""
+    state = process._state
+    process._ext.awaited = awaited
+    if state != DOOMED:
+        process._state = PARKED
+    try:
+        park(shard, process, awaited)
+    except SupervisorsError as error:
+        process._state = state
+        return error
+    return None
 
 
 def park(shard: Shard, process: Process, awaited: Any) -> None:
@@ -124,23 +117,62 @@ def _resume_later(shard: Shard, process: Process, awaited: Any) -> None:
 
 
 def resume(shard: Shard, process: Process) -> Any:
-    """Go on with a parked coroutine; None, since `conclude` acts for the message it began with."""
+    """Go on with a parked coroutine; None, since `conclude` acts for the message it began with.
+
+    To await the pending answer of another process is what nearly every resumed handler does next,
+    so that stands inline.
+    """
     extras = process._ext
-    coroutine, kind = extras.coroutine, extras.kind
-    payload, future = extras.payload, extras.future
-    extras.coroutine = extras.awaited = None
-    if kind == BEGIN:
+    coroutine = extras.coroutine
+    if extras.kind == BEGIN:
         process._state = STARTING
     try:
-        result = advance(shard, process, coroutine, kind, payload, future)
+        awaited = coroutine.send(None)
     except BaseException as error:  # noqa: BLE001 - blamed on the message that began it
-        extras.payload = extras.future = None
-        ending.crash(shard, process, kind, payload, future, error)
+        _finish(shard, process, error)
         return None
-    if result is not PARKED_RESULT:
-        extras.payload = extras.future = None
-        conclude(shard, process, kind, payload, future, result)
+    if (
+        awaited.__class__ is Future
+        and not awaited._status
+        and awaited._shard is shard
+        and awaited._waiter is None
+        and process._state == READY
+        and awaited._target is not None
+        and awaited._target._process is not process
+    ):
+        awaited._waiter = process
+        extras.awaited = awaited
+        process._state = PARKED
+        return None
+    refusal = _await(shard, process, awaited)
+    if refusal is not None:
+        _raise_at_await(shard, process, refusal)
     return None
+
+
+def _raise_at_await(shard: Shard, process: Process, refusal: SupervisorsError) -> None:
+    """Raise in a handler that what it awaits cannot be awaited, until it awaits what can."""
+    awaiting: SupervisorsError | None = refusal
+    while awaiting is not None:
+        try:
+            awaited = process._ext.coroutine.throw(awaiting)
+        except BaseException as error:  # noqa: BLE001 - as in `resume`
+            _finish(shard, process, error)
+            return
+        awaiting = _await(shard, process, awaited)
+
+
+def _finish(shard: Shard, process: Process, error: BaseException) -> None:
+    """Act on the end of a resumed coroutine: its result, or what it raised."""
+    extras = process._ext
+    kind, payload, future = extras.kind, extras.payload, extras.future
+    extras.coroutine = extras.awaited = extras.payload = extras.future = None
+    if isinstance(error, StopIteration):
+        conclude(shard, process, kind, payload, future, error.value)
+    elif kind == ASK and isinstance(error, Exception):
+        give_back(process, future, error)
+    else:
+        ending.crash(shard, process, kind, payload, future, error)
 
 
 def give_back(process: Process, future: Any, error: Exception) -> None:

@@ -28,6 +28,7 @@ def _refuse_to_block(ref: Ref[Any], verb: str, instead: str) -> None:
             f"use await ref.{instead}"
         )
 
+
 # The scheduler's states, by value: process.py names them and builds on this module.
 _IDLE = 0
 _READY = 1

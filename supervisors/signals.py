@@ -3,7 +3,7 @@
 All functions run on the shard's thread. Signals act when they are sent, ahead of any mailbox; what
 a process gets to see of them, `Exit` and `Down`, takes its place in the mailbox, so that everything
 from one sender arrives in the order it was sent. A `peer` in a links table is a Process of this
-node or a RemoteRef, whose `remote_...` methods tell the other node (`supervisors.remote.distribution`).
+node or a RemoteRef, whose `remote_...` methods tell the other node.
 """
 
 from __future__ import annotations

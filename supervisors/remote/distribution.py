@@ -1,8 +1,8 @@
 """The distribution: what a node knows of its peers, and what it sends them.
 
 One `Distribution` a node. Refs to other nodes hand it what they want done; its transport tells it
-which peers are there and gives it their frames, which `supervisors.remote.inbound` acts on. Everything but
-`post`, `request` and `exit` runs on the shard's thread.
+which peers are there and gives it their frames, which `inbound` acts on. Everything but `post`,
+`request` and `exit` runs on the shard's thread.
 
 A frame for this node itself takes the same way without the transport: names here may be addressed
 like names anywhere, and a ref to a process here that is gone behaves like one to a process there.

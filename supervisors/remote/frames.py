@@ -1,11 +1,11 @@
 """Frames: what one node says to another about its processes, as plain values.
 
-A frame travels inside an epoch (`supervisors.remote.peer_link`), which fixes the creations of both nodes;
-so a frame names processes by serial alone and cannot mean a process of another incarnation. Where
-a frame names its sender, that is a process of the sending node: no node can speak for another.
+A frame travels inside an epoch (see `peer_link`), which fixes the creations of both nodes; so a
+frame names processes by serial alone and cannot mean a process of another incarnation. Where a
+frame names its sender, that is a process of the sending node: no node can speak for another.
 
-`bytes` fields are values encoded by `supervisors.remote.payloads`. The kinds and their meaning follow
-Erlang's distribution protocol (otp.md 4.11 and 4.14).
+`bytes` fields are values encoded by `payloads`. The kinds and their meaning follow Erlang's
+distribution protocol (otp.md 4.11 and 4.14).
 """
 
 from __future__ import annotations

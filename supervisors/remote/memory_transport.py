@@ -2,8 +2,8 @@
 
 It is a transport like any other: greetings and batches cross as plain tuples of numbers, texts and
 bytes, so that nothing is shared by reference; a connection that is cut loses what was on its way;
-a link is suspended, resumed and lost by `supervisors.remote.peer_link`. The network is told when nodes are
-connected and cut, and how long its wires are.
+a link is suspended, resumed and lost by `peer_link`. The network is told when nodes are connected
+and cut, and how long its wires are.
 """
 
 from __future__ import annotations

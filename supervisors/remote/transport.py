@@ -1,8 +1,8 @@
 """What carries frames between nodes: the contract of a transport with its node.
 
 A transport keeps one link per peer, whose rules (epochs, suspension, acknowledgement, resumption)
-are `supervisors.remote.peer_link`'s; what remains for the transport is to dial, to move greetings and
-batches as bytes, and to tell the time. `supervisors.remote.memory_transport` is the smallest one.
+are `peer_link`'s; what remains for the transport is to dial, to move greetings and batches as
+bytes, and to tell the time. `memory_transport` is the smallest one.
 
 Both sides live on the node's shard thread: every method below is called there, and a transport that
 hears of something on another thread comes over by `shard.run_on_shard` first.

@@ -28,8 +28,8 @@ class StateMachine(Process):
     `init` gives the first state. In mode STATE_FUNCTIONS an event in state "locked" goes to
     `locked(event_type, content)`, in mode HANDLE_EVENT_FUNCTION every event to
     `handle_event(event_type, content, state)`. Callbacks are plain or `async def`; one that awaits
-    parks the machine. `supervisors.state_machine.events` has the event types, `supervisors.state_machine.actions` what they
-    return; `raise Throw(result)` returns from any depth. Data lives on `self`.
+    parks the machine. `events` has the event types, `actions` what callbacks return;
+    `raise Throw(result)` returns from any depth. Data lives on `self`.
 
     Events put aside or inserted count as a mailbox of their own: more than `mailbox_limit` of them
     end the machine.
