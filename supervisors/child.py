@@ -67,13 +67,17 @@ class ChildSpec:
     name: Any = None
     backoff: Backoff | None = None
     process_class: ProcessClass | None = field(init=False, repr=False, compare=False)
+    start_kwargs: dict[str, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Note whether a process class is started, since asking costs more than starting."""
-        start: Any = self.start
-        target = start[0] if isinstance(start, tuple) and start else start
+        """Take `start` apart once, since that costs more than a start itself."""
+        given: Any = self.start
+        start = given if isinstance(given, tuple) else (given,)
+        target = start[0] if start else None
         is_class = isinstance(target, type) and issubclass(target, Process)
         object.__setattr__(self, "process_class", target if is_class else None)
+        kwargs = start[2] if len(start) > 2 else None  # noqa: PLR2004 - target, args, kwargs
+        object.__setattr__(self, "start_kwargs", dict(kwargs) if isinstance(kwargs, dict) else {})
 
     @property
     def patience_s(self) -> float | None:
@@ -89,11 +93,6 @@ class ChildSpec:
     def args(self) -> tuple[Any, ...]:
         """Its arguments."""
         return tuple(self.start[1]) if len(self.start) > 1 else ()
-
-    @property
-    def kwargs(self) -> dict[str, Any]:
-        """Its keyword arguments."""
-        return dict(self.start[2]) if len(self.start) > 2 else {}  # noqa: PLR2004
 
 
 @dataclass(frozen=True, slots=True)

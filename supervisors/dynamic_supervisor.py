@@ -21,6 +21,7 @@ from supervisors.errors import ChildError, SpecError, StartError
 from supervisors.future import EndFuture, Future
 from supervisors.process import DEAD
 from supervisors.reasons import KILL, SHUTDOWN, is_orderly
+from supervisors.ref import Ref
 from supervisors.results import IGNORE, Stop
 from supervisors.supervising import MAX_INTENSITY, Supervising, offender
 
@@ -255,8 +256,10 @@ class DynamicSupervisor(Supervising):
             raise ChildError("start_child", spec.id, error.reason) from None
         if isinstance(started, Future):
             return self._start_for_caller(self._enter_later(started, args))
-        self._enter(started, args)
-        return started.ref if started is not IGNORE else None
+        if started is IGNORE:
+            return None
+        self._children[started] = None if spec.restart == TEMPORARY else args
+        return Ref(started)
 
     async def _start_for_caller(self, starting: Any) -> Any:
         try:

@@ -72,22 +72,23 @@ class Meter:
     def __init__(self) -> None:
         self.turns_to_go = 1
         """The scheduler times the turn that makes this zero."""
-        self._samples: deque[tuple[type, float, int]] = deque()
+        self.samples: deque[tuple[type, float, int]] = deque()
+        """Timed turns that are not in a histogram yet: class, seconds, messages handled."""
         self._histograms: dict[type, Histogram] = {}
         self._folding = threading.Lock()
         draw = random.Random(limits.TURNS_PER_TIMING).randrange  # noqa: S311 - only spreads samples
         gaps = [draw(1, 2 * limits.TURNS_PER_TIMING) for _ in range(_GAPS)]
-        self._gap = itertools.cycle(gaps).__next__
+        self.gap = itertools.cycle(gaps).__next__
+        """Draws the number of turns to the next timed one."""
 
-    def observe_turn(self, process_class: type, duration_s: float, handled: int) -> int:
-        """Take one timed turn; gives the number of turns to the next. On the shard's thread."""
-        self._samples.append((process_class, duration_s, handled))
-        if len(self._samples) >= limits.TURN_SAMPLES and self._folding.acquire(blocking=False):
+    def ran(self, turns_to_go: int) -> None:
+        """Take note at the end of a slice; called by the scheduler on the shard's thread."""
+        self.turns_to_go = turns_to_go
+        if len(self.samples) >= limits.TURN_SAMPLES and self._folding.acquire(blocking=False):
             try:
                 self._fold()
             finally:
                 self._folding.release()
-        return self._gap()
 
     def histograms(self) -> dict[type, Histogram]:
         """Give a copy of the histograms by class; called by who scrapes, on any thread.
@@ -103,7 +104,7 @@ class Meter:
             return copies
 
     def _fold(self) -> None:
-        samples = self._samples
+        samples = self.samples
         while samples:
             process_class, duration_s, handled = samples.popleft()
             histogram = self._histograms.get(process_class)

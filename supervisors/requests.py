@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 
 def _ask(supervisor: Any, *message: Any) -> Future[Any]:
-    if not isinstance(supervisor, Ref):
-        supervisor = Process.node_here().address(supervisor)
-    return supervisor.call(message, timeout_s=None)  # type: ignore[no-any-return]
+    return _address(supervisor).call(message, None)
+
+
+def _address(supervisor: Any) -> Ref[Any]:
+    if isinstance(supervisor, Ref):
+        return supervisor
+    return Process.node_here().address(supervisor)
 
 
 def start_child(supervisor: Any, *what: Any) -> Future[Any]:
@@ -29,7 +33,7 @@ def start_child(supervisor: Any, *what: Any) -> Future[Any]:
     The value is its ref, (ref, info) if its start gave info, or None if it was ignored. Refused
     with `("already_started", ref)`, "already_present" or the reason of the failed start.
     """
-    return _ask(supervisor, "start_child", *what)
+    return _address(supervisor).call(("start_child", *what), None)
 
 
 def terminate_child(supervisor: Any, child: Any) -> Future[None]:

@@ -59,6 +59,8 @@ class Supervising(GenServer):
     last_crash: tuple[Any, float] | None = None
     """The last end of a child that was not orderly, and the node's time of it."""
 
+    _report_label: Any = None
+
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Read flags and specs from init, then start the children."""
         self._flags |= TRAPS_EXIT
@@ -107,10 +109,8 @@ class Supervising(GenServer):
         name = spec.name
         if name is not None:
             name = named(spec, args)
-        kwargs = spec.start[2] if len(spec.start) > 2 else {}  # noqa: PLR2004
-        assert spec.process_class is not None
         return starting.spawn(
-            self._shard, spec.process_class, args, kwargs,
+            self._shard, spec.process_class, args, spec.start_kwargs,  # type: ignore[arg-type]
             name=name, parent=self, link=True, tracked=True,
         )  # fmt: skip
 
@@ -131,7 +131,7 @@ class Supervising(GenServer):
 
     async def _start_by_function(self, spec: ChildSpec, args: tuple[Any, ...]) -> tuple[Any, Any]:
         try:
-            told = spec.target(self, *args, **spec.kwargs)
+            told = spec.target(self, *args, **spec.start_kwargs)
             if hasattr(told, "__await__") and not isinstance(told, Ref):
                 told = await told
         except StartError as error:
@@ -262,9 +262,11 @@ class Supervising(GenServer):
 
     def report(self, context: str, reason: Any, offender: Offender) -> None:
         """Emit a supervisor report."""
+        if self._report_label is None:
+            self._report_label = reports.label(self)
         self._shard.node.reports.emit(
             Report(
-                reports.SUPERVISOR, logging.ERROR, context, reports.label(self), reason, offender
+                reports.SUPERVISOR, logging.ERROR, context, self._report_label, reason, offender
             )
         )
 

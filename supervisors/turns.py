@@ -62,8 +62,7 @@ def run(  # noqa: C901, PLR0912 - the hot loop: a call for each part would cost 
     """Run turns of ready processes, oldest first, within the bounds; with `_turn` the hot loop.
 
     Everything that every message touches stands in these two functions, inline: a call costs a
-    tenth of a message here. Messages are tallied by runs of turns of one class: one each, and
-    what was `more`.
+    tenth of a message here. With a meter, messages are tallied by runs of turns of one class.
     """
     runq = shard.runq
     popleft = runq.popleft
@@ -71,7 +70,7 @@ def run(  # noqa: C901, PLR0912 - the hot loop: a call for each part would cost 
     meter = shard.meter
     timed_at = -1 if meter is None else max_turns - meter.turns_to_go
     tallied: Any = None
-    tallied_from, more = max_turns, 0
+    tallied_count = 0
     began_s = 0.0
     epoch = shard.epoch
     while runq and max_turns > 0:
@@ -90,21 +89,22 @@ def run(  # noqa: C901, PLR0912 - the hot loop: a call for each part would cost 
             return
         process._reductions += handled
         if meter is not None:
-            if process.__class__ is not tallied:
-                _tally(shard, tallied, tallied_from - max_turns - 1 + more)
-                tallied, tallied_from, more = process.__class__, max_turns + 1, 0
-            if handled != 1:
-                more += handled - 1
+            if process.__class__ is tallied:
+                tallied_count += handled
+            else:
+                _tally(shard, tallied, tallied_count)
+                tallied, tallied_count = process.__class__, handled
             if max_turns == timed_at:
-                timed_at -= meter.observe_turn(tallied, clock() - began_s, handled)
+                meter.samples.append((tallied, clock() - began_s, handled))
+                timed_at -= meter.gap()
         if until_s is not None and (not shard.turns & _CLOCK_MASK or handled > _CLOCK_MASK):
             shard.now = now = clock()
             if now >= until_s:
                 break
     shard.current = None
     if meter is not None:
-        meter.turns_to_go = max_turns - timed_at
-        _tally(shard, tallied, tallied_from - max_turns + more)
+        meter.ran(max_turns - timed_at)
+        _tally(shard, tallied, tallied_count)
     if shard.interrupt is not None:
         interrupt, shard.interrupt = shard.interrupt, None
         raise interrupt

@@ -64,7 +64,7 @@ def test_a_start_is_a_class_or_a_function_with_or_without_arguments(target: Any)
         ((target, (1,), {"a": 2}), (1,), {"a": 2}),
     ):
         spec = check_child({"id": "a", "start": form})
-        assert (spec.target, spec.args, spec.kwargs) == (target, args, kwargs)
+        assert (spec.target, spec.args, spec.start_kwargs) == (target, args, kwargs)
 
 
 @pytest.mark.parametrize(
