@@ -265,9 +265,7 @@ class Supervising(GenServer):
         if self._report_label is None:
             self._report_label = reports.label(self)
         self._shard.node.reports.emit(
-            Report(
-                reports.SUPERVISOR, logging.ERROR, context, self._report_label, reason, offender
-            )
+            Report(reports.SUPERVISOR, logging.ERROR, context, self._report_label, reason, offender)
         )
 
     def report_progress(self, spec: ChildSpec, process: Process, level: int) -> None:
