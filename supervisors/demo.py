@@ -38,14 +38,14 @@ from supervisors import (
     start_child,
     which_children,
 )
-from supervisors.feed import BEGAN
 from supervisors.observe import screen
+from supervisors.observe.feed import BEGAN
 from supervisors.observe.server import ObserveServer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from supervisors.feed import Feed
+    from supervisors.observe.feed import Feed
 
 _PROCESSES: Final = 100_000
 _CELL_CHILDREN: Final = 1_000

@@ -8,7 +8,7 @@ from supervisors import context, limits, starting
 from supervisors.dead_letters import DeadLetters
 from supervisors.errors import CallExit, NotLocal
 from supervisors.groups import Groups
-from supervisors.observer import Observer
+from supervisors.observe.observer import Observer
 from supervisors.ports.names import Ports
 from supervisors.reasons import NOPROC
 from supervisors.ref import Ref

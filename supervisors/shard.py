@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from supervisors import ending, limits, starting, turns
 from supervisors._pykka import ActorStop
-from supervisors.census import Census
 from supervisors.context import RUNNING
 from supervisors.errors import MailboxFull, WouldDeadlock
 from supervisors.future import ERROR, EndFuture, Future
@@ -34,6 +33,7 @@ from supervisors.messages import (
     WAKE,
     Down,
 )  # fmt: skip
+from supervisors.observe.census import Census
 from supervisors.process import (
     DEAD,
     DOOMED,

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from prometheus_client import CollectorRegistry
+
 from supervisors import (
     SIMPLE_ONE_FOR_ONE,
     AsyncioHost,
@@ -16,6 +18,7 @@ from supervisors import (
     Node,
     Ref,
     Supervisor,
+    metrics,
     start_child,
     which_children,
 )
@@ -83,6 +86,7 @@ def run(measure: Callable[[Node], Awaitable[None]]) -> None:
         host = AsyncioHost()
         node = host.node(log_reports=False)
         node.reports.subscribe(lambda _: None, logging.WARNING)
+        metrics.enable(node, CollectorRegistry())
         with node:
             driver = await node.start(Driver)
             await driver.call(lambda: measure(node), timeout_s=None)

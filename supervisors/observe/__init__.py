@@ -1,5 +1,5 @@
-"""Watching a running process's tree in a terminal: a server inside it, a command beside it.
+"""The supervision tree to be looked at: as data, and in a terminal.
 
-`ObserveServer` opens a unix socket in the process; `python -m supervisors.observe --socket PATH`
-draws what it says.
+`node.observer` gives it as data: a snapshot and a feed of changes. `ObserveServer` opens a unix
+socket in the process; `python -m supervisors.observe --socket PATH` draws what it says.
 """

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 from supervisors import limits
 from supervisors.errors import ObserveError
 from supervisors.observe import wire
-from supervisors.snapshot import Snapshot
+from supervisors.observe.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from supervisors.feed import Change
+    from supervisors.observe.feed import Change
 
 _RECEIVE_BYTES = 64 * 1024
 

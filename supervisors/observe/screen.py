@@ -10,8 +10,8 @@ from supervisors.observe import text, tree
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from supervisors.observe.snapshot import LastCrash, Row, Snapshot
     from supervisors.pid import Pid
-    from supervisors.snapshot import LastCrash, Row, Snapshot
 
 HEAD_LINES: Final = 2
 FOOT_LINES: Final = 3

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from supervisors import limits
 from supervisors.errors import ObserveError
-from supervisors.feed import OVERFLOW
 from supervisors.observe import wire
+from supervisors.observe.feed import OVERFLOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from supervisors.feed import Feed
     from supervisors.future import Future
     from supervisors.node import Node
-    from supervisors.snapshot import Snapshot
+    from supervisors.observe.feed import Feed
+    from supervisors.observe.snapshot import Snapshot
 
 logger = logging.getLogger("supervisors")
 

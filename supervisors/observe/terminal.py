@@ -14,16 +14,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from supervisors import limits
-from supervisors.feed import BEGAN, ENDED, RESTARTED
 from supervisors.observe import keys, screen, tree, wire
-from supervisors.snapshot import Snapshot
+from supervisors.observe.feed import BEGAN, ENDED, RESTARTED
+from supervisors.observe.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
 
-    from supervisors.feed import Change
     from supervisors.observe.connection import Connection
+    from supervisors.observe.feed import Change
 
 _CHILDREN: Final = 500
 _ROWS: Final = 2_000

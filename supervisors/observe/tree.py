@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from supervisors.observe.snapshot import Row, Snapshot
     from supervisors.pid import Pid
-    from supervisors.snapshot import Row, Snapshot
 
 AS_STARTED: Final = "start"
 

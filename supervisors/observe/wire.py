@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from supervisors import limits
 from supervisors.errors import ObserveError
-from supervisors.feed import Change
+from supervisors.observe.feed import Change
+from supervisors.observe.snapshot import LastCrash, Row, Snapshot, Supervision
 from supervisors.pid import Pid
-from supervisors.snapshot import LastCrash, Row, Snapshot, Supervision
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

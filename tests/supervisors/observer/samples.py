@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from supervisors import Pid
-from supervisors.snapshot import LastCrash, Row, Snapshot, Supervision
+from supervisors.observe.snapshot import LastCrash, Row, Snapshot, Supervision
 
 
 def pid(serial: int) -> Pid:

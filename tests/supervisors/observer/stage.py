@@ -19,7 +19,7 @@ from supervisors import (
 )
 
 if TYPE_CHECKING:
-    from supervisors.snapshot import Row, Snapshot
+    from supervisors.observe.snapshot import Row, Snapshot
     from tests.supervisors.world import World
 
 

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from supervisors import ChildSpec, Flags, Supervisor, limits, start_child, terminate_child
-from supervisors.feed import BEGAN, ENDED, OVERFLOW, RESTARTED, STATE
+from supervisors.observe.feed import BEGAN, ENDED, OVERFLOW, RESTARTED, STATE
 from tests.supervisors.observer.stage import (
     SLOW,
     FailingAgain,
@@ -20,7 +20,7 @@ from tests.supervisors.observer.stage import (
 if TYPE_CHECKING:
     import pytest
 
-    from supervisors.feed import Change, Feed
+    from supervisors.observe.feed import Change, Feed
     from tests.supervisors.world import SimulatedWorld, World
 
 PATIENCE_S = 20.0

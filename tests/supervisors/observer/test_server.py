@@ -14,9 +14,9 @@ import pytest
 
 from supervisors import limits, start_child
 from supervisors.errors import ObserveError
-from supervisors.feed import BEGAN, Change
 from supervisors.observe import wire
 from supervisors.observe.connection import Connection, all_of_it
+from supervisors.observe.feed import BEGAN, Change
 from supervisors.observe.server import ObserveServer
 from tests.supervisors.observer.samples import TOWN
 from tests.supervisors.observer.stage import Worker, look, pool_of, start_tree
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from supervisors.snapshot import Snapshot
+    from supervisors.observe.snapshot import Snapshot
     from tests.supervisors.world import World
 
 PATIENCE_S = 20.0

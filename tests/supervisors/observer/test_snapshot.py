@@ -18,9 +18,9 @@ from supervisors import (
     terminate_child,
 )
 from supervisors.errors import CallExit
-from supervisors.footprint import footprint_bytes
+from supervisors.observe.footprint import footprint_bytes
+from supervisors.observe.snapshot import describe
 from supervisors.reasons import Crash, Shutdown
-from supervisors.snapshot import describe
 from tests.supervisors.observer.stage import (
     SLOW,
     FailingAgain,

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from supervisors import limits, snapshot
+from supervisors import limits
 from supervisors.errors import CallExit
-from supervisors.feed import BEGAN, ENDED, KINDS, RESTARTED, STATE, Change, Feed
 from supervisors.future import ERROR, VALUE, Future
 from supervisors.messages import SYSTEM
+from supervisors.observe import snapshot
+from supervisors.observe.feed import BEGAN, ENDED, KINDS, RESTARTED, STATE, Change, Feed
+from supervisors.observe.snapshot import Snapshot, describe, optional
 from supervisors.pid import Pid
 from supervisors.reasons import NOPROC
 from supervisors.ref import Ref
-from supervisors.snapshot import Snapshot, describe, optional
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from supervisors import limits
 from supervisors.child import SIMPLE_ONE_FOR_ONE
 from supervisors.dynamic_supervisor import DynamicSupervisor
-from supervisors.footprint import footprint_bytes
+from supervisors.observe.footprint import footprint_bytes
 from supervisors.process import DEAD, LINKED_TO_PARENT, STATE_NAMES, Process
 from supervisors.reasons import Crash, Shutdown
 from supervisors.supervising import Supervising
