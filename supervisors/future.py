@@ -15,9 +15,10 @@ import threading
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from supervisors import context
 from supervisors._pykka import LeanFuture
+from supervisors.context import RUNNING
 from supervisors.errors import CallTimeout, WouldDeadlock
+from supervisors.messages import RESUME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -27,9 +28,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# States of a process, by value: process.py names them and builds on this module.
+_READY = 1
+_PARKED = 2
+
 PENDING: Final = 0
 VALUE: Final = 1
 ERROR: Final = 2
+HOOKED: Final = 3
+"""A get hook computes the value each time it is asked for; nothing settles it."""
 
 
 class Future(LeanFuture[T]):
@@ -66,17 +73,17 @@ class Future(LeanFuture[T]):
         self._gate: threading.Event | None = None
 
     def __repr__(self) -> str:
-        return f"<Future {('pending', 'value', 'error')[self._status]}>"
+        return f"<Future {('pending', 'value', 'error', 'hooked')[self._status]}>"
 
     def done(self) -> bool:
         """Tell whether a value or an error is there."""
-        return self._status != PENDING
+        return self._status in (VALUE, ERROR)
 
     # -- resolving ---------------------------------------------------------------------------
 
     def set(self, value: T | None = None) -> None:
         """Set the value; raises queue.Full when there is one already (Pykka)."""
-        if self.hook() is not None or not self.resolve(VALUE, value):
+        if not self.resolve(VALUE, value):
             raise queue.Full
 
     def set_exception(self, exc_info: OptExcInfo | None = None) -> None:
@@ -86,7 +93,7 @@ class Future(LeanFuture[T]):
             error = kind()
         if error is None:
             raise TypeError("set_exception needs an exception: none given, none being handled")
-        if self.hook() is not None or not self.resolve(ERROR, error.with_traceback(trace)):
+        if not self.resolve(ERROR, error.with_traceback(trace)):
             raise queue.Full
 
     def reply(self, value: T) -> None:
@@ -108,23 +115,34 @@ class Future(LeanFuture[T]):
             if get_ident() != shard.thread_id:
                 shard.settled_outside(self)
             else:
-                if self._timeout_s is not None:
-                    shard.timers.stale += 1
-                waiter = self._waiter
-                if waiter is not None:
-                    self._waiter = None
-                    shard.resume(waiter, self)
-        callbacks = self._callbacks
+                self._wake(shard)
+        if self._callbacks is not None:
+            self._call_back(self._callbacks)
+        if self._gate is not None:
+            self._gate.set()
+        return True
+
+    def _wake(self, shard: Any) -> None:
+        """Resume the process that awaits this; on the shard's thread."""
+        if self._timeout_s is not None:
+            shard.timers.stale += 1
+        waiter = self._waiter
+        if waiter is None:
+            return
+        self._waiter = None
+        if waiter._state == _PARKED and waiter._ext.awaited is self:
+            waiter._state = _READY
+            shard.runq.append((waiter, RESUME, self, None))
+            if shard.asleep:
+                shard.wake()
+
+    def _call_back(self, callbacks: list[Callable[[Future[T]], None]]) -> None:
         while callbacks:
             try:
                 callback = callbacks.pop()
-            except IndexError:
+            except IndexError:  # `add_done_callback` on another thread took the last one
                 break
             callback(self)
-        gate = self._gate
-        if gate is not None:
-            gate.set()
-        return True
 
     def expire(self) -> None:
         """Fail with CallTimeout; called by the timer wheel of the shard that armed it."""
@@ -172,10 +190,10 @@ class Future(LeanFuture[T]):
         host's thread the actors are run until it is settled. Raises pykka.Timeout after `timeout`
         seconds.
         """
-        if self.hook() is not None:
+        if self._status == HOOKED:
             return self.get_by_hook(timeout)
         if not self._status:
-            running = context.running_shard()
+            running = RUNNING.shard
             if running is not None:
                 raise WouldDeadlock(
                     f"{running.current or running.node} called get() in a handler on a future "
@@ -195,16 +213,16 @@ class Future(LeanFuture[T]):
         return bool(self._status) or gate.wait(timeout_s)
 
     def __await__(self) -> Generator[Any, None, T]:
-        if self.hook() is not None:
-            return (yield from self._await_sources())
         if not self._status:
-            if context.running_shard() is not None:
+            if RUNNING.shard is not None:
                 yield self
             else:
                 yield from self._await_in_task()
-        if self._status == ERROR:
-            raise self._error()
-        return self._value  # type: ignore[no-any-return]
+        if self._status == VALUE:
+            return self._value  # type: ignore[no-any-return]
+        if self._status == HOOKED:
+            return (yield from self._await_sources())
+        raise self._error()
 
     __iter__ = __await__
 
@@ -243,8 +261,9 @@ class Future(LeanFuture[T]):
 
     def set_get_hook(self, func: Callable[[float | None], T]) -> None:
         """Compute the value by `func(timeout)` when it is asked for (Pykka)."""
-        if self._status:
+        if self.done():
             raise queue.Full
+        self._status = HOOKED
         super().set_get_hook(func)
 
     def map(self, func: Callable[[T], Any]) -> Future[Any]:
