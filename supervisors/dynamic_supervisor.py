@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from supervisors import reports, signals
+from supervisors import reports, signals, starting
 from supervisors.child import (
     BRUTAL_KILL,
     PERMANENT,
@@ -16,6 +16,7 @@ from supervisors.child import (
     Flags,
     check_child,
     check_flags,
+    named,
 )  # fmt: skip
 from supervisors.errors import ChildError, SpecError, StartError
 from supervisors.future import EndFuture, Future
@@ -136,9 +137,9 @@ class DynamicSupervisor(Supervising):
         self._restarted(started)
         return None
 
-    async def _restart_later(self, old: Process, args: tuple[Any, ...], starting: Any) -> None:
+    async def _restart_later(self, old: Process, args: tuple[Any, ...], start: Any) -> None:
         try:
-            process, _ = await starting
+            process, _ = await start
         except StartError as error:
             self._failed_restart(old, args, error.reason)
         else:
@@ -250,8 +251,14 @@ class DynamicSupervisor(Supervising):
         spec = self.spec
         if spec.process_class is None:
             return self._start_for_caller(self._start(args))
+        whole = self._spec_args + args if self._spec_args else args
+        name = spec.name
         try:
-            started = self.spawn_child(spec, self._spec_args + args)
+            started = starting.spawn(
+                self._shard, spec.process_class, whole, spec.start_kwargs,
+                name=None if name is None else named(spec, whole), parent=self, link=True,
+                tracked=True,
+            )  # fmt: skip
         except StartError as error:
             raise ChildError("start_child", spec.id, error.reason) from None
         if isinstance(started, Future):
@@ -261,9 +268,9 @@ class DynamicSupervisor(Supervising):
         self._children[started] = None if spec.restart == TEMPORARY else args
         return Ref(started)
 
-    async def _start_for_caller(self, starting: Any) -> Any:
+    async def _start_for_caller(self, start: Any) -> Any:
         try:
-            process, info = await starting
+            process, info = await start
         except StartError as error:
             raise ChildError("start_child", self.spec.id, error.reason) from None
         ref = process.ref if process is not IGNORE else None

@@ -112,21 +112,21 @@ class Future(LeanFuture[T]):
         self._status = status
         shard = self._shard
         if shard is not None:
+            waiter = self._waiter
             if get_ident() != shard.thread_id:
                 shard.settled_outside(self)
-            else:
-                self._wake(shard)
+            elif waiter is not None or self._timeout_s is not None:
+                self._wake(shard, waiter)
         if self._callbacks is not None:
             self._call_back(self._callbacks)
         if self._gate is not None:
             self._gate.set()
         return True
 
-    def _wake(self, shard: Any) -> None:
+    def _wake(self, shard: Any, waiter: Any) -> None:
         """Resume the process that awaits this; on the shard's thread."""
         if self._timeout_s is not None:
             shard.timers.stale += 1
-        waiter = self._waiter
         if waiter is None:
             return
         self._waiter = None

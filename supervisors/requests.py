@@ -33,7 +33,9 @@ def start_child(supervisor: Any, *what: Any) -> Future[Any]:
     The value is its ref, (ref, info) if its start gave info, or None if it was ignored. Refused
     with `("already_started", ref)`, "already_present" or the reason of the failed start.
     """
-    return _address(supervisor).call(("start_child", *what), None)
+    if not isinstance(supervisor, Ref):
+        supervisor = _address(supervisor)
+    return supervisor.call(("start_child", *what), None)  # type: ignore[no-any-return]
 
 
 def terminate_child(supervisor: Any, child: Any) -> Future[None]:
