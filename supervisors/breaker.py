@@ -1,6 +1,6 @@
 """A circuit breaker: stop calling what does not answer, and try it again ever more rarely.
 
-After Akka's CircuitBreaker (otp.md section 5). The rules are a table from a state and an event to a
+After Akka's CircuitBreaker. The rules are a table from a state and an event to a
 function of values (`TABLE`); `CircuitBreaker` only applies it to real calls and a real clock.
 """
 

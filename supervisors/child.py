@@ -1,4 +1,4 @@
-"""Child specifications and supervisor flags, checked as OTP checks them (otp.md 4.1 and 4.2)."""
+"""Child specifications and supervisor flags, checked as OTP checks them (OTP: supervisor)."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ class DynamicSupervisor(Supervising):
     # -- stopping ----------------------------------------------------------------------------
 
     async def terminate(self, reason: Any) -> None:
-        """Stop all children at once: signal all, wait together, kill the rest (otp.md 4.7)."""
+        """Stop all children at once: signal all, wait together, kill the rest (OTP: supervisor)."""
         del reason
         if not getattr(self, "_children", None):
             return

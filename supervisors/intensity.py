@@ -1,4 +1,4 @@
-"""How many restarts in how much time are too many (otp.md 4.5)."""
+"""How many restarts in how much time are too many (OTP: supervisor)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exit reasons: why a process ended, as OTP names them (otp.md 4.4 and 4.11)."""
+"""Exit reasons: why a process ended, as OTP names them (OTP: supervisor, erlang)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports of one shape: what supervisors and dying processes say about it (otp.md 4.10)."""
+"""Reports of one shape: what supervisors and dying processes say about it."""
 
 from __future__ import annotations
 

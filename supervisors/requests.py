@@ -1,4 +1,4 @@
-"""What one may ask of a supervisor, from any process or thread (otp.md 4.9).
+"""What one may ask of a supervisor, from any process or thread (OTP: supervisor).
 
 Each function gives a future: `await` it in a handler, `.get()` it elsewhere. As in OTP they wait
 without limit. A refusal raises ChildError or SpecError with OTP's term in `reason`; a supervisor

@@ -1,4 +1,4 @@
-"""Exit signals, links and monitors: OTP's rules in one place (otp.md 4.11).
+"""Exit signals, links and monitors: OTP's rules in one place (OTP: erlang).
 
 All functions run on the shard's thread. Signals act when they are sent, ahead of any mailbox; what
 a process gets to see of them, `Exit` and `Down`, takes its place in the mailbox, so that everything

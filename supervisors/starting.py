@@ -1,4 +1,4 @@
-"""Starting a process: the synchronous handshake of proc_lib and gen_server (otp.md 4.11).
+"""Starting a process: the synchronous handshake of proc_lib and gen_server.
 
 The starter learns whether init answered ok, ignore or an error before it goes on. A plain init runs
 inside the starter's turn, since the starter waits for it anyway; one that awaits, or that is nested

@@ -162,7 +162,7 @@ class Supervising(GenServer):
     async def stop_process(self, process: Process, spec: ChildSpec) -> Any:
         """Stop a child as its spec says and wait for its end; gives the error to report, or None.
 
-        OTP's order (otp.md 4.7): watch, signal, wait, and after the patience kill and wait.
+        OTP's order (OTP: supervisor): watch, signal, wait, and after the patience kill and wait.
         """
         if process._state == DEAD:
             reason = process.exit_reason

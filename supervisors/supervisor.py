@@ -1,4 +1,4 @@
-"""The static supervisor: a list of children, restarted by one of three strategies (otp.md 4)."""
+"""The static supervisor: a list of children, restarted by one of three strategies."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ class Supervisor(Supervising):
         pid = child.process if child.process is not None else child.old_pid
         self.report(context, reason, offender(child.spec, pid))
 
-    # -- requests (otp.md 4.9) ---------------------------------------------------------------
+    # -- requests (OTP: supervisor) ---------------------------------------------------------------
 
     async def on_start_child(self, spec: Any) -> Any:
         """Add a child and start it: its ref, (ref, info), or None if it was ignored."""

@@ -136,7 +136,7 @@ class Port(ABC):
 
     @staticmethod
     def _refuse_abandoned() -> None:
-        """Keep a turn that the watchdog gave up on from having effects (otp.md 6, fencing)."""
+        """Keep a turn that the watchdog gave up on from having effects."""
         shard = context.running_shard()
         if shard is not None and get_ident() in shard.abandoned:
             raise ValueError("the turn that calls was abandoned")

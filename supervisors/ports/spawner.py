@@ -29,7 +29,7 @@ class Spawner:
     """One zygote; made anywhere, then used by one thread.
 
     The zygote is started by `subprocess` without a `preexec_fn`, that is by vfork: about 2 ms
-    however large the node is (otp.md 6). It has a session of its own, so that a Ctrl-C reaches the
+    however large the node is. It has a session of its own, so that a Ctrl-C reaches the
     node alone. Standard output of workers goes to standard error, since the node's own output may
     be read by a program.
     """

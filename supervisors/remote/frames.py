@@ -5,7 +5,7 @@ frame names processes by serial alone and cannot mean a process of another incar
 frame names its sender, that is a process of the sending node: no node can speak for another.
 
 `bytes` fields are values encoded by `payloads`. The kinds and their meaning follow Erlang's
-distribution protocol (otp.md 4.11 and 4.14).
+distribution protocol (OTP: erlang, net_kernel).
 """
 
 from __future__ import annotations

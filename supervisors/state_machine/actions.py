@@ -1,4 +1,4 @@
-"""What the callbacks of a state machine return: results, and the actions in them (otp.md 4.13).
+"""What the callbacks of a state machine return: results, and the actions in them (OTP: gen_statem).
 
 A callback returns None (stay in this state) or one of the results `NextState`, `KeepState`,
 `RepeatState`, `Stop` and `StopAndReply`. The first three take any number of actions, which act in

@@ -1,4 +1,4 @@
-"""Events of a state machine: what a state callback is told, as values (otp.md 4.13).
+"""Events of a state machine: what a state callback is told, as values (OTP: gen_statem).
 
 A callback gets an event type and the content. Compare the plain types by `is`, or in a `match` by
 their dotted names (`case EventType.CAST:`); the others carry a value and match as `Call(caller)`,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class StateMachine(Process):
-    """A state machine with gen_statem's rules (otp.md 4.13).
+    """A state machine with gen_statem's rules (OTP: gen_statem).
 
     `init` gives the first state. In mode STATE_FUNCTIONS an event in state "locked" goes to
     `locked(event_type, content)`, in mode HANDLE_EVENT_FUNCTION every event to

@@ -1,4 +1,4 @@
-"""The rules of a state machine's transition, without a process, a clock or a timer (otp.md 4.13).
+"""The rules of a state machine's transition, without a process, a clock or a timer (gen_statem).
 
 `Step` collects what the callbacks of one event decide. `Agenda` is what a machine has yet to
 handle; `Agenda.complete` carries a step out in OTP's order:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def allowed(times_s: list[float], intensity: int, period_s: int) -> list[bool]:
-    """Apply otp.md 4.5 as it is written: a list of whole-second stamps, walked every time."""
+    """Apply OTP's rule as it is written: a list of whole-second stamps, walked every time."""
     stamps: list[int] = []
     answers = []
     for now_s in times_s:

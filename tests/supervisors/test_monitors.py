@@ -1,4 +1,4 @@
-"""Monitors, and the order of what one process sends another: otp.md 4.11."""
+"""Monitors, and the order of what one process sends another, as OTP has it."""
 
 from __future__ import annotations
 

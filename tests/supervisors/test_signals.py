@@ -1,4 +1,4 @@
-"""Exit signals and links: otp.md 4.11, rule by rule."""
+"""Exit signals and links: OTP's rules, rule by rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conformance list itself: every case of otp.md 4.12 has its test, on every host."""
+"""The conformance list itself: every case of supervisor_SUITE has its test, on every host."""
 
 from __future__ import annotations
 

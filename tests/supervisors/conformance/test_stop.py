@@ -94,7 +94,7 @@ def test_sup_stop_brutal_kill_dynamic(case: Case) -> None:
 
 
 def reported(restart: str, reason: Any) -> bool:
-    """Tell whether the end of a child told to stop is an error (otp.md 4.7)."""
+    """Tell whether the end of a child told to stop is an error (OTP: supervisor)."""
     return reason == "other" or (restart == "permanent" and reason != "shutdown")
 
 
@@ -157,7 +157,7 @@ def test_sup_stop_non_shutdown_exit_dynamic(case: Case) -> None:
 
 
 def test_sup_stop_groups_dynamic_errors(case: Case) -> None:
-    """Errors of a dynamic supervisor's stop are one report a reason, with a count (otp.md 4.7)."""
+    """Errors of a dynamic supervisor's stop are one report a reason, with a count."""
     plan = Plan(on_shutdown=("exit", "other"))
     supervisor = case.supervisor(flags("simple_one_for_one"), dynamic(plan, shutdown=1000))
     children = [case.start_child(supervisor) for _ in range(5)]

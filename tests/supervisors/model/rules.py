@@ -1,4 +1,4 @@
-"""The rules of otp.md section 4 once more, as plainly as they can be said.
+"""The rules of OTP's supervisor once more, as plainly as they can be said.
 
 No processes, no messages, no waiting: a tree of records and recursive functions that say which
 events a step has. Specs, steps and events have the form of `supervisors.scenario`. What the rules

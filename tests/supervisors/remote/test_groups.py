@@ -1,4 +1,4 @@
-"""Process groups over several nodes; the cases are named after OTP's pg_SUITE (otp.md 4.14).
+"""Process groups over several nodes; the cases are named after OTP's pg_SUITE.
 
 Of its list, the cases about one node (errors, pg, single, group_leave, monitor) are with the
 groups themselves, and those about several scopes (overlay_missing, scope_restart,

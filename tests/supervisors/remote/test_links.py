@@ -1,4 +1,4 @@
-"""Links and exit signals between nodes (otp.md 4.11)."""
+"""Links and exit signals between nodes (OTP: erlang)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Monitors of processes and names on other nodes: one Down each (otp.md 4.11)."""
+"""Monitors of processes and names on other nodes: one Down each (OTP: erlang)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NodeUp and NodeDown: their order among the signals of the node (otp.md 4.14)."""
+"""NodeUp and NodeDown: their order among the signals of the node (OTP: pg, net_kernel)."""
 
 from __future__ import annotations
 

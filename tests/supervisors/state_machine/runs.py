@@ -104,7 +104,7 @@ class Waiting(NamedTuple):
 
 
 class Model:
-    """The rules of otp.md 4.13, said about a single line of events and slowly."""
+    """The rules of gen_statem, said about a single line of events and slowly."""
 
     def __init__(self, program: Program) -> None:
         self.reader = Reader(program)
