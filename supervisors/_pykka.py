@@ -15,8 +15,6 @@ import pykka
 from pykka import messages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pykka._envelope import Envelope
 
 T = TypeVar("T")
@@ -175,10 +173,6 @@ class LeanFuture(pykka.Future[T]):
     __slots__ = ()
 
     _get_hook = None
-
-    def hook(self) -> Callable[[float | None], T] | None:
-        """Give the hook set by `set_get_hook`, or None."""
-        return self._get_hook
 
     def get_by_hook(self, timeout: float | None) -> T:
         """Compute the value by the hook, once (Pykka: the result of the hook is cached)."""

@@ -155,7 +155,7 @@ class Future(LeanFuture[T]):
         Raises TypeError for a mapped or joined future: it is computed when somebody asks, so it
         settles at no moment of its own.
         """
-        if self.hook() is not None:
+        if self._status == HOOKED:
             raise TypeError("a mapped or joined future never settles: call back from its source")
         if self._callbacks is None:
             self._callbacks = []
@@ -171,7 +171,7 @@ class Future(LeanFuture[T]):
 
     def result(self) -> T:
         """Give the value or raise the error of a settled future."""
-        assert self._status, "result() is for settled futures: await it, or get() it"
+        assert self.done(), "result() is for settled futures: await it, or get() it"
         if self._status == ERROR:
             raise self._error()
         return self._value  # type: ignore[no-any-return]

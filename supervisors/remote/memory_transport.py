@@ -253,13 +253,6 @@ class MemoryNetwork:
         wire = self._wires[frozenset((one, other))] = Wire(*ends, self._latency_s)
         ends[0].run_later(partial(ends[0].dial, wire))
 
-    def connect_all(self) -> None:
-        """Connect every node to every other."""
-        names = list(self._transports)
-        for place, one in enumerate(names):
-            for other in names[:place]:
-                self.connect(one, other)
-
     def cut(self, one: str, other: str) -> None:
         """Cut the connection of two nodes, if there is one; what is on its way is gone."""
         wire = self._wires.pop(frozenset((one, other)), None)
