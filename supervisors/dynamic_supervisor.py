@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from supervisors import reports, signals, starting
+from supervisors import reports, signals
 from supervisors.child import (
     BRUTAL_KILL,
     PERMANENT,
@@ -16,7 +16,6 @@ from supervisors.child import (
     Flags,
     check_child,
     check_flags,
-    named,
 )  # fmt: skip
 from supervisors.errors import ChildError, SpecError, StartError
 from supervisors.future import EndFuture, Future
@@ -251,22 +250,14 @@ class DynamicSupervisor(Supervising):
         spec = self.spec
         if spec.process_class is None:
             return self._start_for_caller(self._start(args))
-        whole = self._spec_args + args if self._spec_args else args
-        name = spec.name
         try:
-            started = starting.spawn(
-                self._shard, spec.process_class, whole, spec.start_kwargs,
-                name=None if name is None else named(spec, whole), parent=self, link=True,
-                tracked=True,
-            )  # fmt: skip
+            started = self.spawn_child(spec, self._spec_args + args)
         except StartError as error:
             raise ChildError("start_child", spec.id, error.reason) from None
         if isinstance(started, Future):
             return self._start_for_caller(self._enter_later(started, args))
-        if started is IGNORE:
-            return None
-        self._children[started] = None if spec.restart == TEMPORARY else args
-        return Ref(started)
+        self._enter(started, args)
+        return Ref(started) if started is not IGNORE else None
 
     async def _start_for_caller(self, start: Any) -> Any:
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pykka
 
 from supervisors import parking, starting
-from supervisors._pykka import PYKKA_MESSAGES, ActorStop
+from supervisors._pykka import ActorStop
 from supervisors.errors import CallExit, ProcessExit, StuckTurn
 from supervisors.future import ERROR, VALUE, Future
 from supervisors.messages import ASK, BEGIN, TERMINATE
@@ -262,6 +262,3 @@ def report_crash(
     """Report an end that is not orderly (proc_lib's crash report with gen_server's fields)."""
     if not is_orderly(reason):
         shard.node.reports.crash(process, reason, error, message)
-
-
-__all__ = ["PYKKA_MESSAGES", "bury", "carry_out_doom", "crash", "stop"]

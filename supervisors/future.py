@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from supervisors._pykka import LeanFuture
 from supervisors.context import RUNNING
 from supervisors.errors import CallTimeout, WouldDeadlock
-from supervisors.messages import RESUME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     OptExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
 
 T = TypeVar("T")
-
-# States of a process, by value: process.py names them and builds on this module.
-_READY = 1
-_PARKED = 2
 
 PENDING: Final = 0
 VALUE: Final = 1
@@ -130,11 +125,7 @@ class Future(LeanFuture[T]):
         if waiter is None:
             return
         self._waiter = None
-        if waiter._state == _PARKED and waiter._ext.awaited is self:
-            waiter._state = _READY
-            shard.runq.append((waiter, RESUME, self, None))
-            if shard.asleep:
-                shard.wake()
+        shard.resume(waiter, self)
 
     def _call_back(self, callbacks: list[Callable[[Future[T]], None]]) -> None:
         while callbacks:

@@ -136,10 +136,9 @@ def _take_name(shard: Shard, name: Any, process: Process) -> None:
 
 def _begin_inline(shard: Shard, process: Process, args: Any, kwargs: Any, timeout_s: Any) -> Any:
     """Run init in the starter's turn, as a nested turn of the new process."""
-    before = shard.current
-    if before is None:
-        # Outside of turns nothing has marked this thread as running the shard yet.
-        running, RUNNING.shard = RUNNING.shard, shard
+    before, running = shard.current, RUNNING.shard
+    if running is not shard:
+        RUNNING.shard = shard
     shard.stack.append(before)  # type: ignore[arg-type]
     shard.current = process
     try:
@@ -160,7 +159,7 @@ def _begin_inline(shard: Shard, process: Process, args: Any, kwargs: Any, timeou
     finally:
         shard.current = before
         shard.stack.pop()
-        if before is None:
+        if running is not shard:
             RUNNING.shard = running
     if (
         result is None
@@ -346,6 +345,3 @@ def start_future(
 
     shard.run_on_shard(begin_start)
     return future
-
-
-__all__ = ["IDLE", "Starting", "answer", "begin", "died", "fail", "launch", "make", "spawn"]

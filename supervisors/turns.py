@@ -8,7 +8,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from supervisors import ending, limits, parking, starting
-from supervisors._pykka import ActorStop, ProxyCall, ProxyGetAttr
+from supervisors._pykka import PYKKA_MESSAGES, ActorStop, ProxyCall, ProxyGetAttr
 from supervisors.errors import ProcessExit, StuckTurn
 from supervisors.future import ERROR, VALUE, Future
 from supervisors.messages import (
@@ -156,15 +156,13 @@ def _turn(  # noqa: C901, PLR0912 - the hot loop, as `run`
     except BaseException as error:  # noqa: BLE001 - any of them ends this process, not others
         if shard.epoch == epoch:
             ending.crash(shard, process, kind, payload, future, error)
+    # The end of the turn first: the watchdog must not take it for one that still runs.
+    shard.turns += 1
     if process._state >= DOOMED and shard.epoch == epoch:
-        # The end of the turn first: the watchdog must not take it for one that still runs.
-        shard.turns += 1
         try:
             ending.carry_out_doom(shard, process)
         except StuckTurn:
             ending.carry_out_doom(shard, process)
-    else:
-        shard.turns += 1
     return handled
 
 
@@ -224,7 +222,7 @@ def _serve_ask(shard: Shard, process: Process, message: Any, future: Future[Any]
         return None
     shard.serving = future
     try:
-        if message.__class__ in ending.PYKKA_MESSAGES:
+        if message.__class__ in PYKKA_MESSAGES:
             result = process.serve_pykka(message)
         else:
             result = process.handle_ask(message, future)
