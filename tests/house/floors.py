@@ -21,7 +21,7 @@ STANDS_ON: dict[str, tuple[str, ...]] = {
     "fifo.model": (),
     "fifo.v1": (),
     "fifo.node.v1": (),
-    "fifo.store": ("fifo.model", "fifo.v1", "fifo.node.v1"),
+    "fifo.store": ("supervisors", "fifo.model", "fifo.v1", "fifo.node.v1"),
     "fifo.hypervisors": ("fifo.model",),
     "fifo.telemetry": ("fifo.model",),
     "fifo.security": ("fifo.model",),
