@@ -1,0 +1,1 @@
+"""FiFo: a fleet manager for hypervisors, in supervised actors."""

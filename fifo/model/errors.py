@@ -1,0 +1,170 @@
+"""The one tree of errors: each says what happened, to what, and what to do next.
+
+`fifo.api.status` maps the classes to gRPC's codes by one table; the CLI prints the three parts. A
+class is a kind of failure that callers treat alike, `reason` the exact one, for programs.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+
+class FifoError(Exception):
+    """The root: `what` happened to `subject`, and the `remedy`.
+
+    `reason` is a constant for programs (UPPER_SNAKE, AIP-193), by default the class's own;
+    `details` are the variable parts of the text, for programs too.
+    """
+
+    reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(
+        self,
+        what: str,
+        subject: str = "",
+        remedy: str = "",
+        *,
+        reason: str | None = None,
+        details: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(what, subject, remedy)
+        self.what = what
+        self.subject = subject
+        self.remedy = remedy
+        self.reason_text = reason or self.reason
+        self.details = details or {}
+
+    def __str__(self) -> str:
+        head = f"{self.subject}: {self.what}" if self.subject else self.what
+        return f"{head}; {self.remedy}" if self.remedy else head
+
+
+class Violation(NamedTuple):
+    """One thing that is wrong with a request: the path of the field and what is wanted."""
+
+    field: str
+    wanted: str
+
+
+class InvalidInput(FifoError):
+    """A request that can never succeed as it stands; `violations` lists all that is wrong."""
+
+    reason = "INVALID_INPUT"
+
+    def __init__(self, subject: str, violations: tuple[Violation, ...]) -> None:
+        listed = ", ".join(f"{path}: {wanted}" for path, wanted in violations[:8])
+        more = f" and {len(violations) - 8} more" if len(violations) > 8 else ""  # noqa: PLR2004
+        super().__init__(f"not valid ({listed}{more})", subject, "correct the named fields")
+        self.violations = violations
+
+
+class NotFound(FifoError):
+    """What is named does not exist, or the caller may not see it."""
+
+    reason = "NOT_FOUND"
+
+
+class AlreadyExists(FifoError):
+    """What should be made is there already."""
+
+    reason = "ALREADY_EXISTS"
+
+
+class WrongState(FifoError):
+    """The resource is in a state that does not allow this; the text names the state."""
+
+    reason = "WRONG_STATE"
+
+
+class Unsupported(FifoError):
+    """This host, brand or storage cannot do it at all; the text says why."""
+
+    reason = "UNSUPPORTED"
+
+
+class Conflict(FifoError):
+    """Somebody else changed it first: read again and repeat."""
+
+    reason = "CONFLICT"
+
+
+class Busy(Conflict):
+    """Another operation holds the resource."""
+
+    reason = "RESOURCE_BUSY"
+
+
+class NoRoom(FifoError):
+    """A quota, a host's capacity, a pool or a disk is used up."""
+
+    reason = "NO_ROOM"
+
+
+class Unavailable(FifoError):
+    """It cannot be asked now; repeating it later is harmless and may succeed.
+
+    `retry_after_s` is how long to wait before that.
+    """
+
+    reason = "UNAVAILABLE"
+
+    def __init__(
+        self,
+        what: str,
+        subject: str = "",
+        remedy: str = "try again",
+        *,
+        retry_after_s: float = 1.0,
+        reason: str | None = None,
+        details: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(what, subject, remedy, reason=reason, details=details)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(FifoError):
+    """It was not done in time; whether it was done at all has to be looked up."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+
+class Cancelled(FifoError):
+    """Somebody asked for it to be given up, and it was undone."""
+
+    reason = "CANCELLED"
+
+
+class Unauthenticated(FifoError):
+    """Who calls could not be told."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class Forbidden(FifoError):
+    """Who calls may not do this to what they can see."""
+
+    reason = "FORBIDDEN"
+
+
+class HistoryGone(FifoError):
+    """A watch was asked to go on from a moment that is no longer kept: take a snapshot."""
+
+    reason = "RESUME_TOKEN_EXPIRED"
+
+
+class DataLoss(FifoError):
+    """Stored bytes are not what was written."""
+
+    reason = "DATA_LOSS"
+
+
+class DriverFailed(FifoError):
+    """The host was asked and refused or failed; the text carries its words."""
+
+    reason = "DRIVER_FAILED"
+
+
+class NotReady(FifoError):
+    """The machine lacks something that is needed to start; the remedy names it."""
+
+    reason = "NOT_READY"

@@ -1,0 +1,225 @@
+"""An instance: a zone or a virtual machine, as it is wanted and as it is.
+
+Its vocabulary is vmadm's, units included: memory in MiB, quota in GiB, cpu_cap in hundredths of a
+processor. Each record has one writer: the spec is written by workflows, the claim by placement, the
+status by the session that owns the host.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from fifo.model.records import Record, Value
+
+Brand = Literal["joyent", "joyent-minimal", "lx", "bhyve", "kvm"]
+Wanted = Literal["running", "stopped"]
+Restart = Literal["never", "on_failure", "always"]
+Scalar = str | int | float | bool
+
+VM_BRANDS: Final = frozenset({"bhyve", "kvm"})
+"""Brands with a kernel of their own (vmadm: HVM)."""
+
+
+class Nic(Value, frozen=True):
+    """An interface; `network` is a network's uid, and an empty `ips` is filled by its claim."""
+
+    interface: str
+    mac: str
+    nic_tag: str = ""
+    network: str = ""
+    ips: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    primary: bool = False
+    model: str = ""
+    vlan_id: int = 0
+    mtu: int = 1500
+    allow_ip_spoofing: bool = False
+    allow_mac_spoofing: bool = False
+    allow_dhcp_spoofing: bool = False
+    allowed_ips: tuple[str, ...] = ()
+
+
+class Disk(Value, frozen=True):
+    """A disk of a VM: made from an image, or empty with a size in MiB."""
+
+    path: str
+    image: str = ""
+    size: int = 0
+    boot: bool = False
+    model: str = "virtio"
+    media: Literal["disk", "cdrom"] = "disk"
+
+
+class Filesystem(Value, frozen=True):
+    """A directory of the host inside a zone (vmadm: filesystems)."""
+
+    source: str
+    target: str
+    type: str = "lofs"
+    options: tuple[str, ...] = ()
+
+
+class RestartPolicy(Value, frozen=True):
+    """What happens when the instance ends by itself, and when to give up.
+
+    Waits grow from `first_s` by `factor` up to `most_s`; `attempts` ends within `window_s` seconds
+    are a crash loop.
+    """
+
+    when: Restart = "on_failure"
+    first_s: float = 0.1
+    most_s: float = 60.0
+    factor: float = 2.0
+    attempts: int = 10
+    window_s: float = 300.0
+
+
+class InstanceSpec(Record, frozen=True, tag="instance_spec/1"):
+    """How an instance is wanted; each accepted change raises the generation."""
+
+    uid: str
+    id: str
+    org: str
+    generation: int
+    wanted: Wanted
+    brand: Brand
+    create_time: float
+    alias: str = ""
+    image: str = ""
+    package: str = ""
+    owner_uuid: str = ""
+    billing_id: str = ""
+    hostname: str = ""
+    dns_domain: str = ""
+    ram: int = 256
+    max_physical_memory: int = 256
+    max_locked_memory: int = 0
+    max_swap: int = 0
+    max_lwps: int = 2000
+    cpu_cap: int = 0
+    cpu_shares: int = 100
+    vcpus: int = 1
+    quota: int = 10
+    zfs_io_priority: int = 100
+    tmpfs: int = 0
+    autoboot: bool = True
+    firewall_enabled: bool = False
+    deletion_protection: bool = False
+    resolvers: tuple[str, ...] = ()
+    nics: tuple[Nic, ...] = ()
+    disks: tuple[Disk, ...] = ()
+    filesystems: tuple[Filesystem, ...] = ()
+    customer_metadata: dict[str, Scalar] = {}
+    internal_metadata: dict[str, Scalar] = {}
+    tags: dict[str, Scalar] = {}
+    routes: dict[str, str] = {}
+    kernel_version: str = ""
+    init: tuple[str, ...] = ()
+    restart: RestartPolicy = RestartPolicy()
+    boot_generation: int = 1
+    """Raised by a reboot: the instance is started anew once for each value."""
+    wanted_host: str = ""
+    """The hypervisor that the creator insists on, by uid."""
+    unhonoured: tuple[str, ...] = ()
+    """Properties of the payload that this kind of host cannot honour."""
+    extra: dict[str, Scalar] = {}
+    """Properties that are kept and returned but mean nothing here (qemu_opts, zlog_mode, ...)."""
+
+    @property
+    def is_vm(self) -> bool:
+        """Tell whether it has a kernel of its own."""
+        return self.brand in VM_BRANDS
+
+
+class Shares(Value, frozen=True):
+    """Parts of a host: processors in hundredths (vmadm's cpu_cap), memory in MiB, disk in GiB."""
+
+    cpu: int = 0
+    memory: int = 0
+    disk: int = 0
+
+
+class Claim(Record, frozen=True, tag="claim/1"):
+    """What an instance holds: its host, its parts of it, and an address for each nic by its mac."""
+
+    uid: str
+    host: str
+    shares: Shares
+    addresses: dict[str, tuple[str, ...]] = {}
+    networks: dict[str, str] = {}
+    operation: str = ""
+
+
+State = Literal[
+    "provisioning",
+    "stopped",
+    "starting",
+    "running",
+    "stopping",
+    "backing_off",
+    "failed",
+    "deleting",
+    "deleted",
+]
+
+
+class Exit(Value, frozen=True):
+    """How an instance ended last: an exit code, a signal, or neither if nobody could see it."""
+
+    at: float
+    code: int | None = None
+    signal: int | None = None
+    forced: bool = False
+
+    @property
+    def orderly(self) -> bool:
+        """Tell whether it ended as a program does that was done; an unknown end is a failure."""
+        return self.code == 0 and self.signal is None
+
+
+class InstanceStatus(Record, frozen=True, tag="instance_status/1"):
+    """How an instance was seen last by its host's agent.
+
+    `generation` is the newest spec that it was brought to, `boot_id` the host's boot, `start_id`
+    counts its starts. Times are UTC seconds.
+    """
+
+    uid: str
+    host: str
+    state: State
+    generation: int
+    since: float
+    boot_id: str = ""
+    start_id: int = 0
+    pid: int = 0
+    boot_generation: int = 0
+    restarts: int = 0
+    exit: Exit | None = None
+    reason: str = ""
+    addresses: dict[str, tuple[str, ...]] = {}
+    pending_reboot: tuple[str, ...] = ()
+    """Properties that are accepted and take effect at the next start."""
+    snapshots: tuple[Snapshot, ...] = ()
+    console: bool = False
+
+
+class Snapshot(Value, frozen=True):
+    """A snapshot as its host has it; the size is what it holds alone, in bytes, where known."""
+
+    name: str
+    created: float
+    size_bytes: int = 0
+    reason: str = ""
+
+
+class Cleanup(Record, frozen=True, tag="cleanup/1"):
+    """What a host still owes: the removal of an instance that it could not be asked for.
+
+    The claim stays held until the host confirms or is removed by force (design: section 6).
+    """
+
+    uid: str
+    host: str
+    operation: str
+    since: float
+    claim: Claim | None = None

@@ -1,0 +1,89 @@
+"""The keys of the store: which record stands where.
+
+A uid is the only name in a key, but for the index from chosen ids to uids. Keys of one kind stand
+together, so that a prefix lists and watches them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+INSTANCE_SPEC: Final = b"instance/spec/"
+INSTANCE_STATUS: Final = b"instance/status/"
+CLAIM: Final = b"instance/claim/"
+CLEANUP: Final = b"cleanup/"
+HYPERVISOR_SPEC: Final = b"hypervisor/spec/"
+HYPERVISOR_STATUS: Final = b"hypervisor/status/"
+ALLOCATION: Final = b"hypervisor/allocation/"
+IMAGE: Final = b"image/"
+PACKAGE: Final = b"package/"
+NETWORK: Final = b"network/"
+ADDRESS: Final = b"address/"
+OPERATION: Final = b"operation/"
+STORY: Final = b"story/"
+INDEX: Final = b"index/"
+TOKEN: Final = b"token/"
+
+# An agent's own store.
+AGENT_SPEC: Final = b"agent/spec/"
+AGENT_MEMORY: Final = b"agent/memory/"
+AGENT_RESULT: Final = b"agent/result/"
+AGENT_JOURNAL: Final = b"agent/journal/"
+AGENT_FENCE: Final = b"agent/fence"
+
+
+def by_uid(prefix: bytes, uid: str) -> bytes:
+    """Give the key of the record that a uid alone names."""
+    return prefix + uid.encode()
+
+
+def uid_of(key: bytes) -> str:
+    """Give what stands last in a key."""
+    return key.rpartition(b"/")[2].decode()
+
+
+def end_of(prefix: bytes) -> bytes:
+    """Give the end of the range of all keys with a prefix."""
+    return prefix[:-1] + bytes((prefix[-1] + 1,))
+
+
+def index(collection: str, org: str, resource_id: str) -> bytes:
+    """Give the key that holds the uid of a chosen id."""
+    return INDEX + f"{collection}/{org}/{resource_id}".encode()
+
+
+def cleanup(host: str, uid: str) -> bytes:
+    """Give the key of what a host still owes for an instance."""
+    return CLEANUP + f"{host}/{uid}".encode()
+
+
+def address(network: str, text: str) -> bytes:
+    """Give the key of an address; in a pool keys stand in the order of the addresses."""
+    value = ipaddress.ip_address(text)
+    return ADDRESS + f"{network}/{value.version}/{int(value):032x}".encode()
+
+
+def addresses(network: str) -> bytes:
+    """Give the prefix of all addresses of a network."""
+    return ADDRESS + f"{network}/".encode()
+
+
+def story(uid: str, number: int) -> bytes:
+    """Give the key of an instance's event; `number` grows with each."""
+    return STORY + f"{uid}/{number:016x}".encode()
+
+
+def stories(uid: str) -> bytes:
+    """Give the prefix of an instance's events."""
+    return STORY + f"{uid}/".encode()
+
+
+def journal(sequence: int) -> bytes:
+    """Give the key of an agent's journal entry."""
+    return AGENT_JOURNAL + f"{sequence:016x}".encode()
+
+
+def result(operation: str, step: str, uid: str) -> bytes:
+    """Give the key of an agent's record of a command's result."""
+    return AGENT_RESULT + f"{operation}/{step}/{uid}".encode()

@@ -1,0 +1,92 @@
+"""Stored records: structs with kind and version in their tag, and the upgrades of old versions.
+
+A record is JSON that begins with `{"type": "instance_spec/1", ...}`. One of the present version is
+decoded in one pass; the tag of any other sends it through `UPGRADES`, one step a version, on a
+plain dict. A version that this code does not know is refused, never guessed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+from fifo.model.errors import DataLoss, NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Record(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The base of everything that is stored; a subclass names its kind and version in its tag."""
+
+
+class Value(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The base of what stands inside records and has no version of its own."""
+
+
+R = TypeVar("R", bound=Record)
+Raw = dict[str, Any]
+
+UPGRADES: Final[Mapping[str, Callable[[Raw], Raw]]] = {}
+"""Old tag -> function that makes the record of the next version from it, tag included.
+
+Each entry has a test with a record as that version wrote it (`tests/model/test_upgrades.py`).
+"""
+
+_encoder = msgspec.json.Encoder()
+_decoders: dict[type[Record], msgspec.json.Decoder[Any]] = {}
+
+
+def encode(record: Record) -> bytes:
+    """Make the bytes that are stored."""
+    return _encoder.encode(record)
+
+
+def decode(kind: type[R], data: bytes, key: str = "") -> R:
+    """Read a record back, of whatever known version it was written in.
+
+    Raises NotReady for a version from the future, DataLoss for what is no such record.
+    """
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+    try:
+        return decoder.decode(data)  # type: ignore[no-any-return]
+    except msgspec.DecodeError as error:
+        return _decode_other(kind, data, key, error)
+
+
+def _decode_other(kind: type[R], data: bytes, key: str, error: msgspec.DecodeError) -> R:
+    tag = str(kind.__struct_config__.tag)
+    try:
+        raw = upgrade(msgspec.json.decode(data), tag)
+        return msgspec.convert(raw, kind)
+    except (msgspec.DecodeError, TypeError) as later:
+        raise DataLoss(
+            f"the stored record is not a {tag}: {later}", key, "restore the store from a backup"
+        ) from error
+
+
+def upgrade(raw: Raw, tag: str, upgrades: Mapping[str, Callable[[Raw], Raw]] = UPGRADES) -> Raw:
+    """Bring a raw record to the version of `tag` step by step; raises NotReady for a newer one."""
+    kind, _, wanted = tag.partition("/")
+    while raw.get("type") != tag:
+        written = str(raw.get("type"))
+        found, _, version = written.partition("/")
+        step = upgrades.get(written)
+        if step is not None:
+            raw = step(raw)
+            continue
+        if found == kind and version.isdecimal() and int(version) > int(wanted):
+            raise NotReady(
+                f"the store holds {written}, this node reads up to {tag}",
+                kind,
+                "start the newer version of FiFo that wrote it",
+            )
+        raise TypeError(f"it says {written!r}")
+    return raw

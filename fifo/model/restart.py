@@ -1,0 +1,66 @@
+"""What to do when an instance has ended: one decision, from its policy, its memory and the end."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fifo.model.instance import Exit, RestartPolicy
+from fifo.model.records import Record, Value
+
+
+class Memory(Record, frozen=True, tag="restart_memory/1"):
+    """What an agent remembers of an instance's ends; written before it acts on one.
+
+    `ends` are UTC seconds of the latest ends, oldest first, as many as the policy counts.
+    `stayed_down` is the generation in which it ended for good: a later one may ask for it again.
+    """
+
+    uid: str
+    start_id: int = 0
+    boot_id: str = ""
+    boot_generation: int = 0
+    ends: tuple[float, ...] = ()
+    restarts: int = 0
+    stayed_down: int = 0
+    crash_loop: str = ""
+    last_exit: Exit | None = None
+    back_at: float = 0.0
+
+
+class Decision(Value, frozen=True):
+    """`restart` after `after_s`, `stay_down` until a later generation, or `give_up` as failed."""
+
+    what: Literal["restart", "stay_down", "give_up"]
+    after_s: float = 0.0
+    reason: str = ""
+
+
+def decide(policy: RestartPolicy, ends: tuple[float, ...], end: Exit, jitter: float) -> Decision:
+    """Decide after an end that nobody asked for; `ends` are the earlier ones, `jitter` in [0, 1).
+
+    A guest that ends in order stays down under `on_failure`, any end does under `never`. As many
+    ends as the policy's `attempts` within its window are a crash loop. An unknown end is a failure.
+    """
+    if policy.when == "never" or (policy.when == "on_failure" and end.orderly):
+        return Decision(what="stay_down", reason=describe(end))
+    recent = within(policy, ends, end.at)
+    if len(recent) + 1 >= policy.attempts:
+        told = f"{len(recent) + 1} ends within {policy.window_s:g} s, the last: {describe(end)}"
+        return Decision(what="give_up", reason=told)
+    wait_s = min(policy.most_s, policy.first_s * policy.factor ** len(recent))
+    return Decision(what="restart", after_s=wait_s * (1.0 + 0.2 * jitter), reason=describe(end))
+
+
+def within(policy: RestartPolicy, ends: tuple[float, ...], now: float) -> tuple[float, ...]:
+    """Keep the ends that still count, at most as many as the policy's attempts."""
+    recent = tuple(at for at in ends if now - at <= policy.window_s)
+    return recent[-policy.attempts :]
+
+
+def describe(end: Exit) -> str:
+    """Say how an instance ended."""
+    if end.signal is not None:
+        return f"killed by signal {end.signal}"
+    if end.code is not None:
+        return f"exit code {end.code}"
+    return "its end was not seen"
