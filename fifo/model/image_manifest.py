@@ -42,7 +42,7 @@ FORMATS: Final[Mapping[Role, frozenset[Format]]] = {
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
-class Roles(Value):
+class Roles(Value, frozen=True):
     """The files that a way to boot needs exactly once, and those that it may have besides."""
 
     needed: frozenset[Role]
@@ -56,7 +56,7 @@ ROLES: Final[Mapping[Boot, Roles]] = {
 }
 
 
-class ImageFile(Value):
+class ImageFile(Value, frozen=True):
     """One file: its path from the manifest's directory, its size, and the SHA-256 of its bytes."""
 
     role: Role
@@ -66,7 +66,7 @@ class ImageFile(Value):
     sha256: str
 
 
-class ImageManifest(Record, tag="image_manifest/1"):
+class ImageManifest(Record, frozen=True, tag="image_manifest/1"):
     """An image on disk, as `manifest.json` beside its files says it.
 
     `inputs` names what it was built from, with versions or digests, for people. `disk_bytes` is the
@@ -104,6 +104,16 @@ def _violations(manifest: ImageManifest) -> Iterator[Violation]:
         yield Violation("boot", f"what starts an {manifest.brand} instance, not {manifest.boot}")
     if (manifest.boot == "init") != bool(manifest.command):
         yield Violation("command", "set for `init`, and only there")
+    has_disk = manifest.file("disk") is not None
+    if has_disk != (manifest.disk_bytes > 0):
+        yield Violation("disk_bytes", "positive where there is a disk, and only there")
+    if len(manifest.files) > FILES_MAX:
+        yield Violation("files", f"at most {FILES_MAX}")
+    yield from _role_violations(manifest)
+    yield from _file_violations(manifest.files)
+
+
+def _role_violations(manifest: ImageManifest) -> Iterator[Violation]:
     roles = [file.role for file in manifest.files]
     allowed = ROLES[manifest.boot]
     for role in sorted(allowed.needed):
@@ -111,27 +121,31 @@ def _violations(manifest: ImageManifest) -> Iterator[Violation]:
             yield Violation("files", f"exactly one {role} to boot by {manifest.boot}")
     for role in sorted(set(roles) - allowed.needed - allowed.allowed):
         yield Violation("files", f"no {role} to boot by {manifest.boot}")
-    if roles.count("disk") > 1:
+    if "disk" in allowed.allowed and roles.count("disk") > 1:
         yield Violation("files", "at most one disk")
-    if ("disk" in roles) != (manifest.disk_bytes > 0):
-        yield Violation("disk_bytes", "positive where there is a disk, and only there")
-    if len(manifest.files) > FILES_MAX:
-        yield Violation("files", f"at most {FILES_MAX}")
-    paths = [file.path for file in manifest.files]
-    for index, file in enumerate(manifest.files):
-        for field, wanted in _file_violations(file):
-            yield Violation(f"files[{index}].{field}", wanted)
+
+
+def _file_violations(files: tuple[ImageFile, ...]) -> Iterator[Violation]:
+    paths = [file.path for file in files]
+    for index, file in enumerate(files):
+        here = f"files[{index}]"
+        if not _is_plain(file.path):
+            yield Violation(f"{here}.path", "a plain path below the image's directory")
         if paths.index(file.path) != index:
-            yield Violation(f"files[{index}].path", "named once")
+            yield Violation(f"{here}.path", "named once")
+        if file.format not in FORMATS[file.role]:
+            yield Violation(f"{here}.format", " or ".join(sorted(FORMATS[file.role])))
+        if not _SHA256.fullmatch(file.sha256):
+            yield Violation(f"{here}.sha256", "64 hexadecimal digits, lower case")
+        if file.size_bytes <= 0:
+            yield Violation(f"{here}.size_bytes", "positive")
 
 
-def _file_violations(file: ImageFile) -> Iterator[Violation]:
-    path = PurePosixPath(file.path)
-    if path.is_absolute() or ".." in path.parts or str(path) != file.path or not path.parts:
-        yield Violation("path", "a plain path below the image's directory")
-    if file.format not in FORMATS[file.role]:
-        yield Violation("format", f"one of {', '.join(sorted(FORMATS[file.role]))}")
-    if not _SHA256.fullmatch(file.sha256):
-        yield Violation("sha256", "64 hexadecimal digits, lower case")
-    if file.size_bytes <= 0:
-        yield Violation("size_bytes", "positive")
+def _is_plain(text: str) -> bool:
+    path = PurePosixPath(text)
+    return (
+        bool(path.parts)
+        and not path.is_absolute()
+        and ".." not in path.parts
+        and (str(path) == text)
+    )

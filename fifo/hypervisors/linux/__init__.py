@@ -1,0 +1,1 @@
+"""A Linux host: zones by an OCI runtime, virtual machines by QEMU."""

@@ -1,0 +1,1 @@
+"""Tests of the Linux driver: on this very host."""
