@@ -168,3 +168,106 @@ class NotReady(FifoError):
     """The machine lacks something that is needed to start; the remedy names it."""
 
     reason = "NOT_READY"
+
+
+# -- the store ------------------------------------------------------------------------------------
+
+
+class StoreLimit(InvalidInput):
+    """A request to the store is over one of its limits (`fifo.store.limits`); nothing was done."""
+
+    reason = "STORE_LIMIT"
+
+    def __init__(self, limit: str, value: int, bound: int) -> None:
+        super().__init__("store request", (Violation(limit, f"{value}, at most {bound}"),))
+        self.limit = limit
+        self.value = value
+        self.bound = bound
+        self.details = {"limit": limit, "value": str(value), "bound": str(bound)}
+
+
+class Compacted(HistoryGone):
+    """The revision asked for is older than the history that the store still has."""
+
+    def __init__(self, revision: int, compacted: int) -> None:
+        super().__init__(
+            f"the history before revision {compacted} is gone",
+            f"revision {revision}",
+            "take a snapshot and watch from its revision",
+            details={"revision": str(revision), "compacted": str(compacted)},
+        )
+        self.compacted = compacted
+
+
+class FutureRevision(InvalidInput):
+    """The revision asked for is not reached yet: it is from another store or incarnation."""
+
+    reason = "FUTURE_REVISION"
+
+    def __init__(self, revision: int, last: int) -> None:
+        super().__init__(
+            f"revision {revision}", (Violation("revision", f"at most {last}, the last one"),)
+        )
+
+
+class LeaseNotFound(NotFound):
+    """The lease has ended or never was; what it guarded has other owners now."""
+
+    reason = "LEASE_NOT_FOUND"
+
+    def __init__(self, lease: int) -> None:
+        super().__init__("it has ended", f"lease {lease:016x}", "stop acting; grant a new one")
+
+
+class StoreFull(NoRoom):
+    """The disk or the store's own bound is reached: the commit was not done, nothing is lost."""
+
+    reason = "STORE_FULL"
+
+
+class StoreOverloaded(Unavailable):
+    """Too many commits or reads wait already; this one was not done."""
+
+    reason = "STORE_OVERLOADED"
+
+
+class StoreClosed(Unavailable):
+    """The store was closed, or has failed and has to be opened again; nothing was done."""
+
+    reason = "STORE_CLOSED"
+
+
+class OutcomeUnknown(FifoError):
+    """The commit may have been done or not: read before doing it again."""
+
+    reason = "OUTCOME_UNKNOWN"
+
+
+class StoreCorrupt(DataLoss):
+    """The store's files are not what was written; restore a backup."""
+
+    reason = "STORE_CORRUPT"
+
+
+class StoreUnusable(NotReady):
+    """The store cannot be opened as it is; the remedy says what to do first."""
+
+    reason = "STORE_UNUSABLE"
+
+
+class StoreTaken(StoreUnusable):
+    """Another node has the data directory open."""
+
+    reason = "STORE_TAKEN"
+
+
+class StoreDenied(StoreUnusable):
+    """The node may not read or write the data directory."""
+
+    reason = "STORE_DENIED"
+
+
+class StoreTooNew(StoreUnusable):
+    """The data directory was written by a newer version, which this one cannot read."""
+
+    reason = "STORE_TOO_NEW"

@@ -1,0 +1,41 @@
+"""What a store counts, as data: `fifo.telemetry` makes metrics of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fifo.store import limits
+
+
+class StoreStatistics(msgspec.Struct, frozen=True):
+    """Counts since the store was opened, and what is so now."""
+
+    revision: int
+    compacted: int
+    keys: int
+    live_bytes: int
+    """Keys and current values."""
+    size_bytes: int
+    """All the engine holds: files with their history; in memory, keys and values."""
+    size_limit_bytes: int
+    live_limit_bytes: int
+    leases: int
+    watches: int
+    pending_txns: int
+    pending_reads: int
+    txns: int
+    """Txns that were taken on, those that only read included."""
+    commits: int
+    """Batches made durable: `changes / commits` says what group commit saves."""
+    changes: int
+    failed_commits: int
+    events: int
+    """Events delivered, counted once a watcher."""
+
+    @property
+    def alarm(self) -> bool:
+        """Whether either size is near its bound: compact, delete, or give the store more room."""
+        return (
+            self.live_bytes * 100 >= self.live_limit_bytes * limits.ALARM_PERCENT
+            or self.size_bytes * 100 >= self.size_limit_bytes * limits.ALARM_PERCENT
+        )
