@@ -1,0 +1,1 @@
+"""The public API in Protocol Buffers, and what makes Python of it."""
