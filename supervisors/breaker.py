@@ -62,7 +62,7 @@ class Settings:
         """Refuse what could never open, or never time out."""
         if self.max_failures < 1:
             raise ValueError(f"max_failures={self.max_failures} must be at least 1")
-        if self.call_timeout_s <= 0:
+        if not self.call_timeout_s > 0:
             raise ValueError(f"call_timeout_s={self.call_timeout_s} must be above 0")
         if self.reset.max_restarts is not None:
             raise ValueError("reset.max_restarts must be None: a breaker never gives up for good")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from supervisors._pykka import LeanFuture
 from supervisors.context import RUNNING
 from supervisors.errors import CallTimeout, WouldDeadlock
+from supervisors.timers import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -184,6 +185,7 @@ class Future(LeanFuture[T]):
         if self._status == HOOKED:
             return self.get_by_hook(timeout)
         if not self._status:
+            timeout = patience(timeout)
             running = RUNNING.shard
             if running is not None:
                 raise WouldDeadlock(
@@ -201,7 +203,8 @@ class Future(LeanFuture[T]):
         gate = self._gate
         if gate is None:
             self._gate = gate = threading.Event()
-        return bool(self._status) or gate.wait(timeout_s)
+        longest_s = None if timeout_s is None else min(timeout_s, threading.TIMEOUT_MAX)
+        return bool(self._status) or gate.wait(longest_s)
 
     def __await__(self) -> Generator[Any, None, T]:
         if not self._status:

@@ -118,7 +118,7 @@ class Process(LeanActor):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         reserved.refuse_taken(cls, Process, _RESERVED)
-        if cls.hibernate_after_s is not None and cls.hibernate_after_s <= 0:
+        if cls.hibernate_after_s is not None and not cls.hibernate_after_s > 0:
             raise ValueError(f"{cls.__name__}.hibernate_after_s must be above 0, or None")
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:

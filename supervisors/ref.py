@@ -12,6 +12,7 @@ from supervisors._pykka import PYKKA_MESSAGES, ActorStop, LeanRef
 from supervisors.errors import WouldDeadlock
 from supervisors.future import ERROR, Future
 from supervisors.messages import ASK, CALL, CAST, INFO, PYKKA
+from supervisors.timers import patience
 
 if TYPE_CHECKING:
     from supervisors.pid import Pid
@@ -28,6 +29,8 @@ def _refuse_to_block(ref: Ref[Any], verb: str, instead: str) -> None:
             f"use await ref.{instead}"
         )
 
+
+_PATIENCE_S = limits.CALL_TIMEOUT_S
 
 # The scheduler's states, by value: process.py names them and builds on this module.
 _IDLE = 0
@@ -119,13 +122,16 @@ class Ref(LeanRef[A]):
         """Send a request and give a future of its answer: await it in a handler.
 
         The future fails with CallExit when the process is dead or dies first, with CallTimeout
-        after `timeout_s` (None: never), with MailboxFull if the process refuses it. Raises
-        WouldDeadlock if the process calls itself, or its starter from its own init.
+        after `timeout_s` (None or infinity: never), with MailboxFull if the process refuses it.
+        Raises WouldDeadlock if the process calls itself, or its starter from its own init, and
+        ValueError or TypeError for a timeout that is no number.
         """
         process = self._process
         shard = process._shard
         future: Future[Any] = Future(shard, self, timeout_s)
         if get_ident() != shard.thread_id:
+            if timeout_s is not _PATIENCE_S:
+                future._timeout_s = patience(timeout_s)
             shard.post_from_outside(process, CALL, message, future)
             return future
         current = shard.current

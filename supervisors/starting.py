@@ -28,6 +28,7 @@ from supervisors.process import (
 from supervisors.reasons import KILLED, NORMAL, TIMEOUT
 from supervisors.registry import Via
 from supervisors.results import IGNORE, Continue, Hibernate, Ignore, Stop, Timeout
+from supervisors.timers import patience
 
 if TYPE_CHECKING:
     from supervisors.node import Node
@@ -316,6 +317,7 @@ def start_future(
     wanted: Any = process_class
     if not (isinstance(wanted, type) and issubclass(wanted, Process)):
         raise TypeError(f"{process_class!r} is no Process class: only those can be started")
+    options["timeout_s"] = patience(options.get("timeout_s"))
     future: Future[Any] = Future(shard)
 
     def told(value: Any) -> None:

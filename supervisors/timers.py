@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from math import ceil
+from math import ceil, inf, isnan
 from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisors import limits
@@ -22,6 +22,23 @@ _TICKS_PER_S = round(1 / limits.TIMER_TICK_S)
 _MASK = limits.TIMER_SLOTS - 1
 _SHIFT = limits.TIMER_SLOTS.bit_length() - 1
 assert limits.TIMER_SLOTS == 1 << _SHIFT, "the wheel's size is a power of two"
+
+
+def patience(timeout_s: float | None) -> float | None:
+    """Give a timeout as a number, None for one that never ends: None itself, or infinity.
+
+    Called where a timeout is given, on any thread, so that a wrong one is that caller's error and
+    not the shard's. Raises ValueError for what is no number of seconds.
+    """
+    if timeout_s is None:
+        return None
+    try:
+        wrong = isnan(timeout_s)
+    except (TypeError, OverflowError):
+        wrong = True
+    if wrong:
+        raise ValueError(f"{timeout_s!r} is no number of seconds to wait; None waits for ever")
+    return None if timeout_s == inf else float(timeout_s)
 
 
 class Entry(Protocol):
@@ -95,8 +112,16 @@ class TimerWheel:
         return self._count
 
     def insert(self, due_s: float, entry: Entry) -> None:
-        """Hold an entry until `due_s` on the shard's clock; never fires early."""
-        tick = ceil(due_s * _TICKS_PER_S - 1e-6)
+        """Hold an entry until `due_s` on the shard's clock; never fires early.
+
+        What is due at infinity never fires and is not held. Raises ValueError for NaN.
+        """
+        try:
+            tick = ceil(due_s * _TICKS_PER_S - 1e-6)
+        except OverflowError:
+            if due_s > 0:
+                return
+            tick = self._tick
         ahead = tick - self._tick
         self._count += 1
         if ahead < limits.TIMER_SLOTS:

@@ -125,7 +125,9 @@ class ThreadHost:
             if more:
                 continue
             due_s = shard.next_due_s()
-            wait_s = None if due_s is None else max(0.0, due_s - self.clock())
+            wait_s = None
+            if due_s is not None:
+                wait_s = min(max(0.0, due_s - self.clock()), threading.TIMEOUT_MAX)
             if not shard.inbound:
                 self._wait(shard, wait_s)
 

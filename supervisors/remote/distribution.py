@@ -24,6 +24,7 @@ from supervisors.remote import frames, inbound
 from supervisors.remote.peers import Peer, Subscriber
 from supervisors.remote.refs import RemoteName, RemoteRef
 from supervisors.signals import linked_exit, unwatch, watch
+from supervisors.timers import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -203,7 +204,7 @@ class Distribution:
     ) -> Future[Any]:
         """Send what `make` gives for a number and give the future of its answer; any thread."""
         shard = self.node.shard
-        future: Future[Any] = Future(shard, address, timeout_s)
+        future: Future[Any] = Future(shard, address, patience(timeout_s))
         shard.run_on_shard(lambda: self._request(address, make, future))
         return future
 
