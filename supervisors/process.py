@@ -385,7 +385,7 @@ class Process(LeanActor):
 
         Raises StartError with the reason, AlreadyStarted if the name is taken. As in OTP a failed
         start also sends the exit signal of the dead process, which ends a starter that does not
-        trap exits.
+        trap exits; not so one that ran past `timeout_s`, which is unlinked before it is killed.
         """
         started = self._shard.start(
             process_class, args, kwargs, name=name, parent=self, link=True, timeout_s=timeout_s

@@ -11,7 +11,7 @@ import logging
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from supervisors import ending, idleness, limits, parking, turns
+from supervisors import ending, idleness, limits, parking, signals, turns
 from supervisors.context import RUNNING
 from supervisors.errors import StartError, StuckTurn
 from supervisors.future import ERROR, VALUE, Future
@@ -51,10 +51,17 @@ class Starting:
         self._status = 0
 
     def expire(self) -> None:
-        """Give the init up; called by the timer wheel."""
-        if not self._status and self.process._state != DEAD:
+        """Give the init up; called by the timer wheel.
+
+        The starter is unlinked first and learns it from its answer alone (OTP: proc_lib).
+        """
+        process = self.process
+        if not self._status and process._state != DEAD:
             self.reason = TIMEOUT
-            self.process._shard.end_by_signal(self.process, KILLED)
+            starter = process._parent
+            if starter is not None and starter._state != DEAD:
+                signals.unlink(starter, process.ref)
+            process._shard.end_by_signal(process, KILLED)
 
 
 def make(shard: Shard, process_class: type[Process], parent: Process | None) -> Process:

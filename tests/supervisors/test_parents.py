@@ -32,6 +32,11 @@ class Failing(GenServer):
         return answer
 
 
+class Slow(GenServer):
+    async def init(self) -> None:
+        await self.sleep(100)
+
+
 def test_a_failed_start_link_ends_a_starter_that_does_not_trap(world: World) -> None:
     starter = world.start(Probe)
     starter.cast(lambda self: self.start_link(Failing, Stop("boom")))
@@ -50,6 +55,23 @@ def test_a_failed_start_link_tells_a_starter_that_traps_twice(world: World) -> N
     assert do(world, starter, begin) == ("boom", None)
     ((_, reason),) = seen(world, starter)
     assert reason == "boom"
+
+
+@pytest.mark.parametrize("trap", [False, True])
+def test_a_start_link_that_takes_too_long_ends_nobody_and_sends_no_exit(
+    world: World, trap: bool
+) -> None:
+    starter = world.start(Probe, trap=trap)
+
+    async def begin(self: Probe) -> Any:
+        try:
+            await self.start_link(Slow, name="slow", timeout_s=1)
+        except StartError as error:
+            return error.reason, self.node.whereis("slow")
+
+    assert do(world, starter, begin) == ("timeout", None)
+    assert starter.is_alive()
+    assert seen(world, starter) == []
 
 
 def test_an_ignored_start_link_ends_nobody(world: World) -> None:
