@@ -3,9 +3,12 @@
 A driver never decides: it acts on what it is told and reports what it sees. Every verb is
 idempotent, since it may be repeated after a crash on either side: to create what is there, to stop
 what is stopped and to delete what is gone is success. All run on the node's loop; a driver awaits
-its own I/O and never blocks. What goes wrong is an error of `fifo.model.errors`: Unsupported with
-the reason where this host cannot do it at all, NoRoom for a full disk, DriverFailed with the
-host's own words otherwise.
+its own I/O and never blocks. An agent asks one thing at a time of one instance. A caller may give
+up at its deadline: then the coroutine is closed where it stands. What goes wrong is an error of
+`fifo.model.errors`: Unsupported with the reason where this host cannot do it at all, NotFound for
+an instance, image or snapshot that is not there, WrongState for what only a running or only a
+stopped instance allows, NoRoom for a full disk or host, DriverFailed with the host's own words
+otherwise.
 
 One conformance suite holds for all drivers: `tests/hypervisors/conformance`.
 """
@@ -47,7 +50,11 @@ class Ended(NamedTuple):
 
 
 class Inventory(NamedTuple):
-    """Everything that is on the host; the first thing a subscriber hears, and after each gap."""
+    """Everything that is on the host; the first thing a subscriber hears, and after each gap.
+
+    Ends that nobody was told of follow it, an Ended each. What a create did not finish is not in
+    it: a second create or a delete deals with that.
+    """
 
     instances: tuple[Observed, ...]
 
@@ -151,6 +158,9 @@ class Driver(Protocol):
     def inventory(self) -> Awaitable[tuple[Observed, ...]]:
         """Look at everything that is there, also what no agent has made."""
 
+    def inspect(self, uid: str) -> Awaitable[Observed | None]:
+        """Look at one instance alone; None if it is not there, or was not created to its end."""
+
     def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
         """Deliver events from now on, an Inventory first, each on the node's loop."""
 
@@ -160,7 +170,7 @@ class Driver(Protocol):
         """Make its storage, configuration and networking; it does not run yet."""
 
     def start(self, wanted: Wanted, start_id: int) -> Awaitable[Observed]:
-        """Start it; returns when it runs. A start with an id that runs already is success."""
+        """Start it; returns when it runs. If it runs already that is success, told as it is."""
 
     def stop(self, uid: str, patience_s: float) -> Awaitable[Exit | None]:
         """Ask it to stop and force it after `patience_s` (0: at once); None if it did not run."""
