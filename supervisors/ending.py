@@ -56,8 +56,7 @@ def crash(
         return
     report_crash(shard, process, reason, error, payload)
     if kind == TERMINATE:
-        _settle_current(process, future, reason)
-        bury(shard, process, reason)
+        depart(shard, process, future, reason)
         return
     error.__traceback__ = trace  # on_failure gets it whole; nobody keeps it longer
     stop(shard, process, reason, future, reported=True)
@@ -69,7 +68,8 @@ def stop(
 ) -> None:
     """End a process in order: its terminate(reason) runs, then it is buried.
 
-    `future` is the call being handled, whose caller learns the reason.
+    `future` is the call being handled, whose caller learns the reason, or gets the reply that its
+    `Stop` had: when terminate is done, also if that fails (OTP: gen_server).
     """
     if not reported and not is_orderly(reason):
         report_crash(shard, process, reason, None, None)
@@ -82,6 +82,15 @@ def stop(
     except BaseException as error:  # noqa: BLE001 - a failing terminate gives the reason (OTP)
         reason = reason_of(error, shard)
         report_crash(shard, process, reason, error, None)
+    depart(shard, process, future, reason)
+
+
+def depart(shard: Shard, process: Process, future: Any, reason: Any) -> None:
+    """Answer the call that ended a process, whose terminate is done, and bury it."""
+    if future is not None and process._state != DEAD and process._ext is not None:
+        parting = process._ext.parting
+        if parting is not None:
+            future.resolve(VALUE, parting[0])
     _settle_current(process, future, reason)
     bury(shard, process, reason)
 

@@ -30,7 +30,7 @@ def conclude(
 ) -> None:
     """Treat what a finished coroutine returned as its handler's result."""
     if kind == TERMINATE:
-        ending.bury(shard, process, payload)
+        ending.depart(shard, process, future, payload)
     elif kind == BEGIN:
         starting.answer(shard, process, result)
     elif result.__class__ in SPECIAL:

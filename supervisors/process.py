@@ -78,7 +78,7 @@ class Extras:
     deferred: set[Any] | None = None
     start: Any = None
     doom: Any = None
-    stuck: bool = False
+    parting: Any = None
     timer: Any = None
     groups: Any = None
     idle: Any = None

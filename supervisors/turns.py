@@ -273,9 +273,8 @@ def act(  # noqa: C901, PLR0912 - one branch a result
             future.add_done_callback(extras.deferred.discard)
         result = result.then
     elif result.__class__ is Stop:
-        if result.reply is not NOTHING and future is not None:
-            future.resolve(VALUE, result.reply)
-            future = None
+        if result.reply is not NOTHING:
+            process.extras.parting = (result.reply,)
         ending.stop(shard, process, result.reason, future)
         return
     elif future is not None and kind in (CALL, ASK):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from supervisors import Continue, Shutdown, Stop
-from supervisors.errors import StartError
+from supervisors.errors import CallExit, StartError
 from supervisors.reasons import Crash
 from tests.supervisors.probe import do, end, exit_reason
 from tests.supervisors.test_gen_server import Server, later
@@ -111,3 +111,61 @@ def test_only_an_end_that_is_not_orderly_is_reported(world: World) -> None:
     end(world, world.start(Server), "boom")
     ((kind, reason),) = ((report.kind, report.reason) for report in world.reports)
     assert (kind, reason) == ("crash", "boom")
+
+
+class Parting(Server):
+    """Takes ten seconds to terminate, and does so as it was told to."""
+
+    def init(self, *end: Any, trap: bool = False) -> None:
+        super().init(trap=trap)
+        self.end = end[0] if end else None
+
+    async def terminate(self, reason: Any) -> None:
+        await self.sleep(10)
+        self.terminated = reason
+        if self.end is not None:
+            raise self.end
+
+
+@pytest.mark.parametrize("fault", [None, OSError("not saved")])
+def test_the_reply_of_a_stop_comes_when_terminate_is_done_also_if_that_fails(
+    world: World, fault: Exception | None
+) -> None:
+    ref = world.start(Parting, fault)
+    answer = ref.call(lambda _: Stop("boom", reply="bye"), None)
+    world.advance(9)
+    assert not answer.done()
+    assert world.wait(answer) == "bye"
+    assert ref._process.terminated == "boom"
+    reason = exit_reason(world, ref)
+    assert reason == "boom" if fault is None else reason.error is fault
+
+
+def test_the_reply_of_a_stop_is_lost_with_a_process_that_is_killed_in_terminate(
+    world: World,
+) -> None:
+    ref = world.start(Parting)
+    answer = ref.call(lambda _: Stop("boom", reply="bye"), None)
+    world.advance(1)
+    ref.kill()
+    with pytest.raises(CallExit) as caught:
+        world.wait(answer)
+    assert caught.value.reason == "killed"
+
+
+@pytest.mark.parametrize("crashes", [True, False])
+def test_a_caller_learns_the_reason_when_a_slow_terminate_is_done(
+    world: World, crashes: bool
+) -> None:
+    fault = ValueError("boom")
+
+    def end_badly(_: Any) -> Stop:
+        if crashes:
+            raise fault
+        return Stop(fault)
+
+    ref = world.start(Parting)
+    answer = ref.call(end_badly, None)
+    with pytest.raises(CallExit) as caught:
+        world.wait(answer)
+    assert caught.value.reason == exit_reason(world, ref)
