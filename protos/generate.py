@@ -14,7 +14,9 @@ from typing import Final
 PROTOS: Final = Path(__file__).resolve().parent
 THIRD_PARTY: Final = PROTOS / "third_party"
 PACKAGE: Final = Path("fifo/v1")
-INIT: Final = '"""The public API, generated from protos/fifo/v1 by `make protos`: never edited."""\n'
+INIT: Final = (
+    '"""The public API, generated from protos/fifo/v1 by `make protos`: never edited."""\n'
+)
 PLUGINS: Final = ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
 
 

@@ -27,7 +27,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66ifo/v1/console_service.proto\x12\x07\x66ifo.v1\x1a\x1e\x66ifo/v1/instance_service.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\"\xbc\x03\n\rAttachRequest\x12\x31\n\x04open\x18\x01 \x01(\x0b\x32\x1b.fifo.v1.AttachRequest.OpenB\x04\xe2\x41\x01\x01H\x00\x12\x14\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x01H\x00\x12-\n\x06resize\x18\x03 \x01(\x0b\x32\x15.fifo.v1.TerminalSizeB\x04\xe2\x41\x01\x01H\x00\x12\x16\n\x06signal\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x12\x16\n\x06\x64\x65tach\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x00\x1a\xf9\x01\n\x04Open\x12$\n\x04name\x18\x01 \x01(\tB\x16\xe2\x41\x01\x02\xfa\x41\x0f\n\rfifo/Instance\x12\x34\n\x04mode\x18\x02 \x01(\x0e\x32 .fifo.v1.AttachRequest.Open.ModeB\x04\xe2\x41\x01\x01\x12)\n\x04size\x18\x03 \x01(\x0b\x32\x15.fifo.v1.TerminalSizeB\x04\xe2\x41\x01\x01\x12\x17\n\tread_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1b\n\rsession_token\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"4\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x43ONSOLE\x10\x01\x12\t\n\x05SHELL\x10\x02\x42\x07\n\x05\x66rame\"\xbf\x03\n\x0e\x41ttachResponse\x12\x36\n\x06opened\x18\x01 \x01(\x0b\x32\x1e.fifo.v1.AttachResponse.OpenedB\x04\xe2\x41\x01\x03H\x00\x12\x14\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x03H\x00\x12\x32\n\x04\x65xit\x18\x03 \x01(\x0b\x32\x1c.fifo.v1.AttachResponse.ExitB\x04\xe2\x41\x01\x03H\x00\x1a[\n\x06Opened\x12\x1b\n\rsession_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x34\n\x04mode\x18\x02 \x01(\x0e\x32 .fifo.v1.AttachRequest.Open.ModeB\x04\xe2\x41\x01\x03\x1a\xc4\x01\n\x04\x45xit\x12\x39\n\x06reason\x18\x01 \x01(\x0e\x32#.fifo.v1.AttachResponse.Exit.ReasonB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x65xit_status\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\"f\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x44\x45TACHED\x10\x01\x12\x10\n\x0cSHELL_EXITED\x10\x02\x12\x14\n\x10INSTANCE_STOPPED\x10\x03\x12\x0e\n\nTAKEN_OVER\x10\x04\x42\x07\n\x05\x66rame2O\n\x0e\x43onsoleService\x12=\n\x06\x41ttach\x12\x16.fifo.v1.AttachRequest\x1a\x17.fifo.v1.AttachResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66ifo/v1/console_service.proto\x12\x07\x66ifo.v1\x1a\x1e\x66ifo/v1/instance_service.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\"\xee\x02\n\rAttachRequest\x12\x31\n\x04open\x18\x01 \x01(\x0b\x32\x1b.fifo.v1.AttachRequest.OpenB\x04\xe2\x41\x01\x01H\x00\x12\x14\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x01H\x00\x12-\n\x06resize\x18\x03 \x01(\x0b\x32\x15.fifo.v1.TerminalSizeB\x04\xe2\x41\x01\x01H\x00\x12\x16\n\x06\x64\x65tach\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x00\x1a\xc3\x01\n\x04Open\x12$\n\x04name\x18\x01 \x01(\tB\x16\xe2\x41\x01\x02\xfa\x41\x0f\n\rfifo/Instance\x12\x34\n\x04mode\x18\x02 \x01(\x0e\x32 .fifo.v1.AttachRequest.Open.ModeB\x04\xe2\x41\x01\x01\x12)\n\x04size\x18\x03 \x01(\x0b\x32\x15.fifo.v1.TerminalSizeB\x04\xe2\x41\x01\x01\"4\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x43ONSOLE\x10\x01\x12\t\n\x05SHELL\x10\x02\x42\x07\n\x05\x66rame\"\xa3\x03\n\x0e\x41ttachResponse\x12\x36\n\x06opened\x18\x01 \x01(\x0b\x32\x1e.fifo.v1.AttachResponse.OpenedB\x04\xe2\x41\x01\x03H\x00\x12\x14\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x03H\x00\x12\x32\n\x04\x65xit\x18\x03 \x01(\x0b\x32\x1c.fifo.v1.AttachResponse.ExitB\x04\xe2\x41\x01\x03H\x00\x1a>\n\x06Opened\x12\x34\n\x04mode\x18\x01 \x01(\x0e\x32 .fifo.v1.AttachRequest.Open.ModeB\x04\xe2\x41\x01\x03\x1a\xc5\x01\n\x04\x45xit\x12\x39\n\x06reason\x18\x01 \x01(\x0e\x32#.fifo.v1.AttachResponse.Exit.ReasonB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x65xit_status\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\"g\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x44\x45TACHED\x10\x01\x12\x10\n\x0cSHELL_EXITED\x10\x02\x12\x14\n\x10INSTANCE_STOPPED\x10\x03\x12\x0f\n\x0b\x46\x45LL_BEHIND\x10\x04\x42\x07\n\x05\x66rame2O\n\x0e\x43onsoleService\x12=\n\x06\x41ttach\x12\x16.fifo.v1.AttachRequest\x1a\x17.fifo.v1.AttachResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,22 +40,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATTACHREQUEST_OPEN'].fields_by_name['mode']._serialized_options = b'\342A\001\001'
   _globals['_ATTACHREQUEST_OPEN'].fields_by_name['size']._loaded_options = None
   _globals['_ATTACHREQUEST_OPEN'].fields_by_name['size']._serialized_options = b'\342A\001\001'
-  _globals['_ATTACHREQUEST_OPEN'].fields_by_name['read_only']._loaded_options = None
-  _globals['_ATTACHREQUEST_OPEN'].fields_by_name['read_only']._serialized_options = b'\342A\001\001'
-  _globals['_ATTACHREQUEST_OPEN'].fields_by_name['session_token']._loaded_options = None
-  _globals['_ATTACHREQUEST_OPEN'].fields_by_name['session_token']._serialized_options = b'\342A\001\001'
   _globals['_ATTACHREQUEST'].fields_by_name['open']._loaded_options = None
   _globals['_ATTACHREQUEST'].fields_by_name['open']._serialized_options = b'\342A\001\001'
   _globals['_ATTACHREQUEST'].fields_by_name['data']._loaded_options = None
   _globals['_ATTACHREQUEST'].fields_by_name['data']._serialized_options = b'\342A\001\001'
   _globals['_ATTACHREQUEST'].fields_by_name['resize']._loaded_options = None
   _globals['_ATTACHREQUEST'].fields_by_name['resize']._serialized_options = b'\342A\001\001'
-  _globals['_ATTACHREQUEST'].fields_by_name['signal']._loaded_options = None
-  _globals['_ATTACHREQUEST'].fields_by_name['signal']._serialized_options = b'\342A\001\001'
   _globals['_ATTACHREQUEST'].fields_by_name['detach']._loaded_options = None
   _globals['_ATTACHREQUEST'].fields_by_name['detach']._serialized_options = b'\342A\001\001'
-  _globals['_ATTACHRESPONSE_OPENED'].fields_by_name['session_token']._loaded_options = None
-  _globals['_ATTACHRESPONSE_OPENED'].fields_by_name['session_token']._serialized_options = b'\342A\001\003'
   _globals['_ATTACHRESPONSE_OPENED'].fields_by_name['mode']._loaded_options = None
   _globals['_ATTACHRESPONSE_OPENED'].fields_by_name['mode']._serialized_options = b'\342A\001\003'
   _globals['_ATTACHRESPONSE_EXIT'].fields_by_name['reason']._loaded_options = None
@@ -69,19 +61,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATTACHRESPONSE'].fields_by_name['exit']._loaded_options = None
   _globals['_ATTACHRESPONSE'].fields_by_name['exit']._serialized_options = b'\342A\001\003'
   _globals['_ATTACHREQUEST']._serialized_start=135
-  _globals['_ATTACHREQUEST']._serialized_end=579
-  _globals['_ATTACHREQUEST_OPEN']._serialized_start=321
-  _globals['_ATTACHREQUEST_OPEN']._serialized_end=570
-  _globals['_ATTACHREQUEST_OPEN_MODE']._serialized_start=518
-  _globals['_ATTACHREQUEST_OPEN_MODE']._serialized_end=570
-  _globals['_ATTACHRESPONSE']._serialized_start=582
-  _globals['_ATTACHRESPONSE']._serialized_end=1029
-  _globals['_ATTACHRESPONSE_OPENED']._serialized_start=730
-  _globals['_ATTACHRESPONSE_OPENED']._serialized_end=821
-  _globals['_ATTACHRESPONSE_EXIT']._serialized_start=824
-  _globals['_ATTACHRESPONSE_EXIT']._serialized_end=1020
-  _globals['_ATTACHRESPONSE_EXIT_REASON']._serialized_start=918
-  _globals['_ATTACHRESPONSE_EXIT_REASON']._serialized_end=1020
-  _globals['_CONSOLESERVICE']._serialized_start=1031
-  _globals['_CONSOLESERVICE']._serialized_end=1110
+  _globals['_ATTACHREQUEST']._serialized_end=501
+  _globals['_ATTACHREQUEST_OPEN']._serialized_start=297
+  _globals['_ATTACHREQUEST_OPEN']._serialized_end=492
+  _globals['_ATTACHREQUEST_OPEN_MODE']._serialized_start=440
+  _globals['_ATTACHREQUEST_OPEN_MODE']._serialized_end=492
+  _globals['_ATTACHRESPONSE']._serialized_start=504
+  _globals['_ATTACHRESPONSE']._serialized_end=923
+  _globals['_ATTACHRESPONSE_OPENED']._serialized_start=652
+  _globals['_ATTACHRESPONSE_OPENED']._serialized_end=714
+  _globals['_ATTACHRESPONSE_EXIT']._serialized_start=717
+  _globals['_ATTACHRESPONSE_EXIT']._serialized_end=914
+  _globals['_ATTACHRESPONSE_EXIT_REASON']._serialized_start=811
+  _globals['_ATTACHRESPONSE_EXIT_REASON']._serialized_end=914
+  _globals['_CONSOLESERVICE']._serialized_start=925
+  _globals['_CONSOLESERVICE']._serialized_end=1004
 # @@protoc_insertion_point(module_scope)

@@ -56,16 +56,10 @@ class AttachRequest(_message.Message):
         NAME_FIELD_NUMBER: _builtins.int
         MODE_FIELD_NUMBER: _builtins.int
         SIZE_FIELD_NUMBER: _builtins.int
-        READ_ONLY_FIELD_NUMBER: _builtins.int
-        SESSION_TOKEN_FIELD_NUMBER: _builtins.int
         name: _builtins.str
         """The instance."""
         mode: Global___AttachRequest.Open.Mode.ValueType
         """What is at the other end."""
-        read_only: _builtins.bool
-        """Only looks on: bytes from the caller are refused."""
-        session_token: _builtins.str
-        """Attaches again to a session whose stream was lost."""
         @_builtins.property
         def size(self) -> _instance_service_pb2.TerminalSize:
             """The caller's terminal; absent means 24 by 80."""
@@ -76,26 +70,21 @@ class AttachRequest(_message.Message):
             name: _builtins.str = ...,
             mode: Global___AttachRequest.Open.Mode.ValueType = ...,
             size: _instance_service_pb2.TerminalSize | None = ...,
-            read_only: _builtins.bool = ...,
-            session_token: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["size", b"size"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "name", b"name", "read_only", b"read_only", "session_token", b"session_token", "size", b"size"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "name", b"name", "size", b"size"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     OPEN_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     RESIZE_FIELD_NUMBER: _builtins.int
-    SIGNAL_FIELD_NUMBER: _builtins.int
     DETACH_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """Bytes typed, at most 64 KiB a frame."""
-    signal: _builtins.int
-    """A signal for a shell, by number."""
     detach: _builtins.bool
-    """Leaves: a shell ends, a console stays as it is."""
+    """Leaves."""
     @_builtins.property
     def open(self) -> Global___AttachRequest.Open:
         """The first frame, and only that."""
@@ -110,14 +99,13 @@ class AttachRequest(_message.Message):
         open: Global___AttachRequest.Open | None = ...,
         data: _builtins.bytes = ...,
         resize: _instance_service_pb2.TerminalSize | None = ...,
-        signal: _builtins.int = ...,
         detach: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "detach", b"detach", "frame", b"frame", "open", b"open", "resize", b"resize", "signal", b"signal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "detach", b"detach", "frame", b"frame", "open", b"open", "resize", b"resize"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "detach", b"detach", "frame", b"frame", "open", b"open", "resize", b"resize", "signal", b"signal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "detach", b"detach", "frame", b"frame", "open", b"open", "resize", b"resize"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["open", "data", "resize", "signal", "detach"]  # noqa: Y015
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["open", "data", "resize", "detach"]  # noqa: Y015
     _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
 
@@ -135,21 +123,17 @@ class AttachResponse(_message.Message):
 
         DESCRIPTOR: _descriptor.Descriptor
 
-        SESSION_TOKEN_FIELD_NUMBER: _builtins.int
         MODE_FIELD_NUMBER: _builtins.int
-        session_token: _builtins.str
-        """Attaches again if the stream is lost."""
         mode: Global___AttachRequest.Open.Mode.ValueType
         """What is at the other end."""
         def __init__(
             self,
             *,
-            session_token: _builtins.str = ...,
             mode: Global___AttachRequest.Open.Mode.ValueType = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "session_token", b"session_token"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -173,8 +157,8 @@ class AttachResponse(_message.Message):
             """The shell ended: see `exit_status`."""
             INSTANCE_STOPPED: AttachResponse.Exit._Reason.ValueType  # 3
             """The instance ended."""
-            TAKEN_OVER: AttachResponse.Exit._Reason.ValueType  # 4
-            """Another caller took the console."""
+            FELL_BEHIND: AttachResponse.Exit._Reason.ValueType  # 4
+            """The caller read too slowly for what was written."""
 
         class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
             """Why."""
@@ -187,8 +171,8 @@ class AttachResponse(_message.Message):
         """The shell ended: see `exit_status`."""
         INSTANCE_STOPPED: AttachResponse.Exit.Reason.ValueType  # 3
         """The instance ended."""
-        TAKEN_OVER: AttachResponse.Exit.Reason.ValueType  # 4
-        """Another caller took the console."""
+        FELL_BEHIND: AttachResponse.Exit.Reason.ValueType  # 4
+        """The caller read too slowly for what was written."""
 
         REASON_FIELD_NUMBER: _builtins.int
         EXIT_STATUS_FIELD_NUMBER: _builtins.int

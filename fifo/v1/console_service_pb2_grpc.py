@@ -48,8 +48,7 @@ class ConsoleServiceServicer:
 
     def Attach(self, request_iterator, context):
         """Attaches to the serial console of a VM, or to a shell or the console of a zone. The first frame
-        opens. A stream that is lost may attach again within 60 s with its `session_token`; what was
-        written meanwhile is sent first.
+        opens. A console goes on when its caller leaves; a shell ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,8 +35,7 @@ class ConsoleServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ConsoleServiceAsyncStub: ...
     Attach: _grpc.StreamStreamMultiCallable[_console_service_pb2.AttachRequest, _console_service_pb2.AttachResponse]
     """Attaches to the serial console of a VM, or to a shell or the console of a zone. The first frame
-    opens. A stream that is lost may attach again within 60 s with its `session_token`; what was
-    written meanwhile is sent first.
+    opens. A console goes on when its caller leaves; a shell ends.
     """
 
 @_typing.type_check_only
@@ -46,8 +45,7 @@ class ConsoleServiceAsyncStub(ConsoleServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Attach: _aio.StreamStreamMultiCallable[_console_service_pb2.AttachRequest, _console_service_pb2.AttachResponse]  # type: ignore[assignment]
     """Attaches to the serial console of a VM, or to a shell or the console of a zone. The first frame
-    opens. A stream that is lost may attach again within 60 s with its `session_token`; what was
-    written meanwhile is sent first.
+    opens. A console goes on when its caller leaves; a shell ends.
     """
 
 class ConsoleServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -60,8 +58,7 @@ class ConsoleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_console_service_pb2.AttachResponse], _abc.AsyncIterator[_console_service_pb2.AttachResponse]]:
         """Attaches to the serial console of a VM, or to a shell or the console of a zone. The first frame
-        opens. A stream that is lost may attach again within 60 s with its `session_token`; what was
-        written meanwhile is sent first.
+        opens. A console goes on when its caller leaves; a shell ends.
         """
 
 def add_ConsoleServiceServicer_to_server(servicer: ConsoleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,43 +27,39 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x66ifo/v1/event.proto\x12\x07\x66ifo.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x04\n\x05\x45vent\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12.\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1b\n\x07subject\x18\x03 \x01(\tB\n\xe2\x41\x01\x03\xfa\x41\x03\n\x01*\x12\x19\n\x0bsubject_uid\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07message\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x08severity\x18\x07 \x01(\x0e\x32\x17.fifo.v1.Event.SeverityB\x04\xe2\x41\x01\x03\x12\x17\n\tprincipal\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\toperation\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12,\n\nhypervisor\x18\n \x01(\tB\x18\xe2\x41\x01\x03\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x32\n\x07\x64\x65tails\x18\x0b \x03(\x0b\x32\x1b.fifo.v1.Event.DetailsEntryB\x04\xe2\x41\x01\x03\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"F\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x08\n\x04INFO\x10\x01\x12\x0b\n\x07WARNING\x10\x02\x12\t\n\x05\x45RROR\x10\x03:.\xea\x41+\n\nfifo/Event\x12\x0e\x65vents/{event}*\x06\x65vents2\x05\x65ventb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x66ifo/v1/event.proto\x12\x07\x66ifo.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x05\n\x05\x45vent\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12.\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x13.fifo.v1.Event.KindB\x04\xe2\x41\x01\x03\x12\x15\n\x07message\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1b\n\x07subject\x18\x05 \x01(\tB\n\xe2\x41\x01\x03\xfa\x41\x03\n\x01*\x12\x19\n\x0bsubject_uid\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12,\n\nhypervisor\x18\x07 \x01(\tB\x18\xe2\x41\x01\x03\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x17\n\toperation\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x32\n\x07\x66igures\x18\t \x03(\x0b\x32\x1b.fifo.v1.Event.FiguresEntryB\x04\xe2\x41\x01\x03\x1a.\n\x0c\x46iguresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xed\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x43REATED\x10\x01\x12\n\n\x06PLACED\x10\x02\x12\x0b\n\x07STARTED\x10\x03\x12\x0b\n\x07STOPPED\x10\x04\x12\t\n\x05\x45NDED\x10\x05\x12\r\n\tRESTARTED\x10\x06\x12\x0e\n\nCRASH_LOOP\x10\x07\x12\n\n\x06\x46\x41ILED\x10\x08\x12\x0b\n\x07UPDATED\x10\t\x12\x0b\n\x07\x44\x45LETED\x10\n\x12\x0c\n\x08SNAPSHOT\x10\x0b\x12\x0f\n\x0bROLLED_BACK\x10\x0c\x12\x0b\n\x07\x43UT_OFF\x10\r\x12\x0b\n\x07\x41\x44OPTED\x10\x0e\x12\x13\n\x0f\x41\x43TOR_RESTARTED\x10\x0f:.\xea\x41+\n\nfifo/Event\x12\x0e\x65vents/{event}*\x06\x65vents2\x05\x65ventb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fifo.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENT_DETAILSENTRY']._loaded_options = None
-  _globals['_EVENT_DETAILSENTRY']._serialized_options = b'8\001'
+  _globals['_EVENT_FIGURESENTRY']._loaded_options = None
+  _globals['_EVENT_FIGURESENTRY']._serialized_options = b'8\001'
   _globals['_EVENT'].fields_by_name['name']._loaded_options = None
   _globals['_EVENT'].fields_by_name['name']._serialized_options = b'\342A\001\010'
   _globals['_EVENT'].fields_by_name['time']._loaded_options = None
   _globals['_EVENT'].fields_by_name['time']._serialized_options = b'\342A\001\003'
+  _globals['_EVENT'].fields_by_name['kind']._loaded_options = None
+  _globals['_EVENT'].fields_by_name['kind']._serialized_options = b'\342A\001\003'
+  _globals['_EVENT'].fields_by_name['message']._loaded_options = None
+  _globals['_EVENT'].fields_by_name['message']._serialized_options = b'\342A\001\003'
   _globals['_EVENT'].fields_by_name['subject']._loaded_options = None
   _globals['_EVENT'].fields_by_name['subject']._serialized_options = b'\342A\001\003\372A\003\n\001*'
   _globals['_EVENT'].fields_by_name['subject_uid']._loaded_options = None
   _globals['_EVENT'].fields_by_name['subject_uid']._serialized_options = b'\342A\001\003'
-  _globals['_EVENT'].fields_by_name['reason']._loaded_options = None
-  _globals['_EVENT'].fields_by_name['reason']._serialized_options = b'\342A\001\003'
-  _globals['_EVENT'].fields_by_name['message']._loaded_options = None
-  _globals['_EVENT'].fields_by_name['message']._serialized_options = b'\342A\001\003'
-  _globals['_EVENT'].fields_by_name['severity']._loaded_options = None
-  _globals['_EVENT'].fields_by_name['severity']._serialized_options = b'\342A\001\003'
-  _globals['_EVENT'].fields_by_name['principal']._loaded_options = None
-  _globals['_EVENT'].fields_by_name['principal']._serialized_options = b'\342A\001\003'
-  _globals['_EVENT'].fields_by_name['operation']._loaded_options = None
-  _globals['_EVENT'].fields_by_name['operation']._serialized_options = b'\342A\001\003'
   _globals['_EVENT'].fields_by_name['hypervisor']._loaded_options = None
   _globals['_EVENT'].fields_by_name['hypervisor']._serialized_options = b'\342A\001\003\372A\021\n\017fifo/Hypervisor'
-  _globals['_EVENT'].fields_by_name['details']._loaded_options = None
-  _globals['_EVENT'].fields_by_name['details']._serialized_options = b'\342A\001\003'
+  _globals['_EVENT'].fields_by_name['operation']._loaded_options = None
+  _globals['_EVENT'].fields_by_name['operation']._serialized_options = b'\342A\001\003'
+  _globals['_EVENT'].fields_by_name['figures']._loaded_options = None
+  _globals['_EVENT'].fields_by_name['figures']._serialized_options = b'\342A\001\003'
   _globals['_EVENT']._loaded_options = None
   _globals['_EVENT']._serialized_options = b'\352A+\n\nfifo/Event\022\016events/{event}*\006events2\005event'
   _globals['_EVENT']._serialized_start=126
-  _globals['_EVENT']._serialized_end=667
-  _globals['_EVENT_DETAILSENTRY']._serialized_start=501
-  _globals['_EVENT_DETAILSENTRY']._serialized_end=547
-  _globals['_EVENT_SEVERITY']._serialized_start=549
-  _globals['_EVENT_SEVERITY']._serialized_end=619
+  _globals['_EVENT']._serialized_end=780
+  _globals['_EVENT_FIGURESENTRY']._serialized_start=446
+  _globals['_EVENT_FIGURESENTRY']._serialized_end=492
+  _globals['_EVENT_KIND']._serialized_start=495
+  _globals['_EVENT_KIND']._serialized_end=732
 # @@protoc_insertion_point(module_scope)

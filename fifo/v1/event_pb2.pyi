@@ -22,39 +22,87 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Event(_message.Message):
-    """A thing that happened to a resource: a line of its story. The last 200 of each instance are kept."""
+    """A thing that happened to an instance: a line of its story. The last 200 of each are kept."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    class _Severity:
+    class _Kind:
         ValueType = _typing.NewType("ValueType", _builtins.int)
         V: _TypeAlias = ValueType  # noqa: Y015
 
-    class _SeverityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Event._Severity.ValueType], _builtins.type):
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Event._Kind.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
-        SEVERITY_UNSPECIFIED: Event._Severity.ValueType  # 0
+        KIND_UNSPECIFIED: Event._Kind.ValueType  # 0
         """Never sent."""
-        INFO: Event._Severity.ValueType  # 1
-        """As it should be."""
-        WARNING: Event._Severity.ValueType  # 2
-        """Not as it should be, and being dealt with."""
-        ERROR: Event._Severity.ValueType  # 3
-        """Somebody has to look."""
+        CREATED: Event._Kind.ValueType  # 1
+        """It was accepted."""
+        PLACED: Event._Kind.ValueType  # 2
+        """A host was chosen."""
+        STARTED: Event._Kind.ValueType  # 3
+        """It came up."""
+        STOPPED: Event._Kind.ValueType  # 4
+        """It went down as asked."""
+        ENDED: Event._Kind.ValueType  # 5
+        """It went down by itself."""
+        RESTARTED: Event._Kind.ValueType  # 6
+        """It was started again after that."""
+        CRASH_LOOP: Event._Kind.ValueType  # 7
+        """It was given up: too many ends in too short a time."""
+        FAILED: Event._Kind.ValueType  # 8
+        """Something could not be done."""
+        UPDATED: Event._Kind.ValueType  # 9
+        """What is wanted of it changed."""
+        DELETED: Event._Kind.ValueType  # 10
+        """It is gone."""
+        SNAPSHOT: Event._Kind.ValueType  # 11
+        """A snapshot was made or taken away."""
+        ROLLED_BACK: Event._Kind.ValueType  # 12
+        """It was made what it was at a snapshot."""
+        CUT_OFF: Event._Kind.ValueType  # 13
+        """Its host was lost or heard of again."""
+        ADOPTED: Event._Kind.ValueType  # 14
+        """A restarted node found it on its host and took it over."""
+        ACTOR_RESTARTED: Event._Kind.ValueType  # 15
+        """Its actor was restarted; the instance did not notice."""
 
-    class Severity(_Severity, metaclass=_SeverityEnumTypeWrapper):
-        """How much it matters."""
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What happened. More kinds may come."""
 
-    SEVERITY_UNSPECIFIED: Event.Severity.ValueType  # 0
+    KIND_UNSPECIFIED: Event.Kind.ValueType  # 0
     """Never sent."""
-    INFO: Event.Severity.ValueType  # 1
-    """As it should be."""
-    WARNING: Event.Severity.ValueType  # 2
-    """Not as it should be, and being dealt with."""
-    ERROR: Event.Severity.ValueType  # 3
-    """Somebody has to look."""
+    CREATED: Event.Kind.ValueType  # 1
+    """It was accepted."""
+    PLACED: Event.Kind.ValueType  # 2
+    """A host was chosen."""
+    STARTED: Event.Kind.ValueType  # 3
+    """It came up."""
+    STOPPED: Event.Kind.ValueType  # 4
+    """It went down as asked."""
+    ENDED: Event.Kind.ValueType  # 5
+    """It went down by itself."""
+    RESTARTED: Event.Kind.ValueType  # 6
+    """It was started again after that."""
+    CRASH_LOOP: Event.Kind.ValueType  # 7
+    """It was given up: too many ends in too short a time."""
+    FAILED: Event.Kind.ValueType  # 8
+    """Something could not be done."""
+    UPDATED: Event.Kind.ValueType  # 9
+    """What is wanted of it changed."""
+    DELETED: Event.Kind.ValueType  # 10
+    """It is gone."""
+    SNAPSHOT: Event.Kind.ValueType  # 11
+    """A snapshot was made or taken away."""
+    ROLLED_BACK: Event.Kind.ValueType  # 12
+    """It was made what it was at a snapshot."""
+    CUT_OFF: Event.Kind.ValueType  # 13
+    """Its host was lost or heard of again."""
+    ADOPTED: Event.Kind.ValueType  # 14
+    """A restarted node found it on its host and took it over."""
+    ACTOR_RESTARTED: Event.Kind.ValueType  # 15
+    """Its actor was restarted; the instance did not notice."""
 
     @_typing.final
-    class DetailsEntry(_message.Message):
+    class FiguresEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
@@ -75,59 +123,51 @@ class Event(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     SUBJECT_UID_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    MESSAGE_FIELD_NUMBER: _builtins.int
-    SEVERITY_FIELD_NUMBER: _builtins.int
-    PRINCIPAL_FIELD_NUMBER: _builtins.int
-    OPERATION_FIELD_NUMBER: _builtins.int
     HYPERVISOR_FIELD_NUMBER: _builtins.int
-    DETAILS_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    FIGURES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, `events/{event}`."""
+    kind: Global___Event.Kind.ValueType
+    """What happened."""
+    message: _builtins.str
+    """What and why, in a sentence."""
     subject: _builtins.str
     """What it happened to."""
     subject_uid: _builtins.str
     """The uid of that, which a later resource of the same name has not."""
-    reason: _builtins.str
-    """What, for programs, UPPER_SNAKE_CASE: CREATED, STARTED, EXITED, RESTARTED, ADOPTED."""
-    message: _builtins.str
-    """What, in a sentence."""
-    severity: Global___Event.Severity.ValueType
-    """How much it matters."""
-    principal: _builtins.str
-    """Who asked for it; absent if nobody did."""
-    operation: _builtins.str
-    """The operation that it is part of."""
     hypervisor: _builtins.str
     """Where it happened."""
+    operation: _builtins.str
+    """The operation that it is part of."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When. The order of events is that of their names, not of their times."""
 
     @_builtins.property
-    def details(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Numbers and names of the sentence, one by one."""
+    def figures(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The numbers of the sentence, by name."""
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
+        kind: Global___Event.Kind.ValueType = ...,
+        message: _builtins.str = ...,
         subject: _builtins.str = ...,
         subject_uid: _builtins.str = ...,
-        reason: _builtins.str = ...,
-        message: _builtins.str = ...,
-        severity: Global___Event.Severity.ValueType = ...,
-        principal: _builtins.str = ...,
-        operation: _builtins.str = ...,
         hypervisor: _builtins.str = ...,
-        details: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        operation: _builtins.str = ...,
+        figures: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["details", b"details", "hypervisor", b"hypervisor", "message", b"message", "name", b"name", "operation", b"operation", "principal", b"principal", "reason", b"reason", "severity", b"severity", "subject", b"subject", "subject_uid", b"subject_uid", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["figures", b"figures", "hypervisor", b"hypervisor", "kind", b"kind", "message", b"message", "name", b"name", "operation", b"operation", "subject", b"subject", "subject_uid", b"subject_uid", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

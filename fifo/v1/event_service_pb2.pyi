@@ -49,8 +49,8 @@ class WatchRequest(_message.Message):
     """After what an earlier answer covered."""
     @_builtins.property
     def resource_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Types of resources: fifo/Instance, fifo/Event, google.longrunning/Operation. Absent means all that
-        the caller may see.
+        """Types of resources: fifo/Instance, fifo/Event, fifo/Operation. Absent means all that the caller
+        may see.
         """
 
     @_builtins.property
@@ -180,7 +180,9 @@ class WatchEvent(_message.Message):
     """DELETED for this watcher alone: it no longer matches."""
     @_builtins.property
     def resource(self) -> _any_pb2.Any:
-        """The resource after the change; if DELETED as it last was, where that is known."""
+        """The resource after the change; if DELETED as it last was, where that is known. An operation
+        is a google.longrunning.Operation.
+        """
 
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
@@ -217,13 +219,13 @@ class ListEventsRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     ORDER_BY_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
-    """The resource, a deleted one too, by its name or uid: orgs/acme/instances/web. Absent means all."""
+    """The resource, a deleted one too, by its name or uid. Absent means all."""
     page_size: _builtins.int
     """At most this many, 1 to 1,000; absent means 100."""
     page_token: _builtins.str
     """Where the last answer ended; all else has to be as it was."""
     filter: _builtins.str
-    """By AIP-160: `severity = ERROR AND reason = "EXITED"`."""
+    """By AIP-160: `kind = ENDED`."""
     order_by: _builtins.str
     """`time` or `time desc`; absent means newest first."""
     def __init__(

@@ -52,9 +52,10 @@ class EventServiceServicer:
     """
 
     def Watch(self, request, context):
-        """Tells every change from a point on: no gap, no repetition, in the order of commits. A token that
-        is too old, or of another store, is OUT_OF_RANGE with reason RESUME_TOKEN_EXPIRED: begin again with
-        `snapshot`. A watcher that lags too far is ended with its last token in the trailing metadata.
+        """Tells every change from a point on: no gap, no repetition, in the order of commits. A token
+        that is too old, or of another store, is OUT_OF_RANGE with reason RESUME_TOKEN_EXPIRED: begin
+        again with `snapshot`. A watcher that lags too far is ended with RESOURCE_EXHAUSTED; its last
+        token is in the trailing metadata, as `fifo-resume-token`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,9 +34,10 @@ class EventServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EventServiceAsyncStub: ...
     Watch: _grpc.UnaryStreamMultiCallable[_event_service_pb2.WatchRequest, _event_service_pb2.WatchResponse]
-    """Tells every change from a point on: no gap, no repetition, in the order of commits. A token that
-    is too old, or of another store, is OUT_OF_RANGE with reason RESUME_TOKEN_EXPIRED: begin again with
-    `snapshot`. A watcher that lags too far is ended with its last token in the trailing metadata.
+    """Tells every change from a point on: no gap, no repetition, in the order of commits. A token
+    that is too old, or of another store, is OUT_OF_RANGE with reason RESUME_TOKEN_EXPIRED: begin
+    again with `snapshot`. A watcher that lags too far is ended with RESOURCE_EXHAUSTED; its last
+    token is in the trailing metadata, as `fifo-resume-token`.
     """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]
     """Lists the story of a resource, newest first."""
@@ -47,9 +48,10 @@ class EventServiceAsyncStub(EventServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Watch: _aio.UnaryStreamMultiCallable[_event_service_pb2.WatchRequest, _event_service_pb2.WatchResponse]  # type: ignore[assignment]
-    """Tells every change from a point on: no gap, no repetition, in the order of commits. A token that
-    is too old, or of another store, is OUT_OF_RANGE with reason RESUME_TOKEN_EXPIRED: begin again with
-    `snapshot`. A watcher that lags too far is ended with its last token in the trailing metadata.
+    """Tells every change from a point on: no gap, no repetition, in the order of commits. A token
+    that is too old, or of another store, is OUT_OF_RANGE with reason RESUME_TOKEN_EXPIRED: begin
+    again with `snapshot`. A watcher that lags too far is ended with RESOURCE_EXHAUSTED; its last
+    token is in the trailing metadata, as `fifo-resume-token`.
     """
     ListEvents: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]  # type: ignore[assignment]
     """Lists the story of a resource, newest first."""
@@ -63,9 +65,10 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_service_pb2.WatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_service_pb2.WatchResponse], _abc.AsyncIterator[_event_service_pb2.WatchResponse]]:
-        """Tells every change from a point on: no gap, no repetition, in the order of commits. A token that
-        is too old, or of another store, is OUT_OF_RANGE with reason RESUME_TOKEN_EXPIRED: begin again with
-        `snapshot`. A watcher that lags too far is ended with its last token in the trailing metadata.
+        """Tells every change from a point on: no gap, no repetition, in the order of commits. A token
+        that is too old, or of another store, is OUT_OF_RANGE with reason RESUME_TOKEN_EXPIRED: begin
+        again with `snapshot`. A watcher that lags too far is ended with RESOURCE_EXHAUSTED; its last
+        token is in the trailing metadata, as `fifo-resume-token`.
         """
 
     @_abc_1.abstractmethod

@@ -23,7 +23,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Hypervisor(_message.Message):
-    """A host that zones and virtual machines live on. It registers itself; labels and notes are settable."""
+    """A host that zones and virtual machines live on. It registers itself; its labels and what it
+    reserves are settable.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -35,11 +37,9 @@ class Hypervisor(_message.Message):
         DESCRIPTOR: _descriptor.EnumDescriptor
         STATE_UNSPECIFIED: Hypervisor._State.ValueType  # 0
         """Never sent."""
-        ONLINE: Hypervisor._State.ValueType  # 1
+        READY: Hypervisor._State.ValueType  # 1
         """Reports in time."""
-        SUSPENDED: Hypervisor._State.ValueType  # 2
-        """Its link broke a moment ago; what is sent waits for it."""
-        OFFLINE: Hypervisor._State.ValueType  # 3
+        UNREACHABLE: Hypervisor._State.ValueType  # 2
         """Not heard of: its instances are in LIMBO."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
@@ -47,11 +47,9 @@ class Hypervisor(_message.Message):
 
     STATE_UNSPECIFIED: Hypervisor.State.ValueType  # 0
     """Never sent."""
-    ONLINE: Hypervisor.State.ValueType  # 1
+    READY: Hypervisor.State.ValueType  # 1
     """Reports in time."""
-    SUSPENDED: Hypervisor.State.ValueType  # 2
-    """Its link broke a moment ago; what is sent waits for it."""
-    OFFLINE: Hypervisor.State.ValueType  # 3
+    UNREACHABLE: Hypervisor.State.ValueType  # 2
     """Not heard of: its instances are in LIMBO."""
 
     @_typing.final
@@ -75,7 +73,7 @@ class Hypervisor(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
-    class VersionsEntry(_message.Message):
+    class MissingEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
@@ -94,120 +92,120 @@ class Hypervisor(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-    @_typing.final
-    class LoadEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.float
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.float = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     NAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
-    NOTES_FIELD_NUMBER: _builtins.int
-    STATE_FIELD_NUMBER: _builtins.int
+    RESERVED_FIELD_NUMBER: _builtins.int
     CORDONED_FIELD_NUMBER: _builtins.int
-    CORDON_REASON_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    STATE_TIME_FIELD_NUMBER: _builtins.int
     DRIVER_FIELD_NUMBER: _builtins.int
     BRANDS_FIELD_NUMBER: _builtins.int
-    FEATURES_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
     CAPACITY_FIELD_NUMBER: _builtins.int
-    CLAIMED_FIELD_NUMBER: _builtins.int
-    USED_FIELD_NUMBER: _builtins.int
+    ALLOCATED_FIELD_NUMBER: _builtins.int
     INSTANCE_COUNT_FIELD_NUMBER: _builtins.int
-    OWED_CLEANUP_COUNT_FIELD_NUMBER: _builtins.int
+    STORAGE_POOLS_FIELD_NUMBER: _builtins.int
     NIC_TAGS_FIELD_NUMBER: _builtins.int
-    VERSIONS_FIELD_NUMBER: _builtins.int
+    HOSTNAME_FIELD_NUMBER: _builtins.int
+    KERNEL_FIELD_NUMBER: _builtins.int
+    RUNTIME_FIELD_NUMBER: _builtins.int
+    QEMU_VERSION_FIELD_NUMBER: _builtins.int
+    ACCELERATOR_FIELD_NUMBER: _builtins.int
+    CGROUPS_FIELD_NUMBER: _builtins.int
+    AGENT_VERSION_FIELD_NUMBER: _builtins.int
+    BOOT_ID_FIELD_NUMBER: _builtins.int
     BOOT_TIME_FIELD_NUMBER: _builtins.int
-    LAST_REPORT_TIME_FIELD_NUMBER: _builtins.int
-    LOAD_FIELD_NUMBER: _builtins.int
+    FOREIGN_INSTANCES_FIELD_NUMBER: _builtins.int
+    OWED_CLEANUPS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
-    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, `hypervisors/{hypervisor}`."""
     uid: _builtins.str
     """Its own uuid."""
     etag: _builtins.str
     """Changes whenever a settable field does. Sent back on a write, it guards against a lost update."""
-    notes: _builtins.str
-    """What an operator wants to remember."""
-    state: Global___Hypervisor.State.ValueType
-    """Whether it is heard of."""
     cordoned: _builtins.bool
     """Takes no new instances; those it has go on."""
-    cordon_reason: _builtins.str
-    """Why it is cordoned."""
+    state: Global___Hypervisor.State.ValueType
+    """Whether it is heard of."""
     driver: _builtins.str
     """What makes instances there: linux, smartos, simulated."""
     instance_count: _builtins.int
-    """Instances that belong to it."""
-    owed_cleanup_count: _builtins.int
-    """What it has to clear once it is back."""
+    """Instances that hold a part of it."""
+    hostname: _builtins.str
+    """Its host name."""
+    kernel: _builtins.str
+    """Its kernel's version."""
+    runtime: _builtins.str
+    """What makes its zones, with the version: runc 1.1.5."""
+    qemu_version: _builtins.str
+    """The version of QEMU; absent without."""
+    accelerator: _builtins.str
+    """What speeds up its VMs: kvm, or tcg for nothing."""
+    cgroups: _builtins.str
+    """How it limits zones: v1, hybrid or v2."""
+    agent_version: _builtins.str
+    """The version of FiFo on it."""
+    boot_id: _builtins.str
+    """Changes with each boot."""
+    generation: _builtins.int
+    """Counts the changes of what is settable."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """For selection by programs and placement; at most 64 of them."""
+        """For placement and for selection by programs: rack, pool and the like."""
+
+    @_builtins.property
+    def reserved(self) -> Global___Shares:
+        """What is kept from instances."""
+
+    @_builtins.property
+    def state_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
 
     @_builtins.property
     def brands(self) -> _containers.RepeatedScalarFieldContainer[_instance_pb2.Instance.Brand.ValueType]:
         """What it can make."""
 
     @_builtins.property
-    def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:
-        """What it can and cannot do, and why not."""
+    def missing(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What it cannot do and why, by feature: `kvm` to the reason, found by trial."""
 
     @_builtins.property
-    def capacity(self) -> Global___Resources:
+    def capacity(self) -> Global___Shares:
         """What it has."""
 
     @_builtins.property
-    def claimed(self) -> Global___Resources:
-        """What its instances may take, claims of those on their way included."""
+    def allocated(self) -> Global___Shares:
+        """What its instances may take, those on their way included."""
 
     @_builtins.property
-    def used(self) -> Global___Resources:
-        """What is taken now."""
+    def storage_pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoragePool]:
+        """Where it keeps disks and files."""
 
     @_builtins.property
     def nic_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Wires it is plugged into."""
 
     @_builtins.property
-    def versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Versions of what it runs: os, kernel, runtime, qemu, fifo."""
-
-    @_builtins.property
     def boot_time(self) -> _timestamp_pb2.Timestamp:
         """When it booted."""
 
     @_builtins.property
-    def last_report_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was last heard of."""
+    def foreign_instances(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Instances on it, by uid, that the store does not know, after a restore for one. They are
+        never deleted.
+        """
 
     @_builtins.property
-    def load(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Load averages and the like, by name: load_1m, load_5m, load_15m."""
+    def owed_cleanups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Instances, by uid, that it still has to remove: their claims stay held until it confirms."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
-
-    @_builtins.property
-    def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When a settable field last changed."""
 
     def __init__(
         self,
@@ -216,134 +214,104 @@ class Hypervisor(_message.Message):
         uid: _builtins.str = ...,
         etag: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        notes: _builtins.str = ...,
-        state: Global___Hypervisor.State.ValueType = ...,
+        reserved: Global___Shares | None = ...,
         cordoned: _builtins.bool = ...,
-        cordon_reason: _builtins.str = ...,
+        state: Global___Hypervisor.State.ValueType = ...,
+        state_time: _timestamp_pb2.Timestamp | None = ...,
         driver: _builtins.str = ...,
         brands: _abc.Iterable[_instance_pb2.Instance.Brand.ValueType] | None = ...,
-        features: _abc.Iterable[Global___Feature] | None = ...,
-        capacity: Global___Resources | None = ...,
-        claimed: Global___Resources | None = ...,
-        used: Global___Resources | None = ...,
+        missing: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        capacity: Global___Shares | None = ...,
+        allocated: Global___Shares | None = ...,
         instance_count: _builtins.int = ...,
-        owed_cleanup_count: _builtins.int = ...,
+        storage_pools: _abc.Iterable[Global___StoragePool] | None = ...,
         nic_tags: _abc.Iterable[_builtins.str] | None = ...,
-        versions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        hostname: _builtins.str = ...,
+        kernel: _builtins.str = ...,
+        runtime: _builtins.str = ...,
+        qemu_version: _builtins.str = ...,
+        accelerator: _builtins.str = ...,
+        cgroups: _builtins.str = ...,
+        agent_version: _builtins.str = ...,
+        boot_id: _builtins.str = ...,
         boot_time: _timestamp_pb2.Timestamp | None = ...,
-        last_report_time: _timestamp_pb2.Timestamp | None = ...,
-        load: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        foreign_instances: _abc.Iterable[_builtins.str] | None = ...,
+        owed_cleanups: _abc.Iterable[_builtins.str] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
-        update_time: _timestamp_pb2.Timestamp | None = ...,
+        generation: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["boot_time", b"boot_time", "capacity", b"capacity", "claimed", b"claimed", "create_time", b"create_time", "last_report_time", b"last_report_time", "update_time", b"update_time", "used", b"used"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allocated", b"allocated", "boot_time", b"boot_time", "capacity", b"capacity", "create_time", b"create_time", "reserved", b"reserved", "state_time", b"state_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_time", b"boot_time", "brands", b"brands", "capacity", b"capacity", "claimed", b"claimed", "cordon_reason", b"cordon_reason", "cordoned", b"cordoned", "create_time", b"create_time", "driver", b"driver", "etag", b"etag", "features", b"features", "instance_count", b"instance_count", "labels", b"labels", "last_report_time", b"last_report_time", "load", b"load", "name", b"name", "nic_tags", b"nic_tags", "notes", b"notes", "owed_cleanup_count", b"owed_cleanup_count", "state", b"state", "uid", b"uid", "update_time", b"update_time", "used", b"used", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerator", b"accelerator", "agent_version", b"agent_version", "allocated", b"allocated", "boot_id", b"boot_id", "boot_time", b"boot_time", "brands", b"brands", "capacity", b"capacity", "cgroups", b"cgroups", "cordoned", b"cordoned", "create_time", b"create_time", "driver", b"driver", "etag", b"etag", "foreign_instances", b"foreign_instances", "generation", b"generation", "hostname", b"hostname", "instance_count", b"instance_count", "kernel", b"kernel", "labels", b"labels", "missing", b"missing", "name", b"name", "nic_tags", b"nic_tags", "owed_cleanups", b"owed_cleanups", "qemu_version", b"qemu_version", "reserved", b"reserved", "runtime", b"runtime", "state", b"state", "state_time", b"state_time", "storage_pools", b"storage_pools", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hypervisor: _TypeAlias = Hypervisor  # noqa: Y015
 
 @_typing.final
-class Feature(_message.Message):
-    """Something a host can or cannot do."""
+class Shares(_message.Message):
+    """Parts of a host, in vmadm's units."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CPU_FIELD_NUMBER: _builtins.int
+    MEMORY_FIELD_NUMBER: _builtins.int
+    DISK_FIELD_NUMBER: _builtins.int
+    cpu: _builtins.int
+    """Processors, in hundredths (as cpu_cap)."""
+    memory: _builtins.int
+    """Memory in MiB."""
+    disk: _builtins.int
+    """Room for disks and files in GiB."""
+    def __init__(
+        self,
+        *,
+        cpu: _builtins.int = ...,
+        memory: _builtins.int = ...,
+        disk: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpu", b"cpu", "disk", b"disk", "memory", b"memory"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Shares: _TypeAlias = Shares  # noqa: Y015
+
+@_typing.final
+class StoragePool(_message.Message):
+    """Where a host keeps disks and files."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
-    AVAILABLE_FIELD_NUMBER: _builtins.int
-    DETAIL_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    SNAPSHOTS_FIELD_NUMBER: _builtins.int
+    QUOTA_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """What: kvm, snapshots, quota, cgroup_v2, checkpoint, isolation."""
-    available: _builtins.bool
-    """Whether a trial of it worked."""
-    detail: _builtins.str
-    """What was found, and if it is missing what to do."""
+    """Its name on the host."""
+    kind: _builtins.str
+    """dir, btrfs, zfs or memory."""
+    size_bytes: _builtins.int
+    """Its size."""
+    snapshots: _builtins.bool
+    """Zones on it can be snapshotted."""
+    quota: _builtins.bool
+    """It can hold zones to their quota."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        available: _builtins.bool = ...,
-        detail: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        snapshots: _builtins.bool = ...,
+        quota: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "detail", b"detail", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "name", b"name", "quota", b"quota", "size_bytes", b"size_bytes", "snapshots", b"snapshots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Feature: _TypeAlias = Feature  # noqa: Y015
-
-@_typing.final
-class Resources(_message.Message):
-    """Amounts of what placement shares out."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    CPUS_FIELD_NUMBER: _builtins.int
-    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
-    DISK_BYTES_FIELD_NUMBER: _builtins.int
-    cpus: _builtins.float
-    """CPUs; parts of one where shares are meant."""
-    memory_bytes: _builtins.int
-    """Memory."""
-    disk_bytes: _builtins.int
-    """Room for disks and files."""
-    def __init__(
-        self,
-        *,
-        cpus: _builtins.float = ...,
-        memory_bytes: _builtins.int = ...,
-        disk_bytes: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "disk_bytes", b"disk_bytes", "memory_bytes", b"memory_bytes"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Resources: _TypeAlias = Resources  # noqa: Y015
-
-@_typing.final
-class ForeignInstance(_message.Message):
-    """An instance that a host has and the store does not know, after a restore for one. It is never deleted."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    UID_FIELD_NUMBER: _builtins.int
-    HYPERVISOR_FIELD_NUMBER: _builtins.int
-    ALIAS_FIELD_NUMBER: _builtins.int
-    BRAND_FIELD_NUMBER: _builtins.int
-    STATE_FIELD_NUMBER: _builtins.int
-    CREATE_TIME_FIELD_NUMBER: _builtins.int
-    uid: _builtins.str
-    """Its uuid on the host."""
-    hypervisor: _builtins.str
-    """The host."""
-    alias: _builtins.str
-    """Its alias, if the host knows one."""
-    brand: _instance_pb2.Instance.Brand.ValueType
-    """How it is contained."""
-    state: _instance_pb2.Instance.State.ValueType
-    """What it is doing."""
-    @_builtins.property
-    def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was made, if the host knows."""
-
-    def __init__(
-        self,
-        *,
-        uid: _builtins.str = ...,
-        hypervisor: _builtins.str = ...,
-        alias: _builtins.str = ...,
-        brand: _instance_pb2.Instance.Brand.ValueType = ...,
-        state: _instance_pb2.Instance.State.ValueType = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "brand", b"brand", "create_time", b"create_time", "hypervisor", b"hypervisor", "state", b"state", "uid", b"uid"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ForeignInstance: _TypeAlias = ForeignInstance  # noqa: Y015
+Global___StoragePool: _TypeAlias = StoragePool  # noqa: Y015

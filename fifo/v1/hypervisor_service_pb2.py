@@ -31,7 +31,7 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n fifo/v1/hypervisor_service.proto\x12\x07\x66ifo.v1\x1a\x18\x66ifo/v1/hypervisor.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x19google/api/resource.proto\x1a google/protobuf/field_mask.proto\"s\n\x14GetHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x33\n\tread_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\xae\x01\n\x16ListHypervisorsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\tread_mask\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\x84\x01\n\x17ListHypervisorsResponse\x12.\n\x0bhypervisors\x18\x01 \x03(\x0b\x32\x13.fifo.v1.HypervisorB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cresume_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\"\xbe\x01\n\x17UpdateHypervisorRequest\x12-\n\nhypervisor\x18\x01 \x01(\x0b\x32\x13.fifo.v1.HypervisorB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xaa\x01\n\x17\x43ordonHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x96\x01\n\x19UncordonHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"@\n\x16ProbeHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\"H\n\x17ProbeHypervisorResponse\x12-\n\nhypervisor\x18\x01 \x01(\x0b\x32\x13.fifo.v1.HypervisorB\x04\xe2\x41\x01\x03\"\xa8\x01\n\x1bListForeignInstancesRequest\x12(\n\x06parent\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"\xa7\x01\n\x1cListForeignInstancesResponse\x12\x39\n\x11\x66oreign_instances\x18\x01 \x03(\x0b\x32\x18.fifo.v1.ForeignInstanceB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12-\n\x0bunreachable\x18\x03 \x03(\tB\x18\xe2\x41\x01\x03\xfa\x41\x11\n\x0f\x66ifo/Hypervisor2\xca\x07\n\x11HypervisorService\x12o\n\rGetHypervisor\x12\x1d.fifo.v1.GetHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"*\x90\x02\x01\xda\x41\x04name\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/{name=hypervisors/*}\x12s\n\x0fListHypervisors\x12\x1f.fifo.v1.ListHypervisorsRequest\x1a .fifo.v1.ListHypervisorsResponse\"\x1d\x90\x02\x01\xda\x41\x00\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/hypervisors\x12\x9b\x01\n\x10UpdateHypervisor\x12 .fifo.v1.UpdateHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"P\xda\x41\x16hypervisor,update_mask\x82\xd3\xe4\x93\x02\x31\x32#/v1/{hypervisor.name=hypervisors/*}:\nhypervisor\x12|\n\x10\x43ordonHypervisor\x12 .fifo.v1.CordonHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"1\xda\x41\x04name\x82\xd3\xe4\x93\x02$\"\x1f/v1/{name=hypervisors/*}:cordon:\x01*\x12\x82\x01\n\x12UncordonHypervisor\x12\".fifo.v1.UncordonHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"3\xda\x41\x04name\x82\xd3\xe4\x93\x02&\"!/v1/{name=hypervisors/*}:uncordon:\x01*\x12\x86\x01\n\x0fProbeHypervisor\x12\x1f.fifo.v1.ProbeHypervisorRequest\x1a .fifo.v1.ProbeHypervisorResponse\"0\x90\x02\x01\xda\x41\x04name\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{name=hypervisors/*}:probe\x12\xa4\x01\n\x14ListForeignInstances\x12$.fifo.v1.ListForeignInstancesRequest\x1a%.fifo.v1.ListForeignInstancesResponse\"?\x90\x02\x01\xda\x41\x06parent\x82\xd3\xe4\x93\x02-\x12+/v1/{parent=hypervisors/*}/foreignInstancesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n fifo/v1/hypervisor_service.proto\x12\x07\x66ifo.v1\x1a\x18\x66ifo/v1/hypervisor.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x19google/api/resource.proto\x1a google/protobuf/field_mask.proto\"s\n\x14GetHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x33\n\tread_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\xae\x01\n\x16ListHypervisorsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\tread_mask\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\x84\x01\n\x17ListHypervisorsResponse\x12.\n\x0bhypervisors\x18\x01 \x03(\x0b\x32\x13.fifo.v1.HypervisorB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cresume_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\"\xbe\x01\n\x17UpdateHypervisorRequest\x12-\n\nhypervisor\x18\x01 \x01(\x0b\x32\x13.fifo.v1.HypervisorB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x94\x01\n\x17\x43ordonHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x96\x01\n\x19UncordonHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"@\n\x16ProbeHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor2\x95\x06\n\x11HypervisorService\x12o\n\rGetHypervisor\x12\x1d.fifo.v1.GetHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"*\x90\x02\x01\xda\x41\x04name\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/{name=hypervisors/*}\x12s\n\x0fListHypervisors\x12\x1f.fifo.v1.ListHypervisorsRequest\x1a .fifo.v1.ListHypervisorsResponse\"\x1d\x90\x02\x01\xda\x41\x00\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/hypervisors\x12\x9b\x01\n\x10UpdateHypervisor\x12 .fifo.v1.UpdateHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"P\xda\x41\x16hypervisor,update_mask\x82\xd3\xe4\x93\x02\x31\x32#/v1/{hypervisor.name=hypervisors/*}:\nhypervisor\x12|\n\x10\x43ordonHypervisor\x12 .fifo.v1.CordonHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"1\xda\x41\x04name\x82\xd3\xe4\x93\x02$\"\x1f/v1/{name=hypervisors/*}:cordon:\x01*\x12\x82\x01\n\x12UncordonHypervisor\x12\".fifo.v1.UncordonHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"3\xda\x41\x04name\x82\xd3\xe4\x93\x02&\"!/v1/{name=hypervisors/*}:uncordon:\x01*\x12y\n\x0fProbeHypervisor\x12\x1f.fifo.v1.ProbeHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"0\x90\x02\x01\xda\x41\x04name\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{name=hypervisors/*}:probeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -68,8 +68,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEHYPERVISORREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_CORDONHYPERVISORREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_CORDONHYPERVISORREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\021\n\017fifo/Hypervisor'
-  _globals['_CORDONHYPERVISORREQUEST'].fields_by_name['reason']._loaded_options = None
-  _globals['_CORDONHYPERVISORREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\001'
   _globals['_CORDONHYPERVISORREQUEST'].fields_by_name['etag']._loaded_options = None
   _globals['_CORDONHYPERVISORREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
   _globals['_CORDONHYPERVISORREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -86,24 +84,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNCORDONHYPERVISORREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_PROBEHYPERVISORREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_PROBEHYPERVISORREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\021\n\017fifo/Hypervisor'
-  _globals['_PROBEHYPERVISORRESPONSE'].fields_by_name['hypervisor']._loaded_options = None
-  _globals['_PROBEHYPERVISORRESPONSE'].fields_by_name['hypervisor']._serialized_options = b'\342A\001\003'
-  _globals['_LISTFOREIGNINSTANCESREQUEST'].fields_by_name['parent']._loaded_options = None
-  _globals['_LISTFOREIGNINSTANCESREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\021\n\017fifo/Hypervisor'
-  _globals['_LISTFOREIGNINSTANCESREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_LISTFOREIGNINSTANCESREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
-  _globals['_LISTFOREIGNINSTANCESREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTFOREIGNINSTANCESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
-  _globals['_LISTFOREIGNINSTANCESREQUEST'].fields_by_name['filter']._loaded_options = None
-  _globals['_LISTFOREIGNINSTANCESREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
-  _globals['_LISTFOREIGNINSTANCESREQUEST'].fields_by_name['order_by']._loaded_options = None
-  _globals['_LISTFOREIGNINSTANCESREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
-  _globals['_LISTFOREIGNINSTANCESRESPONSE'].fields_by_name['foreign_instances']._loaded_options = None
-  _globals['_LISTFOREIGNINSTANCESRESPONSE'].fields_by_name['foreign_instances']._serialized_options = b'\342A\001\003'
-  _globals['_LISTFOREIGNINSTANCESRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
-  _globals['_LISTFOREIGNINSTANCESRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\342A\001\003'
-  _globals['_LISTFOREIGNINSTANCESRESPONSE'].fields_by_name['unreachable']._loaded_options = None
-  _globals['_LISTFOREIGNINSTANCESRESPONSE'].fields_by_name['unreachable']._serialized_options = b'\342A\001\003\372A\021\n\017fifo/Hypervisor'
   _globals['_HYPERVISORSERVICE'].methods_by_name['GetHypervisor']._loaded_options = None
   _globals['_HYPERVISORSERVICE'].methods_by_name['GetHypervisor']._serialized_options = b'\220\002\001\332A\004name\202\323\344\223\002\032\022\030/v1/{name=hypervisors/*}'
   _globals['_HYPERVISORSERVICE'].methods_by_name['ListHypervisors']._loaded_options = None
@@ -116,8 +96,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HYPERVISORSERVICE'].methods_by_name['UncordonHypervisor']._serialized_options = b'\332A\004name\202\323\344\223\002&\"!/v1/{name=hypervisors/*}:uncordon:\001*'
   _globals['_HYPERVISORSERVICE'].methods_by_name['ProbeHypervisor']._loaded_options = None
   _globals['_HYPERVISORSERVICE'].methods_by_name['ProbeHypervisor']._serialized_options = b'\220\002\001\332A\004name\202\323\344\223\002 \022\036/v1/{name=hypervisors/*}:probe'
-  _globals['_HYPERVISORSERVICE'].methods_by_name['ListForeignInstances']._loaded_options = None
-  _globals['_HYPERVISORSERVICE'].methods_by_name['ListForeignInstances']._serialized_options = b'\220\002\001\332A\006parent\202\323\344\223\002-\022+/v1/{parent=hypervisors/*}/foreignInstances'
   _globals['_GETHYPERVISORREQUEST']._serialized_start=249
   _globals['_GETHYPERVISORREQUEST']._serialized_end=364
   _globals['_LISTHYPERVISORSREQUEST']._serialized_start=367
@@ -127,17 +105,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEHYPERVISORREQUEST']._serialized_start=679
   _globals['_UPDATEHYPERVISORREQUEST']._serialized_end=869
   _globals['_CORDONHYPERVISORREQUEST']._serialized_start=872
-  _globals['_CORDONHYPERVISORREQUEST']._serialized_end=1042
-  _globals['_UNCORDONHYPERVISORREQUEST']._serialized_start=1045
-  _globals['_UNCORDONHYPERVISORREQUEST']._serialized_end=1195
-  _globals['_PROBEHYPERVISORREQUEST']._serialized_start=1197
-  _globals['_PROBEHYPERVISORREQUEST']._serialized_end=1261
-  _globals['_PROBEHYPERVISORRESPONSE']._serialized_start=1263
-  _globals['_PROBEHYPERVISORRESPONSE']._serialized_end=1335
-  _globals['_LISTFOREIGNINSTANCESREQUEST']._serialized_start=1338
-  _globals['_LISTFOREIGNINSTANCESREQUEST']._serialized_end=1506
-  _globals['_LISTFOREIGNINSTANCESRESPONSE']._serialized_start=1509
-  _globals['_LISTFOREIGNINSTANCESRESPONSE']._serialized_end=1676
-  _globals['_HYPERVISORSERVICE']._serialized_start=1679
-  _globals['_HYPERVISORSERVICE']._serialized_end=2649
+  _globals['_CORDONHYPERVISORREQUEST']._serialized_end=1020
+  _globals['_UNCORDONHYPERVISORREQUEST']._serialized_start=1023
+  _globals['_UNCORDONHYPERVISORREQUEST']._serialized_end=1173
+  _globals['_PROBEHYPERVISORREQUEST']._serialized_start=1175
+  _globals['_PROBEHYPERVISORREQUEST']._serialized_end=1239
+  _globals['_HYPERVISORSERVICE']._serialized_start=1242
+  _globals['_HYPERVISORSERVICE']._serialized_end=2031
 # @@protoc_insertion_point(module_scope)

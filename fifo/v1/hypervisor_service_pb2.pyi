@@ -29,7 +29,7 @@ class GetHypervisorRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     READ_MASK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `hypervisors/{hypervisor}`."""
     @_builtins.property
     def read_mask(self) -> _field_mask_pb2.FieldMask:
         """The fields wanted; absent means all."""
@@ -64,7 +64,7 @@ class ListHypervisorsRequest(_message.Message):
     page_token: _builtins.str
     """Where the last answer ended; all else has to be as it was."""
     filter: _builtins.str
-    """By AIP-160: `state = ONLINE AND labels.rack = "r1"`."""
+    """By AIP-160: `state = READY AND labels.rack = "r1"`."""
     order_by: _builtins.str
     """Fields in order, each perhaps with `desc`: `create_time desc`. Absent means by name."""
     @_builtins.property
@@ -160,19 +160,16 @@ Global___UpdateHypervisorRequest: _TypeAlias = UpdateHypervisorRequest  # noqa: 
 
 @_typing.final
 class CordonHypervisorRequest(_message.Message):
-    """Which host, and why."""
+    """Which host."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
-    reason: _builtins.str
-    """Why, for the next who looks."""
+    """Its name, `hypervisors/{hypervisor}`."""
     etag: _builtins.str
     """Refused with ABORTED unless it is the present one."""
     request_id: _builtins.str
@@ -183,14 +180,13 @@ class CordonHypervisorRequest(_message.Message):
         self,
         *,
         name: _builtins.str = ...,
-        reason: _builtins.str = ...,
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -207,7 +203,7 @@ class UncordonHypervisorRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `hypervisors/{hypervisor}`."""
     etag: _builtins.str
     """Refused with ABORTED unless it is the present one."""
     request_id: _builtins.str
@@ -238,7 +234,7 @@ class ProbeHypervisorRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `hypervisors/{hypervisor}`."""
     def __init__(
         self,
         *,
@@ -251,99 +247,3 @@ class ProbeHypervisorRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProbeHypervisorRequest: _TypeAlias = ProbeHypervisorRequest  # noqa: Y015
-
-@_typing.final
-class ProbeHypervisorResponse(_message.Message):
-    """What was found."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    HYPERVISOR_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def hypervisor(self) -> _hypervisor_pb2.Hypervisor:
-        """The host as it is now."""
-
-    def __init__(
-        self,
-        *,
-        hypervisor: _hypervisor_pb2.Hypervisor | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["hypervisor", b"hypervisor"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hypervisor", b"hypervisor"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ProbeHypervisorResponse: _TypeAlias = ProbeHypervisorResponse  # noqa: Y015
-
-@_typing.final
-class ListForeignInstancesRequest(_message.Message):
-    """Which hosts."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PARENT_FIELD_NUMBER: _builtins.int
-    PAGE_SIZE_FIELD_NUMBER: _builtins.int
-    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    FILTER_FIELD_NUMBER: _builtins.int
-    ORDER_BY_FIELD_NUMBER: _builtins.int
-    parent: _builtins.str
-    """The host; `hypervisors/-` is all of them."""
-    page_size: _builtins.int
-    """At most this many, 1 to 1,000; absent means 100."""
-    page_token: _builtins.str
-    """Where the last answer ended; all else has to be as it was."""
-    filter: _builtins.str
-    """By AIP-160: `brand = LX`."""
-    order_by: _builtins.str
-    """Fields in order, each perhaps with `desc`: `create_time desc`. Absent means by uid."""
-    def __init__(
-        self,
-        *,
-        parent: _builtins.str = ...,
-        page_size: _builtins.int = ...,
-        page_token: _builtins.str = ...,
-        filter: _builtins.str = ...,
-        order_by: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ListForeignInstancesRequest: _TypeAlias = ListForeignInstancesRequest  # noqa: Y015
-
-@_typing.final
-class ListForeignInstancesResponse(_message.Message):
-    """One page."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    FOREIGN_INSTANCES_FIELD_NUMBER: _builtins.int
-    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    UNREACHABLE_FIELD_NUMBER: _builtins.int
-    next_page_token: _builtins.str
-    """Asks for the next page; empty at the end."""
-    @_builtins.property
-    def foreign_instances(self) -> _containers.RepeatedCompositeFieldContainer[_hypervisor_pb2.ForeignInstance]:
-        """What was found."""
-
-    @_builtins.property
-    def unreachable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Hosts that did not answer."""
-
-    def __init__(
-        self,
-        *,
-        foreign_instances: _abc.Iterable[_hypervisor_pb2.ForeignInstance] | None = ...,
-        next_page_token: _builtins.str = ...,
-        unreachable: _abc.Iterable[_builtins.str] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["foreign_instances", b"foreign_instances", "next_page_token", b"next_page_token", "unreachable", b"unreachable"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ListForeignInstancesResponse: _TypeAlias = ListForeignInstancesResponse  # noqa: Y015

@@ -64,12 +64,7 @@ class HypervisorServiceStub:
         self.ProbeHypervisor = channel.unary_unary(
                 '/fifo.v1.HypervisorService/ProbeHypervisor',
                 request_serializer=fifo_dot_v1_dot_hypervisor__service__pb2.ProbeHypervisorRequest.SerializeToString,
-                response_deserializer=fifo_dot_v1_dot_hypervisor__service__pb2.ProbeHypervisorResponse.FromString,
-                _registered_method=True)
-        self.ListForeignInstances = channel.unary_unary(
-                '/fifo.v1.HypervisorService/ListForeignInstances',
-                request_serializer=fifo_dot_v1_dot_hypervisor__service__pb2.ListForeignInstancesRequest.SerializeToString,
-                response_deserializer=fifo_dot_v1_dot_hypervisor__service__pb2.ListForeignInstancesResponse.FromString,
+                response_deserializer=fifo_dot_v1_dot_hypervisor__pb2.Hypervisor.FromString,
                 _registered_method=True)
 
 
@@ -92,7 +87,7 @@ class HypervisorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateHypervisor(self, request, context):
-        """Changes labels and notes.
+        """Changes labels and what is reserved.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,13 +109,6 @@ class HypervisorServiceServicer:
 
     def ProbeHypervisor(self, request, context):
         """Tries now what a host can do, instead of telling what it last reported.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListForeignInstances(self, request, context):
-        """Lists what a host has and the store does not know; `hypervisors/-` asks all.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,12 +145,7 @@ def add_HypervisorServiceServicer_to_server(servicer, server):
             'ProbeHypervisor': grpc.unary_unary_rpc_method_handler(
                     servicer.ProbeHypervisor,
                     request_deserializer=fifo_dot_v1_dot_hypervisor__service__pb2.ProbeHypervisorRequest.FromString,
-                    response_serializer=fifo_dot_v1_dot_hypervisor__service__pb2.ProbeHypervisorResponse.SerializeToString,
-            ),
-            'ListForeignInstances': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListForeignInstances,
-                    request_deserializer=fifo_dot_v1_dot_hypervisor__service__pb2.ListForeignInstancesRequest.FromString,
-                    response_serializer=fifo_dot_v1_dot_hypervisor__service__pb2.ListForeignInstancesResponse.SerializeToString,
+                    response_serializer=fifo_dot_v1_dot_hypervisor__pb2.Hypervisor.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -327,34 +310,7 @@ class HypervisorService:
             target,
             '/fifo.v1.HypervisorService/ProbeHypervisor',
             fifo_dot_v1_dot_hypervisor__service__pb2.ProbeHypervisorRequest.SerializeToString,
-            fifo_dot_v1_dot_hypervisor__service__pb2.ProbeHypervisorResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListForeignInstances(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/fifo.v1.HypervisorService/ListForeignInstances',
-            fifo_dot_v1_dot_hypervisor__service__pb2.ListForeignInstancesRequest.SerializeToString,
-            fifo_dot_v1_dot_hypervisor__service__pb2.ListForeignInstancesResponse.FromString,
+            fifo_dot_v1_dot_hypervisor__pb2.Hypervisor.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,15 +39,13 @@ class HypervisorServiceStub:
     ListHypervisors: _grpc.UnaryUnaryMultiCallable[_hypervisor_service_pb2.ListHypervisorsRequest, _hypervisor_service_pb2.ListHypervisorsResponse]
     """Lists hosts."""
     UpdateHypervisor: _grpc.UnaryUnaryMultiCallable[_hypervisor_service_pb2.UpdateHypervisorRequest, _hypervisor_pb2.Hypervisor]
-    """Changes labels and notes."""
+    """Changes labels and what is reserved."""
     CordonHypervisor: _grpc.UnaryUnaryMultiCallable[_hypervisor_service_pb2.CordonHypervisorRequest, _hypervisor_pb2.Hypervisor]
     """Keeps new instances away from a host; those it has go on."""
     UncordonHypervisor: _grpc.UnaryUnaryMultiCallable[_hypervisor_service_pb2.UncordonHypervisorRequest, _hypervisor_pb2.Hypervisor]
     """Lets a host take new instances again."""
-    ProbeHypervisor: _grpc.UnaryUnaryMultiCallable[_hypervisor_service_pb2.ProbeHypervisorRequest, _hypervisor_service_pb2.ProbeHypervisorResponse]
+    ProbeHypervisor: _grpc.UnaryUnaryMultiCallable[_hypervisor_service_pb2.ProbeHypervisorRequest, _hypervisor_pb2.Hypervisor]
     """Tries now what a host can do, instead of telling what it last reported."""
-    ListForeignInstances: _grpc.UnaryUnaryMultiCallable[_hypervisor_service_pb2.ListForeignInstancesRequest, _hypervisor_service_pb2.ListForeignInstancesResponse]
-    """Lists what a host has and the store does not know; `hypervisors/-` asks all."""
 
 @_typing.type_check_only
 class HypervisorServiceAsyncStub(HypervisorServiceStub):
@@ -59,15 +57,13 @@ class HypervisorServiceAsyncStub(HypervisorServiceStub):
     ListHypervisors: _aio.UnaryUnaryMultiCallable[_hypervisor_service_pb2.ListHypervisorsRequest, _hypervisor_service_pb2.ListHypervisorsResponse]  # type: ignore[assignment]
     """Lists hosts."""
     UpdateHypervisor: _aio.UnaryUnaryMultiCallable[_hypervisor_service_pb2.UpdateHypervisorRequest, _hypervisor_pb2.Hypervisor]  # type: ignore[assignment]
-    """Changes labels and notes."""
+    """Changes labels and what is reserved."""
     CordonHypervisor: _aio.UnaryUnaryMultiCallable[_hypervisor_service_pb2.CordonHypervisorRequest, _hypervisor_pb2.Hypervisor]  # type: ignore[assignment]
     """Keeps new instances away from a host; those it has go on."""
     UncordonHypervisor: _aio.UnaryUnaryMultiCallable[_hypervisor_service_pb2.UncordonHypervisorRequest, _hypervisor_pb2.Hypervisor]  # type: ignore[assignment]
     """Lets a host take new instances again."""
-    ProbeHypervisor: _aio.UnaryUnaryMultiCallable[_hypervisor_service_pb2.ProbeHypervisorRequest, _hypervisor_service_pb2.ProbeHypervisorResponse]  # type: ignore[assignment]
+    ProbeHypervisor: _aio.UnaryUnaryMultiCallable[_hypervisor_service_pb2.ProbeHypervisorRequest, _hypervisor_pb2.Hypervisor]  # type: ignore[assignment]
     """Tries now what a host can do, instead of telling what it last reported."""
-    ListForeignInstances: _aio.UnaryUnaryMultiCallable[_hypervisor_service_pb2.ListForeignInstancesRequest, _hypervisor_service_pb2.ListForeignInstancesResponse]  # type: ignore[assignment]
-    """Lists what a host has and the store does not know; `hypervisors/-` asks all."""
 
 class HypervisorServiceServicer(metaclass=_abc_1.ABCMeta):
     """Hosts."""
@@ -94,7 +90,7 @@ class HypervisorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _hypervisor_service_pb2.UpdateHypervisorRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_hypervisor_pb2.Hypervisor, _abc.Awaitable[_hypervisor_pb2.Hypervisor]]:
-        """Changes labels and notes."""
+        """Changes labels and what is reserved."""
 
     @_abc_1.abstractmethod
     def CordonHypervisor(
@@ -117,15 +113,7 @@ class HypervisorServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _hypervisor_service_pb2.ProbeHypervisorRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_hypervisor_service_pb2.ProbeHypervisorResponse, _abc.Awaitable[_hypervisor_service_pb2.ProbeHypervisorResponse]]:
+    ) -> _typing.Union[_hypervisor_pb2.Hypervisor, _abc.Awaitable[_hypervisor_pb2.Hypervisor]]:
         """Tries now what a host can do, instead of telling what it last reported."""
-
-    @_abc_1.abstractmethod
-    def ListForeignInstances(
-        self,
-        request: _hypervisor_service_pb2.ListForeignInstancesRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_hypervisor_service_pb2.ListForeignInstancesResponse, _abc.Awaitable[_hypervisor_service_pb2.ListForeignInstancesResponse]]:
-        """Lists what a host has and the store does not know; `hypervisors/-` asks all."""
 
 def add_HypervisorServiceServicer_to_server(servicer: HypervisorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -36,12 +36,14 @@ class Image(_message.Message):
         FORMAT_UNSPECIFIED: Image._Format.ValueType  # 0
         """Refused."""
         OCI_LAYOUT: Image._Format.ValueType  # 1
-        """A directory or tar of an OCI image layout."""
-        ROOTFS_TAR: Image._Format.ValueType  # 2
-        """A tar of a root file system, perhaps compressed by gzip or zstd."""
-        QCOW2: Image._Format.ValueType  # 3
+        """A directory that is an OCI image layout, or what a registry sends."""
+        OCI_ARCHIVE: Image._Format.ValueType  # 2
+        """A tar of an OCI image layout."""
+        ROOTFS_TAR: Image._Format.ValueType  # 3
+        """A tar of a root file system, perhaps compressed."""
+        QCOW2: Image._Format.ValueType  # 4
         """A disk in QEMU's format; backing files and external data are refused."""
-        RAW: Image._Format.ValueType  # 4
+        RAW: Image._Format.ValueType  # 5
         """A disk as it is."""
 
     class Format(_Format, metaclass=_FormatEnumTypeWrapper):
@@ -50,13 +52,42 @@ class Image(_message.Message):
     FORMAT_UNSPECIFIED: Image.Format.ValueType  # 0
     """Refused."""
     OCI_LAYOUT: Image.Format.ValueType  # 1
-    """A directory or tar of an OCI image layout."""
-    ROOTFS_TAR: Image.Format.ValueType  # 2
-    """A tar of a root file system, perhaps compressed by gzip or zstd."""
-    QCOW2: Image.Format.ValueType  # 3
+    """A directory that is an OCI image layout, or what a registry sends."""
+    OCI_ARCHIVE: Image.Format.ValueType  # 2
+    """A tar of an OCI image layout."""
+    ROOTFS_TAR: Image.Format.ValueType  # 3
+    """A tar of a root file system, perhaps compressed."""
+    QCOW2: Image.Format.ValueType  # 4
     """A disk in QEMU's format; backing files and external data are refused."""
-    RAW: Image.Format.ValueType  # 4
+    RAW: Image.Format.ValueType  # 5
     """A disk as it is."""
+
+    class _Boot:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _BootEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Image._Boot.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        BOOT_UNSPECIFIED: Image._Boot.ValueType  # 0
+        """INIT for files, DISK for a disk."""
+        INIT: Image._Boot.ValueType  # 1
+        """A zone: its first process is `command`."""
+        DIRECT: Image._Boot.ValueType  # 2
+        """A VM whose kernel is loaded from beside its disk."""
+        DISK: Image._Boot.ValueType  # 3
+        """A VM whose firmware boots from its disk."""
+
+    class Boot(_Boot, metaclass=_BootEnumTypeWrapper):
+        """How an instance of it starts."""
+
+    BOOT_UNSPECIFIED: Image.Boot.ValueType  # 0
+    """INIT for files, DISK for a disk."""
+    INIT: Image.Boot.ValueType  # 1
+    """A zone: its first process is `command`."""
+    DIRECT: Image.Boot.ValueType  # 2
+    """A VM whose kernel is loaded from beside its disk."""
+    DISK: Image.Boot.ValueType  # 3
+    """A VM whose firmware boots from its disk."""
 
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -67,13 +98,11 @@ class Image(_message.Message):
         STATE_UNSPECIFIED: Image._State.ValueType  # 0
         """Never sent."""
         IMPORTING: Image._State.ValueType  # 1
-        """On its way; see `operation`."""
-        ACTIVE: Image._State.ValueType  # 2
+        """On its way."""
+        READY: Image._State.ValueType  # 2
         """Instances can be made of it."""
         FAILED: Image._State.ValueType  # 3
-        """Its import failed; the operation says why."""
-        DELETING: Image._State.ValueType  # 4
-        """Being taken away."""
+        """Its import failed: `state_reason` says why."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """What can be done with it."""
@@ -81,16 +110,14 @@ class Image(_message.Message):
     STATE_UNSPECIFIED: Image.State.ValueType  # 0
     """Never sent."""
     IMPORTING: Image.State.ValueType  # 1
-    """On its way; see `operation`."""
-    ACTIVE: Image.State.ValueType  # 2
+    """On its way."""
+    READY: Image.State.ValueType  # 2
     """Instances can be made of it."""
     FAILED: Image.State.ValueType  # 3
-    """Its import failed; the operation says why."""
-    DELETING: Image.State.ValueType  # 4
-    """Being taken away."""
+    """Its import failed: `state_reason` says why."""
 
     @_typing.final
-    class LabelsEntry(_message.Message):
+    class TagsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
@@ -112,72 +139,76 @@ class Image(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
-    LABELS_FIELD_NUMBER: _builtins.int
-    NOTES_FIELD_NUMBER: _builtins.int
-    TITLE_FIELD_NUMBER: _builtins.int
-    VERSION_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     OS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    BRANDS_FIELD_NUMBER: _builtins.int
+    BOOT_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    MIN_RAM_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
-    OPERATION_FIELD_NUMBER: _builtins.int
-    SIZE_BYTES_FIELD_NUMBER: _builtins.int
-    VIRTUAL_SIZE_BYTES_FIELD_NUMBER: _builtins.int
-    SHA256_FIELD_NUMBER: _builtins.int
+    STATE_REASON_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
-    BRANDS_FIELD_NUMBER: _builtins.int
-    HYPERVISORS_FIELD_NUMBER: _builtins.int
+    FROM_INSTANCE_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    UNPACKED_SIZE_BYTES_FIELD_NUMBER: _builtins.int
     INSTANCE_COUNT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
-    UPDATE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, `images/{image}`."""
     uid: _builtins.str
     """Its own uuid (vmadm: image_uuid). May be given on import."""
     etag: _builtins.str
-    """Changes whenever a settable field does. Sent back on a write, it guards against a lost update."""
-    notes: _builtins.str
+    """Sent back on a delete, it guards against taking away another image of the same name."""
+    alias: _builtins.str
+    """A text for people; not unique."""
+    description: _builtins.str
     """What an operator wants to remember."""
-    title: _builtins.str
-    """A text for people (imgadm: name)."""
+    os: _builtins.str
+    """What is in it; absent means linux."""
     version: _builtins.str
     """Its version, in its publisher's words."""
-    os: _builtins.str
-    """What is in it: linux, smartos, bsd, windows, other."""
+    boot: Global___Image.Boot.ValueType
+    """How an instance of it starts."""
+    min_ram: _builtins.int
+    """The least memory of an instance, in MiB."""
     format: Global___Image.Format.ValueType
     """How its bytes are read."""
     state: Global___Image.State.ValueType
     """What can be done with it."""
-    operation: _builtins.str
-    """The operation that imports or deletes it."""
-    size_bytes: _builtins.int
-    """What it takes where it is kept."""
-    virtual_size_bytes: _builtins.int
-    """Of a disk: its size as a VM sees it."""
-    sha256: _builtins.str
-    """The checksum of its bytes, 64 hexadecimal digits."""
+    state_reason: _builtins.str
+    """Why its import failed."""
     source: _builtins.str
     """Where it came from, secrets removed."""
+    from_instance: _builtins.str
+    """The instance that it was made of."""
+    sha256: _builtins.str
+    """The checksum of its bytes as they came, 64 hexadecimal digits."""
+    size_bytes: _builtins.int
+    """The size of those bytes."""
+    unpacked_size_bytes: _builtins.int
+    """What it takes unpacked; of a disk, its size as a VM sees it."""
     instance_count: _builtins.int
     """Instances made of it; it cannot be deleted before they are."""
     @_builtins.property
-    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """For selection by programs and placement; at most 64 of them."""
+    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """For selection by programs."""
 
     @_builtins.property
     def brands(self) -> _containers.RepeatedScalarFieldContainer[_instance_pb2.Instance.Brand.ValueType]:
-        """What can be made of it."""
+        """What can be made of it; absent means LX of files, KVM of a disk."""
 
     @_builtins.property
-    def hypervisors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Hosts that hold a copy."""
+    def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What a zone's first process runs, where the instance does not say."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
-
-    @_builtins.property
-    def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When a settable field last changed."""
 
     def __init__(
         self,
@@ -185,27 +216,29 @@ class Image(_message.Message):
         name: _builtins.str = ...,
         uid: _builtins.str = ...,
         etag: _builtins.str = ...,
-        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        notes: _builtins.str = ...,
-        title: _builtins.str = ...,
-        version: _builtins.str = ...,
+        alias: _builtins.str = ...,
+        description: _builtins.str = ...,
+        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         os: _builtins.str = ...,
+        version: _builtins.str = ...,
+        brands: _abc.Iterable[_instance_pb2.Instance.Brand.ValueType] | None = ...,
+        boot: Global___Image.Boot.ValueType = ...,
+        command: _abc.Iterable[_builtins.str] | None = ...,
+        min_ram: _builtins.int = ...,
         format: Global___Image.Format.ValueType = ...,
         state: Global___Image.State.ValueType = ...,
-        operation: _builtins.str = ...,
-        size_bytes: _builtins.int = ...,
-        virtual_size_bytes: _builtins.int = ...,
-        sha256: _builtins.str = ...,
+        state_reason: _builtins.str = ...,
         source: _builtins.str = ...,
-        brands: _abc.Iterable[_instance_pb2.Instance.Brand.ValueType] | None = ...,
-        hypervisors: _abc.Iterable[_builtins.str] | None = ...,
+        from_instance: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        unpacked_size_bytes: _builtins.int = ...,
         instance_count: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
-        update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brands", b"brands", "create_time", b"create_time", "etag", b"etag", "format", b"format", "hypervisors", b"hypervisors", "instance_count", b"instance_count", "labels", b"labels", "name", b"name", "notes", b"notes", "operation", b"operation", "os", b"os", "sha256", b"sha256", "size_bytes", b"size_bytes", "source", b"source", "state", b"state", "title", b"title", "uid", b"uid", "update_time", b"update_time", "version", b"version", "virtual_size_bytes", b"virtual_size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "boot", b"boot", "brands", b"brands", "command", b"command", "create_time", b"create_time", "description", b"description", "etag", b"etag", "format", b"format", "from_instance", b"from_instance", "instance_count", b"instance_count", "min_ram", b"min_ram", "name", b"name", "os", b"os", "sha256", b"sha256", "size_bytes", b"size_bytes", "source", b"source", "state", b"state", "state_reason", b"state_reason", "tags", b"tags", "uid", b"uid", "unpacked_size_bytes", b"unpacked_size_bytes", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -30,7 +30,7 @@ class GetImageRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     READ_MASK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `images/{image}`."""
     @_builtins.property
     def read_mask(self) -> _field_mask_pb2.FieldMask:
         """The fields wanted; absent means all."""
@@ -148,7 +148,7 @@ class ImportImageRequest(_message.Message):
     file: _builtins.str
     """A file or directory on the node, below one of those that its configuration names."""
     upload_id: _builtins.str
-    """What UploadImage answered."""
+    """What UploadImage was opened with."""
     oci_reference: _builtins.str
     """A reference in an OCI registry, `host/repository:tag` or `host/repository@digest`."""
     format: _image_pb2.Image.Format.ValueType
@@ -165,7 +165,7 @@ class ImportImageRequest(_message.Message):
     """Checks everything and changes nothing."""
     @_builtins.property
     def image(self) -> _image_pb2.Image:
-        """What is known of it beforehand: uid, title, version, os, labels, notes."""
+        """What is known of it beforehand."""
 
     def __init__(
         self,
@@ -299,7 +299,7 @@ class DeleteImageRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `images/{image}`."""
     etag: _builtins.str
     """Refused with ABORTED unless it is the present one."""
     allow_missing: _builtins.bool
@@ -346,7 +346,7 @@ class CreateImageFromInstanceRequest(_message.Message):
     """Checks everything and changes nothing."""
     @_builtins.property
     def image(self) -> _image_pb2.Image:
-        """What is known of it beforehand: uid, title, version, os, labels, notes."""
+        """What is known of it beforehand."""
 
     def __init__(
         self,

@@ -89,8 +89,8 @@ class ImageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ImportImage(self, request, context):
-        """Brings an image in. It is in the list at once and ACTIVE when the operation ends; an import that
-        is refused leaves nothing behind.
+        """Brings an image in. It is in the list at once and READY when the operation ends; an import that
+        is refused leaves no bytes behind.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,8 +41,8 @@ class ImageServiceStub:
     ListImages: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.ListImagesRequest, _image_service_pb2.ListImagesResponse]
     """Lists images."""
     ImportImage: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.ImportImageRequest, _operations_pb2.Operation]
-    """Brings an image in. It is in the list at once and ACTIVE when the operation ends; an import that
-    is refused leaves nothing behind.
+    """Brings an image in. It is in the list at once and READY when the operation ends; an import that
+    is refused leaves no bytes behind.
     """
     UploadImage: _grpc.StreamUnaryMultiCallable[_image_service_pb2.UploadImageRequest, _image_service_pb2.UploadImageResponse]
     """Sends bytes for a later ImportImage. A broken upload goes on with the same `upload_id` from
@@ -63,8 +63,8 @@ class ImageServiceAsyncStub(ImageServiceStub):
     ListImages: _aio.UnaryUnaryMultiCallable[_image_service_pb2.ListImagesRequest, _image_service_pb2.ListImagesResponse]  # type: ignore[assignment]
     """Lists images."""
     ImportImage: _aio.UnaryUnaryMultiCallable[_image_service_pb2.ImportImageRequest, _operations_pb2.Operation]  # type: ignore[assignment]
-    """Brings an image in. It is in the list at once and ACTIVE when the operation ends; an import that
-    is refused leaves nothing behind.
+    """Brings an image in. It is in the list at once and READY when the operation ends; an import that
+    is refused leaves no bytes behind.
     """
     UploadImage: _aio.StreamUnaryMultiCallable[_image_service_pb2.UploadImageRequest, _image_service_pb2.UploadImageResponse]  # type: ignore[assignment]
     """Sends bytes for a later ImportImage. A broken upload goes on with the same `upload_id` from
@@ -100,8 +100,8 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _image_service_pb2.ImportImageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
-        """Brings an image in. It is in the list at once and ACTIVE when the operation ends; an import that
-        is refused leaves nothing behind.
+        """Brings an image in. It is in the list at once and READY when the operation ends; an import that
+        is refused leaves no bytes behind.
         """
 
     @_abc_1.abstractmethod

@@ -76,26 +76,24 @@ class Instance(_message.Message):
         """Never sent."""
         PROVISIONING: Instance._State.ValueType  # 1
         """Accepted: being placed, claimed and made, up to its first start."""
-        STARTING: Instance._State.ValueType  # 2
+        STOPPED: Instance._State.ValueType  # 2
+        """Down."""
+        STARTING: Instance._State.ValueType  # 3
         """Made, not up: being started."""
-        RUNNING: Instance._State.ValueType  # 3
+        RUNNING: Instance._State.ValueType  # 4
         """Up."""
-        STOPPING: Instance._State.ValueType  # 4
+        STOPPING: Instance._State.ValueType  # 5
         """Asked to end by itself; ended by force at its deadline."""
-        STOPPED: Instance._State.ValueType  # 5
-        """Down, and wanted down or not to be restarted."""
-        REBOOTING: Instance._State.ValueType  # 6
-        """Stopping, to start again."""
-        BACKING_OFF: Instance._State.ValueType  # 7
-        """Ended by itself and waiting for its next restart (`next_start_time`)."""
-        FAILED: Instance._State.ValueType  # 8
-        """Given up: `last_failure` says why. Start tries again."""
-        DELETING: Instance._State.ValueType  # 9
+        BACKING_OFF: Instance._State.ValueType  # 6
+        """Ended by itself and waiting for its next restart."""
+        FAILED: Instance._State.ValueType  # 7
+        """Given up: `state_reason` says why. Start tries again."""
+        DELETING: Instance._State.ValueType  # 8
         """Being taken away, its claims with it."""
+        DELETED: Instance._State.ValueType  # 9
+        """Gone; only ever seen in the last word of a watch."""
         LIMBO: Instance._State.ValueType  # 10
         """Its host is not heard of: the instance may run or not."""
-        ROLLING_BACK: Instance._State.ValueType  # 11
-        """Its snapshot is being put back."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """What an instance is doing. More states may come: treat an unknown one as busy."""
@@ -104,46 +102,24 @@ class Instance(_message.Message):
     """Never sent."""
     PROVISIONING: Instance.State.ValueType  # 1
     """Accepted: being placed, claimed and made, up to its first start."""
-    STARTING: Instance.State.ValueType  # 2
+    STOPPED: Instance.State.ValueType  # 2
+    """Down."""
+    STARTING: Instance.State.ValueType  # 3
     """Made, not up: being started."""
-    RUNNING: Instance.State.ValueType  # 3
+    RUNNING: Instance.State.ValueType  # 4
     """Up."""
-    STOPPING: Instance.State.ValueType  # 4
+    STOPPING: Instance.State.ValueType  # 5
     """Asked to end by itself; ended by force at its deadline."""
-    STOPPED: Instance.State.ValueType  # 5
-    """Down, and wanted down or not to be restarted."""
-    REBOOTING: Instance.State.ValueType  # 6
-    """Stopping, to start again."""
-    BACKING_OFF: Instance.State.ValueType  # 7
-    """Ended by itself and waiting for its next restart (`next_start_time`)."""
-    FAILED: Instance.State.ValueType  # 8
-    """Given up: `last_failure` says why. Start tries again."""
-    DELETING: Instance.State.ValueType  # 9
+    BACKING_OFF: Instance.State.ValueType  # 6
+    """Ended by itself and waiting for its next restart."""
+    FAILED: Instance.State.ValueType  # 7
+    """Given up: `state_reason` says why. Start tries again."""
+    DELETING: Instance.State.ValueType  # 8
     """Being taken away, its claims with it."""
+    DELETED: Instance.State.ValueType  # 9
+    """Gone; only ever seen in the last word of a watch."""
     LIMBO: Instance.State.ValueType  # 10
     """Its host is not heard of: the instance may run or not."""
-    ROLLING_BACK: Instance.State.ValueType  # 11
-    """Its snapshot is being put back."""
-
-    @_typing.final
-    class LabelsEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
     class RoutesEntry(_message.Message):
@@ -169,11 +145,10 @@ class Instance(_message.Message):
     UID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
-    LABELS_FIELD_NUMBER: _builtins.int
-    NOTES_FIELD_NUMBER: _builtins.int
     DELETION_PROTECTION_FIELD_NUMBER: _builtins.int
+    OWNER_UUID_FIELD_NUMBER: _builtins.int
+    BILLING_ID_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
-    UPDATE_TIME_FIELD_NUMBER: _builtins.int
     BRAND_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
     PACKAGE_FIELD_NUMBER: _builtins.int
@@ -195,7 +170,6 @@ class Instance(_message.Message):
     HOSTNAME_FIELD_NUMBER: _builtins.int
     DNS_DOMAIN_FIELD_NUMBER: _builtins.int
     RESOLVERS_FIELD_NUMBER: _builtins.int
-    MAINTAIN_RESOLVERS_FIELD_NUMBER: _builtins.int
     ROUTES_FIELD_NUMBER: _builtins.int
     NICS_FIELD_NUMBER: _builtins.int
     FIREWALL_ENABLED_FIELD_NUMBER: _builtins.int
@@ -204,28 +178,20 @@ class Instance(_message.Message):
     CUSTOMER_METADATA_FIELD_NUMBER: _builtins.int
     INTERNAL_METADATA_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
-    INIT_NAME_FIELD_NUMBER: _builtins.int
+    INIT_FIELD_NUMBER: _builtins.int
     KERNEL_VERSION_FIELD_NUMBER: _builtins.int
-    VNC_PORT_FIELD_NUMBER: _builtins.int
-    VNC_PASSWORD_FIELD_NUMBER: _builtins.int
-    CPU_TYPE_FIELD_NUMBER: _builtins.int
-    VGA_FIELD_NUMBER: _builtins.int
-    BOOTROM_FIELD_NUMBER: _builtins.int
-    DISK_DRIVER_FIELD_NUMBER: _builtins.int
-    NIC_DRIVER_FIELD_NUMBER: _builtins.int
+    EXTRA_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    STATE_TIME_FIELD_NUMBER: _builtins.int
+    STATE_REASON_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     OBSERVED_GENERATION_FIELD_NUMBER: _builtins.int
     RECONCILING_FIELD_NUMBER: _builtins.int
-    OPERATION_FIELD_NUMBER: _builtins.int
     ADDRESSES_FIELD_NUMBER: _builtins.int
-    BOOT_TIME_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
     EXIT_STATUS_FIELD_NUMBER: _builtins.int
     EXIT_TIME_FIELD_NUMBER: _builtins.int
     RESTARTS_FIELD_NUMBER: _builtins.int
-    NEXT_START_TIME_FIELD_NUMBER: _builtins.int
-    LAST_FAILURE_FIELD_NUMBER: _builtins.int
     PENDING_REBOOT_FIELD_NUMBER: _builtins.int
     UNHONOURED_PROPERTIES_FIELD_NUMBER: _builtins.int
     SNAPSHOT_SUMMARY_FIELD_NUMBER: _builtins.int
@@ -239,10 +205,12 @@ class Instance(_message.Message):
     """Changes whenever a settable field does. Sent back on a write, it guards against a lost update."""
     alias: _builtins.str
     """A text for people; not unique."""
-    notes: _builtins.str
-    """What an operator wants to remember."""
     deletion_protection: _builtins.bool
     """Refuses to be deleted (vmadm: indestructible_zoneroot)."""
+    owner_uuid: _builtins.str
+    """Whose it is, in the words of vmadm's callers."""
+    billing_id: _builtins.str
+    """What it is charged as, in the words of vmadm's callers."""
     brand: Global___Instance.Brand.ValueType
     """How it is contained."""
     image: _builtins.str
@@ -283,55 +251,29 @@ class Instance(_message.Message):
     """The guest's host name; absent means `alias`, else the id."""
     dns_domain: _builtins.str
     """Where a short host name is looked for."""
-    maintain_resolvers: _builtins.bool
-    """Keeps the guest's resolver configuration as `resolvers` says at each boot."""
     firewall_enabled: _builtins.bool
     """Applies the firewall's rules to it."""
-    init_name: _builtins.str
-    """The program a zone begins with; absent means the image's, else /sbin/init."""
     kernel_version: _builtins.str
     """The kernel version that an LX zone is told."""
-    vnc_port: _builtins.int
-    """Where a VM's screen listens: 0 is a free port, -1 is off."""
-    vnc_password: _builtins.str
-    """Asked for by a VM's screen, at most 8 characters. Never sent back."""
-    cpu_type: _builtins.str
-    """The CPU that a VM sees, qemu64 or host."""
-    vga: _builtins.str
-    """The graphics adapter that a VM sees."""
-    bootrom: _builtins.str
-    """The firmware of a VM: bios, uefi or a path."""
-    disk_driver: _builtins.str
-    """The model of disks that name none."""
-    nic_driver: _builtins.str
-    """The model of interfaces that name none."""
     state: Global___Instance.State.ValueType
     """What it is doing, as last observed on its host."""
+    state_reason: _builtins.str
+    """Why, where there is more to say: the last failure, or what it waits for."""
     generation: _builtins.int
     """Counts the changes of what is wanted."""
     observed_generation: _builtins.int
-    """The generation that the host has seen."""
+    """The generation that its host has brought it to."""
     reconciling: _builtins.bool
     """What is observed is not yet what is wanted, and work on it goes on."""
-    operation: _builtins.str
-    """The operation that works on it; another write meets ABORTED until it ends."""
     pid: _builtins.int
     """Its init or its QEMU on the host, while it is up."""
     exit_status: _builtins.int
     """How it last ended; 128 and more is 128 plus the signal. Absent if it never did or nobody saw."""
     restarts: _builtins.int
-    """How often it was restarted since it was last asked to start."""
-    @_builtins.property
-    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """For selection by programs; at most 64 of them."""
-
+    """How often it was restarted by its policy."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was accepted."""
-
-    @_builtins.property
-    def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When a settable field last changed."""
 
     @_builtins.property
     def restart_policy(self) -> Global___RestartPolicy:
@@ -370,24 +312,24 @@ class Instance(_message.Message):
         """What firewall rules and filters select by. Values are strings, numbers and booleans."""
 
     @_builtins.property
+    def init(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What a zone's first process runs; absent means the image's (vmadm: init_name)."""
+
+    @_builtins.property
+    def extra(self) -> _struct_pb2.Struct:
+        """Further properties of vmadm's, kept and returned: they mean nothing to the host it is on."""
+
+    @_builtins.property
+    def state_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    @_builtins.property
     def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Every address it holds, of all its interfaces."""
 
     @_builtins.property
-    def boot_time(self) -> _timestamp_pb2.Timestamp:
-        """When it last came up."""
-
-    @_builtins.property
     def exit_time(self) -> _timestamp_pb2.Timestamp:
         """When it last ended."""
-
-    @_builtins.property
-    def next_start_time(self) -> _timestamp_pb2.Timestamp:
-        """When a BACKING_OFF instance starts again."""
-
-    @_builtins.property
-    def last_failure(self) -> Global___Failure:
-        """The last thing that went wrong."""
 
     @_builtins.property
     def pending_reboot(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -395,7 +337,7 @@ class Instance(_message.Message):
 
     @_builtins.property
     def unhonoured_properties(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Wanted properties that its host cannot honour, in vmadm's names, `nics.*.vlan_id` for one."""
+        """Wanted properties that its host cannot honour, in vmadm's names."""
 
     @_builtins.property
     def snapshot_summary(self) -> Global___SnapshotSummary:
@@ -408,11 +350,10 @@ class Instance(_message.Message):
         uid: _builtins.str = ...,
         etag: _builtins.str = ...,
         alias: _builtins.str = ...,
-        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        notes: _builtins.str = ...,
         deletion_protection: _builtins.bool = ...,
+        owner_uuid: _builtins.str = ...,
+        billing_id: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
-        update_time: _timestamp_pb2.Timestamp | None = ...,
         brand: Global___Instance.Brand.ValueType = ...,
         image: _builtins.str = ...,
         package: _builtins.str = ...,
@@ -434,7 +375,6 @@ class Instance(_message.Message):
         hostname: _builtins.str = ...,
         dns_domain: _builtins.str = ...,
         resolvers: _abc.Iterable[_builtins.str] | None = ...,
-        maintain_resolvers: _builtins.bool = ...,
         routes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         nics: _abc.Iterable[Global___Nic] | None = ...,
         firewall_enabled: _builtins.bool = ...,
@@ -443,35 +383,27 @@ class Instance(_message.Message):
         customer_metadata: _struct_pb2.Struct | None = ...,
         internal_metadata: _struct_pb2.Struct | None = ...,
         tags: _struct_pb2.Struct | None = ...,
-        init_name: _builtins.str = ...,
+        init: _abc.Iterable[_builtins.str] | None = ...,
         kernel_version: _builtins.str = ...,
-        vnc_port: _builtins.int | None = ...,
-        vnc_password: _builtins.str = ...,
-        cpu_type: _builtins.str = ...,
-        vga: _builtins.str = ...,
-        bootrom: _builtins.str = ...,
-        disk_driver: _builtins.str = ...,
-        nic_driver: _builtins.str = ...,
+        extra: _struct_pb2.Struct | None = ...,
         state: Global___Instance.State.ValueType = ...,
+        state_time: _timestamp_pb2.Timestamp | None = ...,
+        state_reason: _builtins.str = ...,
         generation: _builtins.int = ...,
         observed_generation: _builtins.int = ...,
         reconciling: _builtins.bool = ...,
-        operation: _builtins.str = ...,
         addresses: _abc.Iterable[_builtins.str] | None = ...,
-        boot_time: _timestamp_pb2.Timestamp | None = ...,
         pid: _builtins.int = ...,
         exit_status: _builtins.int | None = ...,
         exit_time: _timestamp_pb2.Timestamp | None = ...,
         restarts: _builtins.int = ...,
-        next_start_time: _timestamp_pb2.Timestamp | None = ...,
-        last_failure: Global___Failure | None = ...,
         pending_reboot: _abc.Iterable[_builtins.str] | None = ...,
         unhonoured_properties: _abc.Iterable[_builtins.str] | None = ...,
         snapshot_summary: Global___SnapshotSummary | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_autoboot", b"_autoboot", "_cpu_cap", b"_cpu_cap", "_cpu_shares", b"_cpu_shares", "_exit_status", b"_exit_status", "_max_locked_memory", b"_max_locked_memory", "_max_lwps", b"_max_lwps", "_max_physical_memory", b"_max_physical_memory", "_max_swap", b"_max_swap", "_quota", b"_quota", "_ram", b"_ram", "_tmpfs", b"_tmpfs", "_vcpus", b"_vcpus", "_vnc_port", b"_vnc_port", "_zfs_io_priority", b"_zfs_io_priority", "autoboot", b"autoboot", "boot_time", b"boot_time", "cpu_cap", b"cpu_cap", "cpu_shares", b"cpu_shares", "create_time", b"create_time", "customer_metadata", b"customer_metadata", "exit_status", b"exit_status", "exit_time", b"exit_time", "internal_metadata", b"internal_metadata", "last_failure", b"last_failure", "max_locked_memory", b"max_locked_memory", "max_lwps", b"max_lwps", "max_physical_memory", b"max_physical_memory", "max_swap", b"max_swap", "next_start_time", b"next_start_time", "quota", b"quota", "ram", b"ram", "restart_policy", b"restart_policy", "snapshot_summary", b"snapshot_summary", "tags", b"tags", "tmpfs", b"tmpfs", "update_time", b"update_time", "vcpus", b"vcpus", "vnc_port", b"vnc_port", "zfs_io_priority", b"zfs_io_priority"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_autoboot", b"_autoboot", "_cpu_cap", b"_cpu_cap", "_cpu_shares", b"_cpu_shares", "_exit_status", b"_exit_status", "_max_locked_memory", b"_max_locked_memory", "_max_lwps", b"_max_lwps", "_max_physical_memory", b"_max_physical_memory", "_max_swap", b"_max_swap", "_quota", b"_quota", "_ram", b"_ram", "_tmpfs", b"_tmpfs", "_vcpus", b"_vcpus", "_zfs_io_priority", b"_zfs_io_priority", "autoboot", b"autoboot", "cpu_cap", b"cpu_cap", "cpu_shares", b"cpu_shares", "create_time", b"create_time", "customer_metadata", b"customer_metadata", "exit_status", b"exit_status", "exit_time", b"exit_time", "extra", b"extra", "internal_metadata", b"internal_metadata", "max_locked_memory", b"max_locked_memory", "max_lwps", b"max_lwps", "max_physical_memory", b"max_physical_memory", "max_swap", b"max_swap", "quota", b"quota", "ram", b"ram", "restart_policy", b"restart_policy", "snapshot_summary", b"snapshot_summary", "state_time", b"state_time", "tags", b"tags", "tmpfs", b"tmpfs", "vcpus", b"vcpus", "zfs_io_priority", b"zfs_io_priority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_autoboot", b"_autoboot", "_cpu_cap", b"_cpu_cap", "_cpu_shares", b"_cpu_shares", "_exit_status", b"_exit_status", "_max_locked_memory", b"_max_locked_memory", "_max_lwps", b"_max_lwps", "_max_physical_memory", b"_max_physical_memory", "_max_swap", b"_max_swap", "_quota", b"_quota", "_ram", b"_ram", "_tmpfs", b"_tmpfs", "_vcpus", b"_vcpus", "_vnc_port", b"_vnc_port", "_zfs_io_priority", b"_zfs_io_priority", "addresses", b"addresses", "alias", b"alias", "autoboot", b"autoboot", "boot_time", b"boot_time", "bootrom", b"bootrom", "brand", b"brand", "cpu_cap", b"cpu_cap", "cpu_shares", b"cpu_shares", "cpu_type", b"cpu_type", "create_time", b"create_time", "customer_metadata", b"customer_metadata", "deletion_protection", b"deletion_protection", "desired_state", b"desired_state", "disk_driver", b"disk_driver", "disks", b"disks", "dns_domain", b"dns_domain", "etag", b"etag", "exit_status", b"exit_status", "exit_time", b"exit_time", "filesystems", b"filesystems", "firewall_enabled", b"firewall_enabled", "generation", b"generation", "hostname", b"hostname", "hypervisor", b"hypervisor", "image", b"image", "init_name", b"init_name", "internal_metadata", b"internal_metadata", "kernel_version", b"kernel_version", "labels", b"labels", "last_failure", b"last_failure", "maintain_resolvers", b"maintain_resolvers", "max_locked_memory", b"max_locked_memory", "max_lwps", b"max_lwps", "max_physical_memory", b"max_physical_memory", "max_swap", b"max_swap", "name", b"name", "next_start_time", b"next_start_time", "nic_driver", b"nic_driver", "nics", b"nics", "notes", b"notes", "observed_generation", b"observed_generation", "operation", b"operation", "package", b"package", "pending_reboot", b"pending_reboot", "pid", b"pid", "quota", b"quota", "ram", b"ram", "reconciling", b"reconciling", "resolvers", b"resolvers", "restart_policy", b"restart_policy", "restarts", b"restarts", "routes", b"routes", "snapshot_summary", b"snapshot_summary", "state", b"state", "tags", b"tags", "tmpfs", b"tmpfs", "uid", b"uid", "unhonoured_properties", b"unhonoured_properties", "update_time", b"update_time", "vcpus", b"vcpus", "vga", b"vga", "vnc_password", b"vnc_password", "vnc_port", b"vnc_port", "zfs_io_priority", b"zfs_io_priority"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_autoboot", b"_autoboot", "_cpu_cap", b"_cpu_cap", "_cpu_shares", b"_cpu_shares", "_exit_status", b"_exit_status", "_max_locked_memory", b"_max_locked_memory", "_max_lwps", b"_max_lwps", "_max_physical_memory", b"_max_physical_memory", "_max_swap", b"_max_swap", "_quota", b"_quota", "_ram", b"_ram", "_tmpfs", b"_tmpfs", "_vcpus", b"_vcpus", "_zfs_io_priority", b"_zfs_io_priority", "addresses", b"addresses", "alias", b"alias", "autoboot", b"autoboot", "billing_id", b"billing_id", "brand", b"brand", "cpu_cap", b"cpu_cap", "cpu_shares", b"cpu_shares", "create_time", b"create_time", "customer_metadata", b"customer_metadata", "deletion_protection", b"deletion_protection", "desired_state", b"desired_state", "disks", b"disks", "dns_domain", b"dns_domain", "etag", b"etag", "exit_status", b"exit_status", "exit_time", b"exit_time", "extra", b"extra", "filesystems", b"filesystems", "firewall_enabled", b"firewall_enabled", "generation", b"generation", "hostname", b"hostname", "hypervisor", b"hypervisor", "image", b"image", "init", b"init", "internal_metadata", b"internal_metadata", "kernel_version", b"kernel_version", "max_locked_memory", b"max_locked_memory", "max_lwps", b"max_lwps", "max_physical_memory", b"max_physical_memory", "max_swap", b"max_swap", "name", b"name", "nics", b"nics", "observed_generation", b"observed_generation", "owner_uuid", b"owner_uuid", "package", b"package", "pending_reboot", b"pending_reboot", "pid", b"pid", "quota", b"quota", "ram", b"ram", "reconciling", b"reconciling", "resolvers", b"resolvers", "restart_policy", b"restart_policy", "restarts", b"restarts", "routes", b"routes", "snapshot_summary", b"snapshot_summary", "state", b"state", "state_reason", b"state_reason", "state_time", b"state_time", "tags", b"tags", "tmpfs", b"tmpfs", "uid", b"uid", "unhonoured_properties", b"unhonoured_properties", "vcpus", b"vcpus", "zfs_io_priority", b"zfs_io_priority"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__autoboot: _TypeAlias = _typing.Literal["autoboot"]  # noqa: Y015
     _WhichOneofArgType__autoboot: _TypeAlias = _typing.Literal["_autoboot", b"_autoboot"]  # noqa: Y015
@@ -497,8 +429,6 @@ class Instance(_message.Message):
     _WhichOneofArgType__tmpfs: _TypeAlias = _typing.Literal["_tmpfs", b"_tmpfs"]  # noqa: Y015
     _WhichOneofReturnType__vcpus: _TypeAlias = _typing.Literal["vcpus"]  # noqa: Y015
     _WhichOneofArgType__vcpus: _TypeAlias = _typing.Literal["_vcpus", b"_vcpus"]  # noqa: Y015
-    _WhichOneofReturnType__vnc_port: _TypeAlias = _typing.Literal["vnc_port"]  # noqa: Y015
-    _WhichOneofArgType__vnc_port: _TypeAlias = _typing.Literal["_vnc_port", b"_vnc_port"]  # noqa: Y015
     _WhichOneofReturnType__zfs_io_priority: _TypeAlias = _typing.Literal["zfs_io_priority"]  # noqa: Y015
     _WhichOneofArgType__zfs_io_priority: _TypeAlias = _typing.Literal["_zfs_io_priority", b"_zfs_io_priority"]  # noqa: Y015
     @_typing.overload
@@ -526,8 +456,6 @@ class Instance(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__vcpus) -> _WhichOneofReturnType__vcpus | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__vnc_port) -> _WhichOneofReturnType__vnc_port | None: ...
-    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__zfs_io_priority) -> _WhichOneofReturnType__zfs_io_priority | None: ...
 
 Global___Instance: _TypeAlias = Instance  # noqa: Y015
@@ -551,9 +479,7 @@ class Nic(_message.Message):
     ALLOW_DHCP_SPOOFING_FIELD_NUMBER: _builtins.int
     ALLOW_IP_SPOOFING_FIELD_NUMBER: _builtins.int
     ALLOW_MAC_SPOOFING_FIELD_NUMBER: _builtins.int
-    ALLOW_RESTRICTED_TRAFFIC_FIELD_NUMBER: _builtins.int
     ALLOWED_IPS_FIELD_NUMBER: _builtins.int
-    BLOCKED_OUTGOING_PORTS_FIELD_NUMBER: _builtins.int
     interface: _builtins.str
     """The guest's name of it, net0 for one; made in order if absent."""
     mac: _builtins.str
@@ -576,8 +502,6 @@ class Nic(_message.Message):
     """May send from other addresses."""
     allow_mac_spoofing: _builtins.bool
     """May send from other hardware addresses."""
-    allow_restricted_traffic: _builtins.bool
-    """May send other protocols than IP and ARP."""
     @_builtins.property
     def ips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """CIDRs, `dhcp` or `addrconf`. Absent with `network`: one is claimed from each family's pool."""
@@ -589,10 +513,6 @@ class Nic(_message.Message):
     @_builtins.property
     def allowed_ips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """More addresses or CIDRs it may send from, at most 13."""
-
-    @_builtins.property
-    def blocked_outgoing_ports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """TCP ports it may not send to."""
 
     def __init__(
         self,
@@ -610,13 +530,11 @@ class Nic(_message.Message):
         allow_dhcp_spoofing: _builtins.bool = ...,
         allow_ip_spoofing: _builtins.bool = ...,
         allow_mac_spoofing: _builtins.bool = ...,
-        allow_restricted_traffic: _builtins.bool = ...,
         allowed_ips: _abc.Iterable[_builtins.str] | None = ...,
-        blocked_outgoing_ports: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_mtu", b"_mtu", "mtu", b"mtu"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mtu", b"_mtu", "allow_dhcp_spoofing", b"allow_dhcp_spoofing", "allow_ip_spoofing", b"allow_ip_spoofing", "allow_mac_spoofing", b"allow_mac_spoofing", "allow_restricted_traffic", b"allow_restricted_traffic", "allowed_ips", b"allowed_ips", "blocked_outgoing_ports", b"blocked_outgoing_ports", "gateways", b"gateways", "interface", b"interface", "ips", b"ips", "mac", b"mac", "model", b"model", "mtu", b"mtu", "network", b"network", "nic_tag", b"nic_tag", "primary", b"primary", "vlan_id", b"vlan_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mtu", b"_mtu", "allow_dhcp_spoofing", b"allow_dhcp_spoofing", "allow_ip_spoofing", b"allow_ip_spoofing", "allow_mac_spoofing", b"allow_mac_spoofing", "allowed_ips", b"allowed_ips", "gateways", b"gateways", "interface", b"interface", "ips", b"ips", "mac", b"mac", "model", b"model", "mtu", b"mtu", "network", b"network", "nic_tag", b"nic_tag", "primary", b"primary", "vlan_id", b"vlan_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__mtu: _TypeAlias = _typing.Literal["mtu"]  # noqa: Y015
     _WhichOneofArgType__mtu: _TypeAlias = _typing.Literal["_mtu", b"_mtu"]  # noqa: Y015
@@ -632,59 +550,37 @@ class Disk(_message.Message):
 
     PATH_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
-    IMAGE_SIZE_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     BOOT_FIELD_NUMBER: _builtins.int
     MEDIA_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
-    COMPRESSION_FIELD_NUMBER: _builtins.int
-    REFRESERVATION_FIELD_NUMBER: _builtins.int
-    BLOCK_SIZE_FIELD_NUMBER: _builtins.int
-    UUID_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Its place on the host, the key among its instance's disks; made if absent."""
     image: _builtins.str
     """The image it begins as; without one it begins empty."""
-    image_size: _builtins.int
-    """Size of the image in MiB; taken from the image if absent."""
     size: _builtins.int
-    """Size in MiB; needed without `image`."""
+    """Size in MiB; absent means the image's. Needed without `image`."""
     boot: _builtins.bool
     """Boots from it; at most one of an instance."""
     media: _builtins.str
     """disk or cdrom; absent means disk."""
     model: _builtins.str
-    """The controller that the VM sees: virtio, scsi, ide, ahci, nvme."""
-    compression: _builtins.str
-    """How blocks are packed, lz4 for one."""
-    refreservation: _builtins.int
-    """Room kept for it in MiB."""
-    block_size: _builtins.int
-    """Size of a block in bytes, a power of two."""
-    uuid: _builtins.str
-    """Its own uuid."""
+    """The controller that the VM sees; absent means virtio."""
     def __init__(
         self,
         *,
         path: _builtins.str = ...,
         image: _builtins.str = ...,
-        image_size: _builtins.int = ...,
         size: _builtins.int = ...,
         boot: _builtins.bool = ...,
         media: _builtins.str = ...,
         model: _builtins.str = ...,
-        compression: _builtins.str = ...,
-        refreservation: _builtins.int | None = ...,
-        block_size: _builtins.int = ...,
-        uuid: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_refreservation", b"_refreservation", "refreservation", b"refreservation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_refreservation", b"_refreservation", "block_size", b"block_size", "boot", b"boot", "compression", b"compression", "image", b"image", "image_size", b"image_size", "media", b"media", "model", b"model", "path", b"path", "refreservation", b"refreservation", "size", b"size", "uuid", b"uuid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "image", b"image", "media", b"media", "model", b"model", "path", b"path", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__refreservation: _TypeAlias = _typing.Literal["refreservation"]  # noqa: Y015
-    _WhichOneofArgType__refreservation: _TypeAlias = _typing.Literal["_refreservation", b"_refreservation"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__refreservation) -> _WhichOneofReturnType__refreservation | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Disk: _TypeAlias = Disk  # noqa: Y015
 
@@ -697,16 +593,13 @@ class Filesystem(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
-    RAW_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Where it is on the host."""
     target: _builtins.str
     """Where it is seen, the key among its instance's filesystems."""
     type: _builtins.str
-    """Its kind, lofs for one: a directory as it is."""
-    raw: _builtins.str
-    """The device to check before mounting."""
+    """Its kind; absent means lofs, a directory as it is."""
     @_builtins.property
     def options(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """How it is mounted: ro, nodevice and the like."""
@@ -717,12 +610,11 @@ class Filesystem(_message.Message):
         source: _builtins.str = ...,
         target: _builtins.str = ...,
         type: _builtins.str = ...,
-        raw: _builtins.str = ...,
         options: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "raw", b"raw", "source", b"source", "target", b"target", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "source", b"source", "target", b"target", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -741,7 +633,7 @@ class RestartPolicy(_message.Message):
     class _ModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RestartPolicy._Mode.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         MODE_UNSPECIFIED: RestartPolicy._Mode.ValueType  # 0
-        """The default: ALWAYS, or NEVER if vmadm's `restart_init` is false."""
+        """ON_FAILURE."""
         NEVER: RestartPolicy._Mode.ValueType  # 1
         """Stays down."""
         ON_FAILURE: RestartPolicy._Mode.ValueType  # 2
@@ -753,7 +645,7 @@ class RestartPolicy(_message.Message):
         """When to start again."""
 
     MODE_UNSPECIFIED: RestartPolicy.Mode.ValueType  # 0
-    """The default: ALWAYS, or NEVER if vmadm's `restart_init` is false."""
+    """ON_FAILURE."""
     NEVER: RestartPolicy.Mode.ValueType  # 1
     """Stays down."""
     ON_FAILURE: RestartPolicy.Mode.ValueType  # 2
@@ -762,76 +654,53 @@ class RestartPolicy(_message.Message):
     """Starts again whatever the exit status."""
 
     MODE_FIELD_NUMBER: _builtins.int
-    INITIAL_BACKOFF_FIELD_NUMBER: _builtins.int
-    MAX_BACKOFF_FIELD_NUMBER: _builtins.int
-    MAX_RESTARTS_FIELD_NUMBER: _builtins.int
+    FIRST_WAIT_FIELD_NUMBER: _builtins.int
+    LONGEST_WAIT_FIELD_NUMBER: _builtins.int
+    FACTOR_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
     mode: Global___RestartPolicy.Mode.ValueType
     """When to start again."""
-    max_restarts: _builtins.int
-    """More restarts than this within `window` are a crash loop, and the instance is FAILED."""
+    factor: _builtins.float
+    """What each wait is longer by than the last; absent means 2."""
+    attempts: _builtins.int
+    """This many ends within `window` are a crash loop, and the instance is FAILED; absent means 10."""
     @_builtins.property
-    def initial_backoff(self) -> _duration_pb2.Duration:
-        """The wait before the first restart; doubled each time."""
+    def first_wait(self) -> _duration_pb2.Duration:
+        """The wait before the first restart; absent means 0.1 s."""
 
     @_builtins.property
-    def max_backoff(self) -> _duration_pb2.Duration:
-        """The longest wait."""
+    def longest_wait(self) -> _duration_pb2.Duration:
+        """The longest wait; absent means 60 s."""
 
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
-        """The time in which restarts are counted; running this long forgets them."""
+        """The time in which ends are counted; absent means 300 s."""
 
     def __init__(
         self,
         *,
         mode: Global___RestartPolicy.Mode.ValueType = ...,
-        initial_backoff: _duration_pb2.Duration | None = ...,
-        max_backoff: _duration_pb2.Duration | None = ...,
-        max_restarts: _builtins.int | None = ...,
+        first_wait: _duration_pb2.Duration | None = ...,
+        longest_wait: _duration_pb2.Duration | None = ...,
+        factor: _builtins.float | None = ...,
+        attempts: _builtins.int | None = ...,
         window: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_restarts", b"_max_restarts", "initial_backoff", b"initial_backoff", "max_backoff", b"max_backoff", "max_restarts", b"max_restarts", "window", b"window"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_attempts", b"_attempts", "_factor", b"_factor", "attempts", b"attempts", "factor", b"factor", "first_wait", b"first_wait", "longest_wait", b"longest_wait", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_restarts", b"_max_restarts", "initial_backoff", b"initial_backoff", "max_backoff", b"max_backoff", "max_restarts", b"max_restarts", "mode", b"mode", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attempts", b"_attempts", "_factor", b"_factor", "attempts", b"attempts", "factor", b"factor", "first_wait", b"first_wait", "longest_wait", b"longest_wait", "mode", b"mode", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__max_restarts: _TypeAlias = _typing.Literal["max_restarts"]  # noqa: Y015
-    _WhichOneofArgType__max_restarts: _TypeAlias = _typing.Literal["_max_restarts", b"_max_restarts"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_restarts) -> _WhichOneofReturnType__max_restarts | None: ...
+    _WhichOneofReturnType__attempts: _TypeAlias = _typing.Literal["attempts"]  # noqa: Y015
+    _WhichOneofArgType__attempts: _TypeAlias = _typing.Literal["_attempts", b"_attempts"]  # noqa: Y015
+    _WhichOneofReturnType__factor: _TypeAlias = _typing.Literal["factor"]  # noqa: Y015
+    _WhichOneofArgType__factor: _TypeAlias = _typing.Literal["_factor", b"_factor"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__attempts) -> _WhichOneofReturnType__attempts | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__factor) -> _WhichOneofReturnType__factor | None: ...
 
 Global___RestartPolicy: _TypeAlias = RestartPolicy  # noqa: Y015
-
-@_typing.final
-class Failure(_message.Message):
-    """What went wrong with an instance, for programs and for people."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    REASON_FIELD_NUMBER: _builtins.int
-    MESSAGE_FIELD_NUMBER: _builtins.int
-    TIME_FIELD_NUMBER: _builtins.int
-    reason: _builtins.str
-    """For programs, UPPER_SNAKE_CASE: CRASH_LOOP, EXITED, START_FAILED, OUT_OF_MEMORY."""
-    message: _builtins.str
-    """What happened, to what, and what to do next."""
-    @_builtins.property
-    def time(self) -> _timestamp_pb2.Timestamp:
-        """When it happened."""
-
-    def __init__(
-        self,
-        *,
-        reason: _builtins.str = ...,
-        message: _builtins.str = ...,
-        time: _timestamp_pb2.Timestamp | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "time", b"time"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Failure: _TypeAlias = Failure  # noqa: Y015
 
 @_typing.final
 class SnapshotSummary(_message.Message):
@@ -873,51 +742,28 @@ class InstanceStats(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     SAMPLE_TIME_FIELD_NUMBER: _builtins.int
-    CPU_USER_SECONDS_FIELD_NUMBER: _builtins.int
-    CPU_SYSTEM_SECONDS_FIELD_NUMBER: _builtins.int
-    CPU_THROTTLED_SECONDS_FIELD_NUMBER: _builtins.int
-    MEMORY_RESIDENT_BYTES_FIELD_NUMBER: _builtins.int
+    CPU_SECONDS_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     MEMORY_LIMIT_BYTES_FIELD_NUMBER: _builtins.int
-    SWAP_USED_BYTES_FIELD_NUMBER: _builtins.int
-    LWPS_FIELD_NUMBER: _builtins.int
-    DISK_READ_BYTES_FIELD_NUMBER: _builtins.int
-    DISK_WRITTEN_BYTES_FIELD_NUMBER: _builtins.int
-    DISK_READS_FIELD_NUMBER: _builtins.int
-    DISK_WRITES_FIELD_NUMBER: _builtins.int
-    FILESYSTEM_USED_BYTES_FIELD_NUMBER: _builtins.int
-    FILESYSTEM_LIMIT_BYTES_FIELD_NUMBER: _builtins.int
+    PROCESSES_FIELD_NUMBER: _builtins.int
     NICS_FIELD_NUMBER: _builtins.int
-    OOM_KILLS_FIELD_NUMBER: _builtins.int
+    DISKS_FIELD_NUMBER: _builtins.int
+    FILESYSTEM_USED_BYTES_FIELD_NUMBER: _builtins.int
+    FILESYSTEM_SIZE_BYTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, `orgs/{org}/instances/{instance}/stats`."""
-    cpu_user_seconds: _builtins.float
-    """CPU time in its own code."""
-    cpu_system_seconds: _builtins.float
-    """CPU time in the kernel for it."""
-    cpu_throttled_seconds: _builtins.float
-    """Time it was held back by its CPU limit."""
-    memory_resident_bytes: _builtins.int
+    cpu_seconds: _builtins.float
+    """CPU time it took."""
+    memory_bytes: _builtins.int
     """Resident memory."""
     memory_limit_bytes: _builtins.int
     """The most resident memory; 0 is no limit."""
-    swap_used_bytes: _builtins.int
-    """Swap it occupies."""
-    lwps: _builtins.int
-    """Threads it has."""
-    disk_read_bytes: _builtins.int
-    """Bytes read from disk."""
-    disk_written_bytes: _builtins.int
-    """Bytes written to disk."""
-    disk_reads: _builtins.int
-    """Reads from disk."""
-    disk_writes: _builtins.int
-    """Writes to disk."""
+    processes: _builtins.int
+    """Processes it has; of a VM, threads of its QEMU."""
     filesystem_used_bytes: _builtins.int
     """Room its files take."""
-    filesystem_limit_bytes: _builtins.int
+    filesystem_size_bytes: _builtins.int
     """Room its files may take; 0 is no limit."""
-    oom_kills: _builtins.int
-    """How often the kernel killed in it for want of memory."""
     @_builtins.property
     def sample_time(self) -> _timestamp_pb2.Timestamp:
         """When it was read."""
@@ -926,30 +772,27 @@ class InstanceStats(_message.Message):
     def nics(self) -> _containers.RepeatedCompositeFieldContainer[Global___NicStats]:
         """Traffic of each interface."""
 
+    @_builtins.property
+    def disks(self) -> _containers.RepeatedCompositeFieldContainer[Global___DiskStats]:
+        """Traffic of each disk; of a zone all together, as `root`."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         sample_time: _timestamp_pb2.Timestamp | None = ...,
-        cpu_user_seconds: _builtins.float = ...,
-        cpu_system_seconds: _builtins.float = ...,
-        cpu_throttled_seconds: _builtins.float = ...,
-        memory_resident_bytes: _builtins.int = ...,
+        cpu_seconds: _builtins.float = ...,
+        memory_bytes: _builtins.int = ...,
         memory_limit_bytes: _builtins.int = ...,
-        swap_used_bytes: _builtins.int = ...,
-        lwps: _builtins.int = ...,
-        disk_read_bytes: _builtins.int = ...,
-        disk_written_bytes: _builtins.int = ...,
-        disk_reads: _builtins.int = ...,
-        disk_writes: _builtins.int = ...,
-        filesystem_used_bytes: _builtins.int = ...,
-        filesystem_limit_bytes: _builtins.int = ...,
+        processes: _builtins.int = ...,
         nics: _abc.Iterable[Global___NicStats] | None = ...,
-        oom_kills: _builtins.int = ...,
+        disks: _abc.Iterable[Global___DiskStats] | None = ...,
+        filesystem_used_bytes: _builtins.int = ...,
+        filesystem_size_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sample_time", b"sample_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpu_system_seconds", b"cpu_system_seconds", "cpu_throttled_seconds", b"cpu_throttled_seconds", "cpu_user_seconds", b"cpu_user_seconds", "disk_read_bytes", b"disk_read_bytes", "disk_reads", b"disk_reads", "disk_writes", b"disk_writes", "disk_written_bytes", b"disk_written_bytes", "filesystem_limit_bytes", b"filesystem_limit_bytes", "filesystem_used_bytes", b"filesystem_used_bytes", "lwps", b"lwps", "memory_limit_bytes", b"memory_limit_bytes", "memory_resident_bytes", b"memory_resident_bytes", "name", b"name", "nics", b"nics", "oom_kills", b"oom_kills", "sample_time", b"sample_time", "swap_used_bytes", b"swap_used_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpu_seconds", b"cpu_seconds", "disks", b"disks", "filesystem_size_bytes", b"filesystem_size_bytes", "filesystem_used_bytes", b"filesystem_used_bytes", "memory_bytes", b"memory_bytes", "memory_limit_bytes", b"memory_limit_bytes", "name", b"name", "nics", b"nics", "processes", b"processes", "sample_time", b"sample_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -962,33 +805,71 @@ class NicStats(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERFACE_FIELD_NUMBER: _builtins.int
-    RECEIVE_BYTES_FIELD_NUMBER: _builtins.int
-    TRANSMIT_BYTES_FIELD_NUMBER: _builtins.int
-    RECEIVE_PACKETS_FIELD_NUMBER: _builtins.int
-    TRANSMIT_PACKETS_FIELD_NUMBER: _builtins.int
+    RECEIVED_BYTES_FIELD_NUMBER: _builtins.int
+    SENT_BYTES_FIELD_NUMBER: _builtins.int
+    RECEIVED_PACKETS_FIELD_NUMBER: _builtins.int
+    SENT_PACKETS_FIELD_NUMBER: _builtins.int
     interface: _builtins.str
     """The guest's name of the interface."""
-    receive_bytes: _builtins.int
+    received_bytes: _builtins.int
     """Bytes that came in."""
-    transmit_bytes: _builtins.int
+    sent_bytes: _builtins.int
     """Bytes that went out."""
-    receive_packets: _builtins.int
+    received_packets: _builtins.int
     """Packets that came in."""
-    transmit_packets: _builtins.int
+    sent_packets: _builtins.int
     """Packets that went out."""
     def __init__(
         self,
         *,
         interface: _builtins.str = ...,
-        receive_bytes: _builtins.int = ...,
-        transmit_bytes: _builtins.int = ...,
-        receive_packets: _builtins.int = ...,
-        transmit_packets: _builtins.int = ...,
+        received_bytes: _builtins.int = ...,
+        sent_bytes: _builtins.int = ...,
+        received_packets: _builtins.int = ...,
+        sent_packets: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["interface", b"interface", "receive_bytes", b"receive_bytes", "receive_packets", b"receive_packets", "transmit_bytes", b"transmit_bytes", "transmit_packets", b"transmit_packets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interface", b"interface", "received_bytes", b"received_bytes", "received_packets", b"received_packets", "sent_bytes", b"sent_bytes", "sent_packets", b"sent_packets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NicStats: _TypeAlias = NicStats  # noqa: Y015
+
+@_typing.final
+class DiskStats(_message.Message):
+    """Traffic of one disk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISK_FIELD_NUMBER: _builtins.int
+    READ_BYTES_FIELD_NUMBER: _builtins.int
+    WRITTEN_BYTES_FIELD_NUMBER: _builtins.int
+    READS_FIELD_NUMBER: _builtins.int
+    WRITES_FIELD_NUMBER: _builtins.int
+    disk: _builtins.str
+    """Which one."""
+    read_bytes: _builtins.int
+    """Bytes read."""
+    written_bytes: _builtins.int
+    """Bytes written."""
+    reads: _builtins.int
+    """Reads."""
+    writes: _builtins.int
+    """Writes."""
+    def __init__(
+        self,
+        *,
+        disk: _builtins.str = ...,
+        read_bytes: _builtins.int = ...,
+        written_bytes: _builtins.int = ...,
+        reads: _builtins.int = ...,
+        writes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disk", b"disk", "read_bytes", b"read_bytes", "reads", b"reads", "writes", b"writes", "written_bytes", b"written_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiskStats: _TypeAlias = DiskStats  # noqa: Y015

@@ -30,7 +30,7 @@ class GetInstanceRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     READ_MASK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `orgs/{org}/instances/{instance}`."""
     @_builtins.property
     def read_mask(self) -> _field_mask_pb2.FieldMask:
         """The fields wanted; absent means all."""
@@ -68,7 +68,7 @@ class ListInstancesRequest(_message.Message):
     page_token: _builtins.str
     """Where the last answer ended; all else has to be as it was."""
     filter: _builtins.str
-    """By AIP-160: `state = RUNNING AND labels.tier = "web"`."""
+    """By AIP-160: `state = RUNNING AND tags.tier = "web"`."""
     order_by: _builtins.str
     """Fields in order, each perhaps with `desc`: `create_time desc`. Absent means by name."""
     @_builtins.property
@@ -102,21 +102,13 @@ class ListInstancesResponse(_message.Message):
     INSTANCES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
-    UNREACHABLE_FIELD_NUMBER: _builtins.int
-    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Asks for the next page; empty at the end."""
     resume_token: _builtins.str
     """Where EventService.Watch goes on from what was listed, without a gap."""
-    total_size: _builtins.int
-    """How many there are in all, counted on the first page."""
     @_builtins.property
     def instances(self) -> _containers.RepeatedCompositeFieldContainer[_instance_pb2.Instance]:
         """What was found."""
-
-    @_builtins.property
-    def unreachable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Hosts that are not heard of: their instances are listed as last seen."""
 
     def __init__(
         self,
@@ -124,12 +116,10 @@ class ListInstancesResponse(_message.Message):
         instances: _abc.Iterable[_instance_pb2.Instance] | None = ...,
         next_page_token: _builtins.str = ...,
         resume_token: _builtins.str = ...,
-        unreachable: _abc.Iterable[_builtins.str] | None = ...,
-        total_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instances", b"instances", "next_page_token", b"next_page_token", "resume_token", b"resume_token", "total_size", b"total_size", "unreachable", b"unreachable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instances", b"instances", "next_page_token", b"next_page_token", "resume_token", b"resume_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -147,7 +137,6 @@ class CreateInstanceRequest(_message.Message):
     VMADM_JSON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
-    STRICT_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The organisation it belongs to."""
     instance_id: _builtins.str
@@ -162,8 +151,6 @@ class CreateInstanceRequest(_message.Message):
     """Checks and places, and changes nothing: the operation is done at once, with the instance as it
     would be and the placement in its metadata.
     """
-    strict: _builtins.bool
-    """Refuses a property that the chosen host cannot honour."""
     @_builtins.property
     def instance(self) -> _instance_pb2.Instance:
         """A structure."""
@@ -177,11 +164,10 @@ class CreateInstanceRequest(_message.Message):
         vmadm_json: _builtins.bytes = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
-        strict: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "source", b"source", "vmadm_json", b"vmadm_json"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "instance_id", b"instance_id", "parent", b"parent", "request_id", b"request_id", "source", b"source", "strict", b"strict", "validate_only", b"validate_only", "vmadm_json", b"vmadm_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "instance_id", b"instance_id", "parent", b"parent", "request_id", b"request_id", "source", b"source", "validate_only", b"validate_only", "vmadm_json", b"vmadm_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["instance", "vmadm_json"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
@@ -244,7 +230,7 @@ class DeleteInstanceRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `orgs/{org}/instances/{instance}`."""
     etag: _builtins.str
     """Refused with ABORTED unless it is the present one."""
     force: _builtins.bool
@@ -284,7 +270,7 @@ class StartInstanceRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `orgs/{org}/instances/{instance}`."""
     etag: _builtins.str
     """Refused with ABORTED unless it is the present one."""
     request_id: _builtins.str
@@ -320,7 +306,7 @@ class StopInstanceRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `orgs/{org}/instances/{instance}`."""
     etag: _builtins.str
     """Refused with ABORTED unless it is the present one."""
     force: _builtins.bool
@@ -364,7 +350,7 @@ class RebootInstanceRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `orgs/{org}/instances/{instance}`."""
     etag: _builtins.str
     """Refused with ABORTED unless it is the present one."""
     force: _builtins.bool
@@ -471,7 +457,9 @@ class BatchCreateInstancesRequest(_message.Message):
     """Checks everything and changes nothing."""
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreateInstanceRequest]:
-        """One for each, at most 1,000; `parent` empty or this one, `request_id` and `validate_only` empty."""
+        """One for each, at most 1,000. Their `parent` is empty or this one, their `request_id` and
+        `validate_only` are empty.
+        """
 
     def __init__(
         self,
@@ -592,15 +580,9 @@ class ExecInstanceRequest(_message.Message):
         NAME_FIELD_NUMBER: _builtins.int
         COMMAND_FIELD_NUMBER: _builtins.int
         ENVIRONMENT_FIELD_NUMBER: _builtins.int
-        DIRECTORY_FIELD_NUMBER: _builtins.int
-        USER_FIELD_NUMBER: _builtins.int
         TERMINAL_FIELD_NUMBER: _builtins.int
         name: _builtins.str
         """The instance."""
-        directory: _builtins.str
-        """Where to run it; absent means /."""
-        user: _builtins.str
-        """As whom, a name or uid[:gid]; absent means root."""
         @_builtins.property
         def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
             """The program and its arguments; no shell reads them."""
@@ -619,13 +601,11 @@ class ExecInstanceRequest(_message.Message):
             name: _builtins.str = ...,
             command: _abc.Iterable[_builtins.str] | None = ...,
             environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-            directory: _builtins.str = ...,
-            user: _builtins.str = ...,
             terminal: Global___TerminalSize | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["terminal", b"terminal"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "directory", b"directory", "environment", b"environment", "name", b"name", "terminal", b"terminal", "user", b"user"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "environment", b"environment", "name", b"name", "terminal", b"terminal"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -633,13 +613,10 @@ class ExecInstanceRequest(_message.Message):
     STDIN_FIELD_NUMBER: _builtins.int
     STDIN_CLOSED_FIELD_NUMBER: _builtins.int
     RESIZE_FIELD_NUMBER: _builtins.int
-    SIGNAL_FIELD_NUMBER: _builtins.int
     stdin: _builtins.bytes
     """Bytes for its standard input, at most 64 KiB a frame."""
     stdin_closed: _builtins.bool
     """Its standard input ends here."""
-    signal: _builtins.int
-    """A signal for it, by number."""
     @_builtins.property
     def open(self) -> Global___ExecInstanceRequest.Open:
         """The first frame, and only that."""
@@ -655,13 +632,12 @@ class ExecInstanceRequest(_message.Message):
         stdin: _builtins.bytes = ...,
         stdin_closed: _builtins.bool = ...,
         resize: Global___TerminalSize | None = ...,
-        signal: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "open", b"open", "resize", b"resize", "signal", b"signal", "stdin", b"stdin", "stdin_closed", b"stdin_closed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "open", b"open", "resize", b"resize", "stdin", b"stdin", "stdin_closed", b"stdin_closed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "open", b"open", "resize", b"resize", "signal", b"signal", "stdin", b"stdin", "stdin_closed", b"stdin_closed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "open", b"open", "resize", b"resize", "stdin", b"stdin", "stdin_closed", b"stdin_closed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["open", "stdin", "stdin_closed", "resize", "signal"]  # noqa: Y015
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["open", "stdin", "stdin_closed", "resize"]  # noqa: Y015
     _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
 
@@ -756,36 +732,25 @@ class ReadInstanceLogsRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
     TAIL_LINES_FIELD_NUMBER: _builtins.int
-    OFFSET_BYTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `orgs/{org}/instances/{instance}`."""
     follow: _builtins.bool
     """Goes on with what is written from now on, until the caller leaves."""
     tail_lines: _builtins.int
-    """Begins this many lines before the end; absent means at the beginning of what is kept."""
-    offset_bytes: _builtins.int
-    """Begins at this place of the log, as an earlier answer gave it. Excludes `tail_lines`.
-    OUT_OF_RANGE if it is no longer kept.
-    """
+    """Begins this many lines before the end, at most 1 MiB; absent means 1 MiB before the end."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         follow: _builtins.bool = ...,
         tail_lines: _builtins.int | None = ...,
-        offset_bytes: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_offset_bytes", b"_offset_bytes", "_tail_lines", b"_tail_lines", "offset_bytes", b"offset_bytes", "tail_lines", b"tail_lines"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_tail_lines", b"_tail_lines", "tail_lines", b"tail_lines"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_offset_bytes", b"_offset_bytes", "_tail_lines", b"_tail_lines", "follow", b"follow", "name", b"name", "offset_bytes", b"offset_bytes", "tail_lines", b"tail_lines"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tail_lines", b"_tail_lines", "follow", b"follow", "name", b"name", "tail_lines", b"tail_lines"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__offset_bytes: _TypeAlias = _typing.Literal["offset_bytes"]  # noqa: Y015
-    _WhichOneofArgType__offset_bytes: _TypeAlias = _typing.Literal["_offset_bytes", b"_offset_bytes"]  # noqa: Y015
     _WhichOneofReturnType__tail_lines: _TypeAlias = _typing.Literal["tail_lines"]  # noqa: Y015
     _WhichOneofArgType__tail_lines: _TypeAlias = _typing.Literal["_tail_lines", b"_tail_lines"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__offset_bytes) -> _WhichOneofReturnType__offset_bytes | None: ...
-    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__tail_lines) -> _WhichOneofReturnType__tail_lines | None: ...
 
 Global___ReadInstanceLogsRequest: _TypeAlias = ReadInstanceLogsRequest  # noqa: Y015
@@ -797,20 +762,16 @@ class ReadInstanceLogsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DATA_FIELD_NUMBER: _builtins.int
-    OFFSET_BYTES_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """Bytes as they were written, at most 64 KiB."""
-    offset_bytes: _builtins.int
-    """Where this piece ends: a later call goes on from here."""
     def __init__(
         self,
         *,
         data: _builtins.bytes = ...,
-        offset_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "offset_bytes", b"offset_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

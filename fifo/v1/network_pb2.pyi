@@ -22,12 +22,12 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Network(_message.Message):
-    """Where instances are plugged in, and the addresses they get there. Names are NAPI's where it has one."""
+    """Where instances are plugged in, and the addresses they get there."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
-    class LabelsEntry(_message.Message):
+    class TagsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
@@ -69,39 +69,47 @@ class Network(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
-    LABELS_FIELD_NUMBER: _builtins.int
-    NOTES_FIELD_NUMBER: _builtins.int
-    TITLE_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     NIC_TAG_FIELD_NUMBER: _builtins.int
     VLAN_ID_FIELD_NUMBER: _builtins.int
     MTU_FIELD_NUMBER: _builtins.int
+    POOLS_FIELD_NUMBER: _builtins.int
     RESOLVERS_FIELD_NUMBER: _builtins.int
     ROUTES_FIELD_NUMBER: _builtins.int
-    ADDRESS_POOLS_FIELD_NUMBER: _builtins.int
-    NIC_COUNT_FIELD_NUMBER: _builtins.int
+    ISOLATED_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
-    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, `networks/{network}`."""
     uid: _builtins.str
     """Its own uuid (vmadm: network_uuid). May be given on create."""
     etag: _builtins.str
     """Changes whenever a settable field does. Sent back on a write, it guards against a lost update."""
-    notes: _builtins.str
+    alias: _builtins.str
+    """A text for people; not unique."""
+    description: _builtins.str
     """What an operator wants to remember."""
-    title: _builtins.str
-    """A text for people."""
     nic_tag: _builtins.str
-    """The wire on hosts that it lives on."""
+    """The wire on hosts that it lives on; absent means external."""
     vlan_id: _builtins.int
     """The VLAN, 0 to 4094; 0 is none."""
     mtu: _builtins.int
     """The largest packet in bytes, 576 to 9000; absent means 1500."""
-    nic_count: _builtins.int
-    """Interfaces on it; it cannot be deleted before they are gone."""
+    isolated: _builtins.bool
+    """Hosts drop what an instance sends from a MAC or an address that is not its own; absent means
+    true.
+    """
+    generation: _builtins.int
+    """Counts the changes of what is settable."""
     @_builtins.property
-    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """For selection by programs and placement; at most 64 of them."""
+    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """For selection by programs."""
+
+    @_builtins.property
+    def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___AddressPool]:
+        """Where addresses come from, at most one for each family."""
 
     @_builtins.property
     def resolvers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -112,16 +120,8 @@ class Network(_message.Message):
         """Destination (address or CIDR) to gateway, besides the pools' own."""
 
     @_builtins.property
-    def address_pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___AddressPool]:
-        """Where addresses come from; an interface gets one from each family."""
-
-    @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
-
-    @_builtins.property
-    def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When a settable field last changed."""
 
     def __init__(
         self,
@@ -129,25 +129,30 @@ class Network(_message.Message):
         name: _builtins.str = ...,
         uid: _builtins.str = ...,
         etag: _builtins.str = ...,
-        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        notes: _builtins.str = ...,
-        title: _builtins.str = ...,
+        alias: _builtins.str = ...,
+        description: _builtins.str = ...,
+        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         nic_tag: _builtins.str = ...,
         vlan_id: _builtins.int = ...,
         mtu: _builtins.int | None = ...,
+        pools: _abc.Iterable[Global___AddressPool] | None = ...,
         resolvers: _abc.Iterable[_builtins.str] | None = ...,
         routes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        address_pools: _abc.Iterable[Global___AddressPool] | None = ...,
-        nic_count: _builtins.int = ...,
+        isolated: _builtins.bool | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
-        update_time: _timestamp_pb2.Timestamp | None = ...,
+        generation: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_mtu", b"_mtu", "create_time", b"create_time", "mtu", b"mtu", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_isolated", b"_isolated", "_mtu", b"_mtu", "create_time", b"create_time", "isolated", b"isolated", "mtu", b"mtu"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mtu", b"_mtu", "address_pools", b"address_pools", "create_time", b"create_time", "etag", b"etag", "labels", b"labels", "mtu", b"mtu", "name", b"name", "nic_count", b"nic_count", "nic_tag", b"nic_tag", "notes", b"notes", "resolvers", b"resolvers", "routes", b"routes", "title", b"title", "uid", b"uid", "update_time", b"update_time", "vlan_id", b"vlan_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_isolated", b"_isolated", "_mtu", b"_mtu", "alias", b"alias", "create_time", b"create_time", "description", b"description", "etag", b"etag", "generation", b"generation", "isolated", b"isolated", "mtu", b"mtu", "name", b"name", "nic_tag", b"nic_tag", "pools", b"pools", "resolvers", b"resolvers", "routes", b"routes", "tags", b"tags", "uid", b"uid", "vlan_id", b"vlan_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__isolated: _TypeAlias = _typing.Literal["isolated"]  # noqa: Y015
+    _WhichOneofArgType__isolated: _TypeAlias = _typing.Literal["_isolated", b"_isolated"]  # noqa: Y015
     _WhichOneofReturnType__mtu: _TypeAlias = _typing.Literal["mtu"]  # noqa: Y015
     _WhichOneofArgType__mtu: _TypeAlias = _typing.Literal["_mtu", b"_mtu"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__isolated) -> _WhichOneofReturnType__isolated | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mtu) -> _WhichOneofReturnType__mtu | None: ...
 
 Global___Network: _TypeAlias = Network  # noqa: Y015
@@ -158,23 +163,20 @@ class AddressPool(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ID_FIELD_NUMBER: _builtins.int
     SUBNET_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
     GATEWAY_FIELD_NUMBER: _builtins.int
-    PROVISION_START_IP_FIELD_NUMBER: _builtins.int
-    PROVISION_END_IP_FIELD_NUMBER: _builtins.int
     CLAIMED_COUNT_FIELD_NUMBER: _builtins.int
     FREE_COUNT_FIELD_NUMBER: _builtins.int
-    id: _builtins.str
-    """Its id within the network, `[a-z]([a-z0-9-]{0,61}[a-z0-9])?`."""
     subnet: _builtins.str
     """The CIDR it is part of, 10.0.0.0/24 or fd00::/64."""
+    first: _builtins.str
+    """The first address it gives; absent means the first that may be used."""
+    last: _builtins.str
+    """The last address it gives; absent means the last that may be used."""
     gateway: _builtins.str
     """Where other networks are reached; absent means nowhere."""
-    provision_start_ip: _builtins.str
-    """The first address it gives; absent means the subnet's first that is free for use."""
-    provision_end_ip: _builtins.str
-    """The last address it gives; absent means the subnet's last that is free for use."""
     claimed_count: _builtins.int
     """Addresses given and reserved."""
     free_count: _builtins.int
@@ -182,17 +184,16 @@ class AddressPool(_message.Message):
     def __init__(
         self,
         *,
-        id: _builtins.str = ...,
         subnet: _builtins.str = ...,
+        first: _builtins.str = ...,
+        last: _builtins.str = ...,
         gateway: _builtins.str = ...,
-        provision_start_ip: _builtins.str = ...,
-        provision_end_ip: _builtins.str = ...,
         claimed_count: _builtins.int = ...,
         free_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claimed_count", b"claimed_count", "free_count", b"free_count", "gateway", b"gateway", "id", b"id", "provision_end_ip", b"provision_end_ip", "provision_start_ip", b"provision_start_ip", "subnet", b"subnet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claimed_count", b"claimed_count", "first", b"first", "free_count", b"free_count", "gateway", b"gateway", "last", b"last", "subnet", b"subnet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -200,7 +201,7 @@ Global___AddressPool: _TypeAlias = AddressPool  # noqa: Y015
 
 @_typing.final
 class Address(_message.Message):
-    """An address that is claimed or reserved."""
+    """An address that is taken."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -217,7 +218,7 @@ class Address(_message.Message):
         RESERVED: Address._State.ValueType  # 2
         """An operator keeps it from being given."""
         OWED: Address._State.ValueType  # 3
-        """It was given back, but its host has not confirmed."""
+        """An instance that is gone had it, and its host has not confirmed yet."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Who has it."""
@@ -229,49 +230,45 @@ class Address(_message.Message):
     RESERVED: Address.State.ValueType  # 2
     """An operator keeps it from being given."""
     OWED: Address.State.ValueType  # 3
-    """It was given back, but its host has not confirmed."""
+    """An instance that is gone had it, and its host has not confirmed yet."""
 
     NAME_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
-    POOL_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     INSTANCE_FIELD_NUMBER: _builtins.int
     MAC_FIELD_NUMBER: _builtins.int
-    NOTES_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The name, `networks/{network}/addresses/{address}` with every `.` and `:` of the address as `-`."""
+    """The name, `networks/{network}/addresses/{address}`: of the address each `.` and `:` is a `-`."""
     address: _builtins.str
     """The address."""
-    pool: _builtins.str
-    """The pool it is of."""
     state: Global___Address.State.ValueType
     """Who has it."""
     instance: _builtins.str
     """The instance that has it."""
     mac: _builtins.str
     """The interface that has it."""
-    notes: _builtins.str
+    note: _builtins.str
     """What the operator who reserved it wants to remember."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was made."""
+        """Since when."""
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         address: _builtins.str = ...,
-        pool: _builtins.str = ...,
         state: Global___Address.State.ValueType = ...,
         instance: _builtins.str = ...,
         mac: _builtins.str = ...,
-        notes: _builtins.str = ...,
+        note: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "create_time", b"create_time", "instance", b"instance", "mac", b"mac", "name", b"name", "notes", b"notes", "pool", b"pool", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "create_time", b"create_time", "instance", b"instance", "mac", b"mac", "name", b"name", "note", b"note", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

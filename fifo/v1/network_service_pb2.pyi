@@ -9,6 +9,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -29,7 +30,7 @@ class GetNetworkRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     READ_MASK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `networks/{network}`."""
     @_builtins.property
     def read_mask(self) -> _field_mask_pb2.FieldMask:
         """The fields wanted; absent means all."""
@@ -206,7 +207,7 @@ class DeleteNetworkRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `networks/{network}`."""
     etag: _builtins.str
     """Refused with ABORTED unless it is the present one."""
     allow_missing: _builtins.bool
@@ -250,7 +251,7 @@ class ListAddressesRequest(_message.Message):
     page_token: _builtins.str
     """Where the last answer ended; all else has to be as it was."""
     filter: _builtins.str
-    """By AIP-160: `state = CLAIMED AND pool = "v6"`."""
+    """By AIP-160: `state = CLAIMED`."""
     order_by: _builtins.str
     """Fields in order, each perhaps with `desc`: `create_time desc`. Absent means by address."""
     def __init__(
@@ -304,20 +305,43 @@ class ReserveAddressRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Family:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _FamilyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ReserveAddressRequest._Family.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        FAMILY_UNSPECIFIED: ReserveAddressRequest._Family.ValueType  # 0
+        """IPV4, if the network has such a pool."""
+        IPV4: ReserveAddressRequest._Family.ValueType  # 1
+        """IPv4."""
+        IPV6: ReserveAddressRequest._Family.ValueType  # 2
+        """IPv6."""
+
+    class Family(_Family, metaclass=_FamilyEnumTypeWrapper):
+        """A family of addresses."""
+
+    FAMILY_UNSPECIFIED: ReserveAddressRequest.Family.ValueType  # 0
+    """IPV4, if the network has such a pool."""
+    IPV4: ReserveAddressRequest.Family.ValueType  # 1
+    """IPv4."""
+    IPV6: ReserveAddressRequest.Family.ValueType  # 2
+    """IPv6."""
+
     PARENT_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
-    POOL_FIELD_NUMBER: _builtins.int
-    NOTES_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The network."""
     address: _builtins.str
-    """The address; absent means the next free one of `pool`."""
-    pool: _builtins.str
-    """The pool to take one from; needed without `address`."""
-    notes: _builtins.str
-    """What an operator wants to remember."""
+    """The address; absent means the next free one of `family`."""
+    family: Global___ReserveAddressRequest.Family.ValueType
+    """Which pool to take one from, where `address` is absent."""
+    note: _builtins.str
+    """What the operator wants to remember."""
     request_id: _builtins.str
     """A UUID4 that makes a repetition harmless: for 24 h it gets the first answer."""
     validate_only: _builtins.bool
@@ -327,14 +351,14 @@ class ReserveAddressRequest(_message.Message):
         *,
         parent: _builtins.str = ...,
         address: _builtins.str = ...,
-        pool: _builtins.str = ...,
-        notes: _builtins.str = ...,
+        family: Global___ReserveAddressRequest.Family.ValueType = ...,
+        note: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "notes", b"notes", "parent", b"parent", "pool", b"pool", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "family", b"family", "note", b"note", "parent", b"parent", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -351,7 +375,7 @@ class ReleaseAddressRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `networks/{network}/addresses/{address}`."""
     allow_missing: _builtins.bool
     """One that is missing is no error."""
     request_id: _builtins.str

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x66ifo/v1/operation.proto\x12\x07\x66ifo.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x98\x08\n\x11OperationMetadata\x12\x35\n\x0b\x63reate_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1a\n\x06target\x18\x03 \x01(\tB\n\xe2\x41\x01\x03\xfa\x41\x03\n\x01*\x12\x12\n\x04verb\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x05state\x18\x05 \x01(\x0e\x32 .fifo.v1.OperationMetadata.StateB\x04\xe2\x41\x01\x03\x12\x13\n\x05stage\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1e\n\x10progress_percent\x18\x07 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12$\n\x16requested_cancellation\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x17\n\tprincipal\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x64\x65\x61\x64line\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x18\n\nrequest_id\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03\x12M\n\x0f\x66\x61iled_requests\x18\x0c \x03(\x0b\x32..fifo.v1.OperationMetadata.FailedRequestsEntryB\x04\xe2\x41\x01\x03\x12\x44\n\nplacements\x18\r \x03(\x0b\x32*.fifo.v1.OperationMetadata.PlacementsEntryB\x04\xe2\x41\x01\x03\x12#\n\x15unhonoured_properties\x18\x0e \x03(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x61pplied_live\x18\x0f \x03(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0epending_reboot\x18\x10 \x03(\tB\x04\xe2\x41\x01\x03\x12\x1b\n\rowed_cleanups\x18\x11 \x03(\tB\x04\xe2\x41\x01\x03\x12\x1f\n\x11transferred_bytes\x18\x12 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x19\n\x0btotal_bytes\x18\x13 \x01(\x03\x42\x04\xe2\x41\x01\x03\x1aI\n\x13\x46\x61iledRequestsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status:\x02\x38\x01\x1aP\n\x0fPlacementsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.fifo.v1.PlacementExplanation:\x02\x38\x01\"\x84\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\x0b\n\x07RUNNING\x10\x02\x12\x0b\n\x07UNDOING\x10\x03\x12\r\n\tSUCCEEDED\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x12\r\n\tCANCELLED\x10\x06\x12\x13\n\x0fNEEDS_ATTENTION\x10\x07\"\xfe\x02\n\x14PlacementExplanation\x12\x1d\n\x0f\x63\x61ndidate_count\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12=\n\x08refusals\x18\x02 \x03(\x0b\x32%.fifo.v1.PlacementExplanation.RefusalB\x04\xe2\x41\x01\x03\x12:\n\x06\x63hosen\x18\x03 \x01(\x0b\x32$.fifo.v1.PlacementExplanation.RatingB\x04\xe2\x41\x01\x03\x12@\n\x0c\x61lternatives\x18\x04 \x03(\x0b\x32$.fifo.v1.PlacementExplanation.RatingB\x04\xe2\x41\x01\x03\x1aK\n\x06Rating\x12,\n\nhypervisor\x18\x01 \x01(\tB\x18\xe2\x41\x01\x03\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x13\n\x05score\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x03\x1a=\n\x07Refusal\x12\x12\n\x04rule\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1e\n\x10hypervisor_count\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x66ifo/v1/operation.proto\x12\x07\x66ifo.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x8b\x07\n\x11OperationMetadata\x12\x35\n\x0b\x63reate_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1a\n\x06target\x18\x03 \x01(\tB\n\xe2\x41\x01\x03\xfa\x41\x03\n\x01*\x12\x12\n\x04verb\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x05state\x18\x05 \x01(\x0e\x32 .fifo.v1.OperationMetadata.StateB\x04\xe2\x41\x01\x03\x12\x13\n\x05stage\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1e\n\x10progress_percent\x18\x07 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12$\n\x16requested_cancellation\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x17\n\tprincipal\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x64\x65\x61\x64line\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12M\n\x0f\x66\x61iled_requests\x18\x0b \x03(\x0b\x32..fifo.v1.OperationMetadata.FailedRequestsEntryB\x04\xe2\x41\x01\x03\x12\x36\n\tplacement\x18\x0c \x01(\x0b\x32\x1d.fifo.v1.PlacementExplanationB\x04\xe2\x41\x01\x03\x12#\n\x15unhonoured_properties\x18\r \x03(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x61pplied_live\x18\x0e \x03(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0epending_reboot\x18\x0f \x03(\tB\x04\xe2\x41\x01\x03\x12\x1b\n\rowed_cleanups\x18\x10 \x03(\tB\x04\xe2\x41\x01\x03\x12\x1f\n\x11transferred_bytes\x18\x11 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x19\n\x0btotal_bytes\x18\x12 \x01(\x03\x42\x04\xe2\x41\x01\x03\x1aI\n\x13\x46\x61iledRequestsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status:\x02\x38\x01\"r\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07RUNNING\x10\x01\x12\x0b\n\x07UNDOING\x10\x02\x12\x08\n\x04\x44ONE\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\x12\r\n\tCANCELLED\x10\x05\x12\x13\n\x0fNEEDS_ATTENTION\x10\x06\"\xfe\x01\n\x14PlacementExplanation\x12\x18\n\nconsidered\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x41\n\x07refused\x18\x02 \x03(\x0b\x32*.fifo.v1.PlacementExplanation.RefusedEntryB\x04\xe2\x41\x01\x03\x12,\n\nhypervisor\x18\x03 \x01(\tB\x18\xe2\x41\x01\x03\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12+\n\tnext_best\x18\x04 \x03(\tB\x18\xe2\x41\x01\x03\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x1a.\n\x0cRefusedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,8 +37,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_OPERATIONMETADATA_FAILEDREQUESTSENTRY']._loaded_options = None
   _globals['_OPERATIONMETADATA_FAILEDREQUESTSENTRY']._serialized_options = b'8\001'
-  _globals['_OPERATIONMETADATA_PLACEMENTSENTRY']._loaded_options = None
-  _globals['_OPERATIONMETADATA_PLACEMENTSENTRY']._serialized_options = b'8\001'
   _globals['_OPERATIONMETADATA'].fields_by_name['create_time']._loaded_options = None
   _globals['_OPERATIONMETADATA'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_OPERATIONMETADATA'].fields_by_name['end_time']._loaded_options = None
@@ -59,12 +57,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OPERATIONMETADATA'].fields_by_name['principal']._serialized_options = b'\342A\001\003'
   _globals['_OPERATIONMETADATA'].fields_by_name['deadline']._loaded_options = None
   _globals['_OPERATIONMETADATA'].fields_by_name['deadline']._serialized_options = b'\342A\001\003'
-  _globals['_OPERATIONMETADATA'].fields_by_name['request_id']._loaded_options = None
-  _globals['_OPERATIONMETADATA'].fields_by_name['request_id']._serialized_options = b'\342A\001\003'
   _globals['_OPERATIONMETADATA'].fields_by_name['failed_requests']._loaded_options = None
   _globals['_OPERATIONMETADATA'].fields_by_name['failed_requests']._serialized_options = b'\342A\001\003'
-  _globals['_OPERATIONMETADATA'].fields_by_name['placements']._loaded_options = None
-  _globals['_OPERATIONMETADATA'].fields_by_name['placements']._serialized_options = b'\342A\001\003'
+  _globals['_OPERATIONMETADATA'].fields_by_name['placement']._loaded_options = None
+  _globals['_OPERATIONMETADATA'].fields_by_name['placement']._serialized_options = b'\342A\001\003'
   _globals['_OPERATIONMETADATA'].fields_by_name['unhonoured_properties']._loaded_options = None
   _globals['_OPERATIONMETADATA'].fields_by_name['unhonoured_properties']._serialized_options = b'\342A\001\003'
   _globals['_OPERATIONMETADATA'].fields_by_name['applied_live']._loaded_options = None
@@ -77,34 +73,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OPERATIONMETADATA'].fields_by_name['transferred_bytes']._serialized_options = b'\342A\001\003'
   _globals['_OPERATIONMETADATA'].fields_by_name['total_bytes']._loaded_options = None
   _globals['_OPERATIONMETADATA'].fields_by_name['total_bytes']._serialized_options = b'\342A\001\003'
-  _globals['_PLACEMENTEXPLANATION_RATING'].fields_by_name['hypervisor']._loaded_options = None
-  _globals['_PLACEMENTEXPLANATION_RATING'].fields_by_name['hypervisor']._serialized_options = b'\342A\001\003\372A\021\n\017fifo/Hypervisor'
-  _globals['_PLACEMENTEXPLANATION_RATING'].fields_by_name['score']._loaded_options = None
-  _globals['_PLACEMENTEXPLANATION_RATING'].fields_by_name['score']._serialized_options = b'\342A\001\003'
-  _globals['_PLACEMENTEXPLANATION_REFUSAL'].fields_by_name['rule']._loaded_options = None
-  _globals['_PLACEMENTEXPLANATION_REFUSAL'].fields_by_name['rule']._serialized_options = b'\342A\001\003'
-  _globals['_PLACEMENTEXPLANATION_REFUSAL'].fields_by_name['hypervisor_count']._loaded_options = None
-  _globals['_PLACEMENTEXPLANATION_REFUSAL'].fields_by_name['hypervisor_count']._serialized_options = b'\342A\001\003'
-  _globals['_PLACEMENTEXPLANATION'].fields_by_name['candidate_count']._loaded_options = None
-  _globals['_PLACEMENTEXPLANATION'].fields_by_name['candidate_count']._serialized_options = b'\342A\001\003'
-  _globals['_PLACEMENTEXPLANATION'].fields_by_name['refusals']._loaded_options = None
-  _globals['_PLACEMENTEXPLANATION'].fields_by_name['refusals']._serialized_options = b'\342A\001\003'
-  _globals['_PLACEMENTEXPLANATION'].fields_by_name['chosen']._loaded_options = None
-  _globals['_PLACEMENTEXPLANATION'].fields_by_name['chosen']._serialized_options = b'\342A\001\003'
-  _globals['_PLACEMENTEXPLANATION'].fields_by_name['alternatives']._loaded_options = None
-  _globals['_PLACEMENTEXPLANATION'].fields_by_name['alternatives']._serialized_options = b'\342A\001\003'
+  _globals['_PLACEMENTEXPLANATION_REFUSEDENTRY']._loaded_options = None
+  _globals['_PLACEMENTEXPLANATION_REFUSEDENTRY']._serialized_options = b'8\001'
+  _globals['_PLACEMENTEXPLANATION'].fields_by_name['considered']._loaded_options = None
+  _globals['_PLACEMENTEXPLANATION'].fields_by_name['considered']._serialized_options = b'\342A\001\003'
+  _globals['_PLACEMENTEXPLANATION'].fields_by_name['refused']._loaded_options = None
+  _globals['_PLACEMENTEXPLANATION'].fields_by_name['refused']._serialized_options = b'\342A\001\003'
+  _globals['_PLACEMENTEXPLANATION'].fields_by_name['hypervisor']._loaded_options = None
+  _globals['_PLACEMENTEXPLANATION'].fields_by_name['hypervisor']._serialized_options = b'\342A\001\003\372A\021\n\017fifo/Hypervisor'
+  _globals['_PLACEMENTEXPLANATION'].fields_by_name['next_best']._loaded_options = None
+  _globals['_PLACEMENTEXPLANATION'].fields_by_name['next_best']._serialized_options = b'\342A\001\003\372A\021\n\017fifo/Hypervisor'
   _globals['_OPERATIONMETADATA']._serialized_start=155
-  _globals['_OPERATIONMETADATA']._serialized_end=1203
-  _globals['_OPERATIONMETADATA_FAILEDREQUESTSENTRY']._serialized_start=913
-  _globals['_OPERATIONMETADATA_FAILEDREQUESTSENTRY']._serialized_end=986
-  _globals['_OPERATIONMETADATA_PLACEMENTSENTRY']._serialized_start=988
-  _globals['_OPERATIONMETADATA_PLACEMENTSENTRY']._serialized_end=1068
-  _globals['_OPERATIONMETADATA_STATE']._serialized_start=1071
-  _globals['_OPERATIONMETADATA_STATE']._serialized_end=1203
-  _globals['_PLACEMENTEXPLANATION']._serialized_start=1206
-  _globals['_PLACEMENTEXPLANATION']._serialized_end=1588
-  _globals['_PLACEMENTEXPLANATION_RATING']._serialized_start=1450
-  _globals['_PLACEMENTEXPLANATION_RATING']._serialized_end=1525
-  _globals['_PLACEMENTEXPLANATION_REFUSAL']._serialized_start=1527
-  _globals['_PLACEMENTEXPLANATION_REFUSAL']._serialized_end=1588
+  _globals['_OPERATIONMETADATA']._serialized_end=1062
+  _globals['_OPERATIONMETADATA_FAILEDREQUESTSENTRY']._serialized_start=873
+  _globals['_OPERATIONMETADATA_FAILEDREQUESTSENTRY']._serialized_end=946
+  _globals['_OPERATIONMETADATA_STATE']._serialized_start=948
+  _globals['_OPERATIONMETADATA_STATE']._serialized_end=1062
+  _globals['_PLACEMENTEXPLANATION']._serialized_start=1065
+  _globals['_PLACEMENTEXPLANATION']._serialized_end=1319
+  _globals['_PLACEMENTEXPLANATION_REFUSEDENTRY']._serialized_start=1273
+  _globals['_PLACEMENTEXPLANATION_REFUSEDENTRY']._serialized_end=1319
 # @@protoc_insertion_point(module_scope)

@@ -37,19 +37,17 @@ class OperationMetadata(_message.Message):
         DESCRIPTOR: _descriptor.EnumDescriptor
         STATE_UNSPECIFIED: OperationMetadata._State.ValueType  # 0
         """Never sent."""
-        PENDING: OperationMetadata._State.ValueType  # 1
-        """Written down, not begun."""
-        RUNNING: OperationMetadata._State.ValueType  # 2
+        RUNNING: OperationMetadata._State.ValueType  # 1
         """Its steps are being taken."""
-        UNDOING: OperationMetadata._State.ValueType  # 3
+        UNDOING: OperationMetadata._State.ValueType  # 2
         """A step failed, or it was cancelled: what was done is being undone."""
-        SUCCEEDED: OperationMetadata._State.ValueType  # 4
+        DONE: OperationMetadata._State.ValueType  # 3
         """Done as asked."""
-        FAILED: OperationMetadata._State.ValueType  # 5
+        FAILED: OperationMetadata._State.ValueType  # 4
         """Ended with an error; nothing of it is left, `owed_cleanups` excepted."""
-        CANCELLED: OperationMetadata._State.ValueType  # 6
+        CANCELLED: OperationMetadata._State.ValueType  # 5
         """Ended because it was asked to; nothing of it is left."""
-        NEEDS_ATTENTION: OperationMetadata._State.ValueType  # 7
+        NEEDS_ATTENTION: OperationMetadata._State.ValueType  # 6
         """Ended, and an undo was refused by a host that answered: an operator has to look."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
@@ -57,19 +55,17 @@ class OperationMetadata(_message.Message):
 
     STATE_UNSPECIFIED: OperationMetadata.State.ValueType  # 0
     """Never sent."""
-    PENDING: OperationMetadata.State.ValueType  # 1
-    """Written down, not begun."""
-    RUNNING: OperationMetadata.State.ValueType  # 2
+    RUNNING: OperationMetadata.State.ValueType  # 1
     """Its steps are being taken."""
-    UNDOING: OperationMetadata.State.ValueType  # 3
+    UNDOING: OperationMetadata.State.ValueType  # 2
     """A step failed, or it was cancelled: what was done is being undone."""
-    SUCCEEDED: OperationMetadata.State.ValueType  # 4
+    DONE: OperationMetadata.State.ValueType  # 3
     """Done as asked."""
-    FAILED: OperationMetadata.State.ValueType  # 5
+    FAILED: OperationMetadata.State.ValueType  # 4
     """Ended with an error; nothing of it is left, `owed_cleanups` excepted."""
-    CANCELLED: OperationMetadata.State.ValueType  # 6
+    CANCELLED: OperationMetadata.State.ValueType  # 5
     """Ended because it was asked to; nothing of it is left."""
-    NEEDS_ATTENTION: OperationMetadata.State.ValueType  # 7
+    NEEDS_ATTENTION: OperationMetadata.State.ValueType  # 6
     """Ended, and an undo was refused by a host that answered: an operator has to look."""
 
     @_typing.final
@@ -93,27 +89,6 @@ class OperationMetadata(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-    @_typing.final
-    class PlacementsEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.int
-        @_builtins.property
-        def value(self) -> Global___PlacementExplanation: ...
-        def __init__(
-            self,
-            *,
-            key: _builtins.int = ...,
-            value: Global___PlacementExplanation | None = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
@@ -124,9 +99,8 @@ class OperationMetadata(_message.Message):
     REQUESTED_CANCELLATION_FIELD_NUMBER: _builtins.int
     PRINCIPAL_FIELD_NUMBER: _builtins.int
     DEADLINE_FIELD_NUMBER: _builtins.int
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
     FAILED_REQUESTS_FIELD_NUMBER: _builtins.int
-    PLACEMENTS_FIELD_NUMBER: _builtins.int
+    PLACEMENT_FIELD_NUMBER: _builtins.int
     UNHONOURED_PROPERTIES_FIELD_NUMBER: _builtins.int
     APPLIED_LIVE_FIELD_NUMBER: _builtins.int
     PENDING_REBOOT_FIELD_NUMBER: _builtins.int
@@ -147,8 +121,6 @@ class OperationMetadata(_message.Message):
     """CancelOperation was called, and it has not ended yet or ended as CANCELLED."""
     principal: _builtins.str
     """Who asked for it."""
-    request_id: _builtins.str
-    """The caller's `request_id`."""
     transferred_bytes: _builtins.int
     """Bytes of an import done so far."""
     total_bytes: _builtins.int
@@ -170,8 +142,8 @@ class OperationMetadata(_message.Message):
         """Of a batch: what became of the requests that failed, by their index."""
 
     @_builtins.property
-    def placements(self) -> _containers.MessageMap[_builtins.int, Global___PlacementExplanation]:
-        """Why which host was chosen, by the index of the request; 0 where there is one."""
+    def placement(self) -> Global___PlacementExplanation:
+        """Of a create: why which host was chosen."""
 
     @_builtins.property
     def unhonoured_properties(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -202,9 +174,8 @@ class OperationMetadata(_message.Message):
         requested_cancellation: _builtins.bool = ...,
         principal: _builtins.str = ...,
         deadline: _timestamp_pb2.Timestamp | None = ...,
-        request_id: _builtins.str = ...,
         failed_requests: _abc.Mapping[_builtins.int, _status_pb2.Status] | None = ...,
-        placements: _abc.Mapping[_builtins.int, Global___PlacementExplanation] | None = ...,
+        placement: Global___PlacementExplanation | None = ...,
         unhonoured_properties: _abc.Iterable[_builtins.str] | None = ...,
         applied_live: _abc.Iterable[_builtins.str] | None = ...,
         pending_reboot: _abc.Iterable[_builtins.str] | None = ...,
@@ -212,9 +183,9 @@ class OperationMetadata(_message.Message):
         transferred_bytes: _builtins.int = ...,
         total_bytes: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "placement", b"placement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_live", b"applied_live", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "failed_requests", b"failed_requests", "owed_cleanups", b"owed_cleanups", "pending_reboot", b"pending_reboot", "placements", b"placements", "principal", b"principal", "progress_percent", b"progress_percent", "request_id", b"request_id", "requested_cancellation", b"requested_cancellation", "stage", b"stage", "state", b"state", "target", b"target", "total_bytes", b"total_bytes", "transferred_bytes", b"transferred_bytes", "unhonoured_properties", b"unhonoured_properties", "verb", b"verb"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_live", b"applied_live", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "failed_requests", b"failed_requests", "owed_cleanups", b"owed_cleanups", "pending_reboot", b"pending_reboot", "placement", b"placement", "principal", b"principal", "progress_percent", b"progress_percent", "requested_cancellation", b"requested_cancellation", "stage", b"stage", "state", b"state", "target", b"target", "total_bytes", b"total_bytes", "transferred_bytes", b"transferred_bytes", "unhonoured_properties", b"unhonoured_properties", "verb", b"verb"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -227,82 +198,52 @@ class PlacementExplanation(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
-    class Rating(_message.Message):
-        """A host, and how it was rated."""
-
+    class RefusedEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
-        HYPERVISOR_FIELD_NUMBER: _builtins.int
-        SCORE_FIELD_NUMBER: _builtins.int
-        hypervisor: _builtins.str
-        """The host."""
-        score: _builtins.float
-        """The higher the better; comparable within one explanation alone."""
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
         def __init__(
             self,
             *,
-            hypervisor: _builtins.str = ...,
-            score: _builtins.float = ...,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["hypervisor", b"hypervisor", "score", b"score"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-    @_typing.final
-    class Refusal(_message.Message):
-        """A rule, and how many hosts it refused."""
-
-        DESCRIPTOR: _descriptor.Descriptor
-
-        RULE_FIELD_NUMBER: _builtins.int
-        HYPERVISOR_COUNT_FIELD_NUMBER: _builtins.int
-        rule: _builtins.str
-        """The rule's name, UPPER_SNAKE_CASE: CORDONED, MEMORY, BRAND, NIC_TAG."""
-        hypervisor_count: _builtins.int
-        """Hosts refused by it, whatever other rules said."""
-        def __init__(
-            self,
-            *,
-            rule: _builtins.str = ...,
-            hypervisor_count: _builtins.int = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["hypervisor_count", b"hypervisor_count", "rule", b"rule"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    CANDIDATE_COUNT_FIELD_NUMBER: _builtins.int
-    REFUSALS_FIELD_NUMBER: _builtins.int
-    CHOSEN_FIELD_NUMBER: _builtins.int
-    ALTERNATIVES_FIELD_NUMBER: _builtins.int
-    candidate_count: _builtins.int
+    CONSIDERED_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    HYPERVISOR_FIELD_NUMBER: _builtins.int
+    NEXT_BEST_FIELD_NUMBER: _builtins.int
+    considered: _builtins.int
     """Hosts that were looked at."""
+    hypervisor: _builtins.str
+    """The chosen host; absent if all were refused."""
     @_builtins.property
-    def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlacementExplanation.Refusal]:
-        """The rules that refused any host."""
+    def refused(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many of them each rule refused, whatever other rules said: cordoned, memory, brand."""
 
     @_builtins.property
-    def chosen(self) -> Global___PlacementExplanation.Rating:
-        """The chosen host; absent if all were refused."""
-
-    @_builtins.property
-    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlacementExplanation.Rating]:
+    def next_best(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The three next best, best first."""
 
     def __init__(
         self,
         *,
-        candidate_count: _builtins.int = ...,
-        refusals: _abc.Iterable[Global___PlacementExplanation.Refusal] | None = ...,
-        chosen: Global___PlacementExplanation.Rating | None = ...,
-        alternatives: _abc.Iterable[Global___PlacementExplanation.Rating] | None = ...,
+        considered: _builtins.int = ...,
+        refused: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        hypervisor: _builtins.str = ...,
+        next_best: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chosen", b"chosen"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "candidate_count", b"candidate_count", "chosen", b"chosen", "refusals", b"refusals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["considered", b"considered", "hypervisor", b"hypervisor", "next_best", b"next_best", "refused", b"refused"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,21 +22,20 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from fifo.v1 import instance_pb2 as fifo_dot_v1_dot_instance__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x66ifo/v1/package.proto\x12\x07\x66ifo.v1\x1a\x16\x66ifo/v1/instance.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x07\n\x07Package\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x32\n\x06labels\x18\x04 \x03(\x0b\x32\x1c.fifo.v1.Package.LabelsEntryB\x04\xe2\x41\x01\x01\x12\x13\n\x05notes\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05title\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12-\n\x06\x62rands\x18\x07 \x03(\x0e\x32\x17.fifo.v1.Instance.BrandB\x04\xe2\x41\x01\x01\x12\x1a\n\x07\x63pu_cap\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x1d\n\ncpu_shares\x18\t \x01(\x05\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x18\n\x05vcpus\x18\n \x01(\x05\x42\x04\xe2\x41\x01\x01H\x02\x88\x01\x01\x12\x11\n\x03ram\x18\x0b \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x1b\n\x08max_swap\x18\x0c \x01(\x05\x42\x04\xe2\x41\x01\x01H\x03\x88\x01\x01\x12\x1b\n\x08max_lwps\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x01H\x04\x88\x01\x01\x12\x18\n\x05quota\x18\x0e \x01(\x05\x42\x04\xe2\x41\x01\x01H\x05\x88\x01\x01\x12\"\n\x0fzfs_io_priority\x18\x0f \x01(\x05\x42\x04\xe2\x41\x01\x01H\x06\x88\x01\x01\x12\x43\n\x0frequired_labels\x18\x10 \x03(\x0b\x32$.fifo.v1.Package.RequiredLabelsEntryB\x04\xe2\x41\x01\x01\x12\x1c\n\x0einstance_count\x18\x11 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x35\n\x13RequiredLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:;\xea\x41\x38\n\x0c\x66ifo/Package\x12\x12packages/{package}*\x08packages2\x07packageR\x01\x01\x42\n\n\x08_cpu_capB\r\n\x0b_cpu_sharesB\x08\n\x06_vcpusB\x0b\n\t_max_swapB\x0b\n\t_max_lwpsB\x08\n\x06_quotaB\x12\n\x10_zfs_io_priorityb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x66ifo/v1/package.proto\x12\x07\x66ifo.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb5\x06\n\x07Package\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x61lias\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x64\x65scription\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12.\n\x04tags\x18\x06 \x03(\x0b\x32\x1a.fifo.v1.Package.TagsEntryB\x04\xe2\x41\x01\x01\x12&\n\x13max_physical_memory\x18\x07 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x1b\n\x08max_swap\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x1b\n\x08max_lwps\x18\t \x01(\x05\x42\x04\xe2\x41\x01\x01H\x02\x88\x01\x01\x12\x1a\n\x07\x63pu_cap\x18\n \x01(\x05\x42\x04\xe2\x41\x01\x01H\x03\x88\x01\x01\x12\x18\n\x05vcpus\x18\x0b \x01(\x05\x42\x04\xe2\x41\x01\x01H\x04\x88\x01\x01\x12\x18\n\x05quota\x18\x0c \x01(\x05\x42\x04\xe2\x41\x01\x01H\x05\x88\x01\x01\x12\"\n\x0fzfs_io_priority\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x01H\x06\x88\x01\x01\x12\x43\n\x0frequired_labels\x18\x0e \x03(\x0b\x32$.fifo.v1.Package.RequiredLabelsEntryB\x04\xe2\x41\x01\x01\x12\x1c\n\x0einstance_count\x18\x0f \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x18\n\ngeneration\x18\x11 \x01(\x03\x42\x04\xe2\x41\x01\x03\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x35\n\x13RequiredLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:;\xea\x41\x38\n\x0c\x66ifo/Package\x12\x12packages/{package}*\x08packages2\x07packageR\x01\x01\x42\x16\n\x14_max_physical_memoryB\x0b\n\t_max_swapB\x0b\n\t_max_lwpsB\n\n\x08_cpu_capB\x08\n\x06_vcpusB\x08\n\x06_quotaB\x12\n\x10_zfs_io_priorityb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fifo.v1.package_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PACKAGE_LABELSENTRY']._loaded_options = None
-  _globals['_PACKAGE_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_PACKAGE_TAGSENTRY']._loaded_options = None
+  _globals['_PACKAGE_TAGSENTRY']._serialized_options = b'8\001'
   _globals['_PACKAGE_REQUIREDLABELSENTRY']._loaded_options = None
   _globals['_PACKAGE_REQUIREDLABELSENTRY']._serialized_options = b'8\001'
   _globals['_PACKAGE'].fields_by_name['name']._loaded_options = None
@@ -45,26 +44,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PACKAGE'].fields_by_name['uid']._serialized_options = b'\342A\001\003'
   _globals['_PACKAGE'].fields_by_name['etag']._loaded_options = None
   _globals['_PACKAGE'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
-  _globals['_PACKAGE'].fields_by_name['labels']._loaded_options = None
-  _globals['_PACKAGE'].fields_by_name['labels']._serialized_options = b'\342A\001\001'
-  _globals['_PACKAGE'].fields_by_name['notes']._loaded_options = None
-  _globals['_PACKAGE'].fields_by_name['notes']._serialized_options = b'\342A\001\001'
-  _globals['_PACKAGE'].fields_by_name['title']._loaded_options = None
-  _globals['_PACKAGE'].fields_by_name['title']._serialized_options = b'\342A\001\001'
-  _globals['_PACKAGE'].fields_by_name['brands']._loaded_options = None
-  _globals['_PACKAGE'].fields_by_name['brands']._serialized_options = b'\342A\001\001'
-  _globals['_PACKAGE'].fields_by_name['cpu_cap']._loaded_options = None
-  _globals['_PACKAGE'].fields_by_name['cpu_cap']._serialized_options = b'\342A\001\001'
-  _globals['_PACKAGE'].fields_by_name['cpu_shares']._loaded_options = None
-  _globals['_PACKAGE'].fields_by_name['cpu_shares']._serialized_options = b'\342A\001\001'
-  _globals['_PACKAGE'].fields_by_name['vcpus']._loaded_options = None
-  _globals['_PACKAGE'].fields_by_name['vcpus']._serialized_options = b'\342A\001\001'
-  _globals['_PACKAGE'].fields_by_name['ram']._loaded_options = None
-  _globals['_PACKAGE'].fields_by_name['ram']._serialized_options = b'\342A\001\002'
+  _globals['_PACKAGE'].fields_by_name['alias']._loaded_options = None
+  _globals['_PACKAGE'].fields_by_name['alias']._serialized_options = b'\342A\001\001'
+  _globals['_PACKAGE'].fields_by_name['description']._loaded_options = None
+  _globals['_PACKAGE'].fields_by_name['description']._serialized_options = b'\342A\001\001'
+  _globals['_PACKAGE'].fields_by_name['tags']._loaded_options = None
+  _globals['_PACKAGE'].fields_by_name['tags']._serialized_options = b'\342A\001\001'
+  _globals['_PACKAGE'].fields_by_name['max_physical_memory']._loaded_options = None
+  _globals['_PACKAGE'].fields_by_name['max_physical_memory']._serialized_options = b'\342A\001\001'
   _globals['_PACKAGE'].fields_by_name['max_swap']._loaded_options = None
   _globals['_PACKAGE'].fields_by_name['max_swap']._serialized_options = b'\342A\001\001'
   _globals['_PACKAGE'].fields_by_name['max_lwps']._loaded_options = None
   _globals['_PACKAGE'].fields_by_name['max_lwps']._serialized_options = b'\342A\001\001'
+  _globals['_PACKAGE'].fields_by_name['cpu_cap']._loaded_options = None
+  _globals['_PACKAGE'].fields_by_name['cpu_cap']._serialized_options = b'\342A\001\001'
+  _globals['_PACKAGE'].fields_by_name['vcpus']._loaded_options = None
+  _globals['_PACKAGE'].fields_by_name['vcpus']._serialized_options = b'\342A\001\001'
   _globals['_PACKAGE'].fields_by_name['quota']._loaded_options = None
   _globals['_PACKAGE'].fields_by_name['quota']._serialized_options = b'\342A\001\001'
   _globals['_PACKAGE'].fields_by_name['zfs_io_priority']._loaded_options = None
@@ -75,14 +70,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PACKAGE'].fields_by_name['instance_count']._serialized_options = b'\342A\001\003'
   _globals['_PACKAGE'].fields_by_name['create_time']._loaded_options = None
   _globals['_PACKAGE'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
-  _globals['_PACKAGE'].fields_by_name['update_time']._loaded_options = None
-  _globals['_PACKAGE'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
+  _globals['_PACKAGE'].fields_by_name['generation']._loaded_options = None
+  _globals['_PACKAGE'].fields_by_name['generation']._serialized_options = b'\342A\001\003'
   _globals['_PACKAGE']._loaded_options = None
   _globals['_PACKAGE']._serialized_options = b'\352A8\n\014fifo/Package\022\022packages/{package}*\010packages2\007packageR\001\001'
-  _globals['_PACKAGE']._serialized_start=152
-  _globals['_PACKAGE']._serialized_end=1050
-  _globals['_PACKAGE_LABELSENTRY']._serialized_start=796
-  _globals['_PACKAGE_LABELSENTRY']._serialized_end=841
-  _globals['_PACKAGE_REQUIREDLABELSENTRY']._serialized_start=843
-  _globals['_PACKAGE_REQUIREDLABELSENTRY']._serialized_end=896
+  _globals['_PACKAGE']._serialized_start=128
+  _globals['_PACKAGE']._serialized_end=949
+  _globals['_PACKAGE_TAGSENTRY']._serialized_start=688
+  _globals['_PACKAGE_TAGSENTRY']._serialized_end=731
+  _globals['_PACKAGE_REQUIREDLABELSENTRY']._serialized_start=733
+  _globals['_PACKAGE_REQUIREDLABELSENTRY']._serialized_end=786
 # @@protoc_insertion_point(module_scope)

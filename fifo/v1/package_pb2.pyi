@@ -4,7 +4,6 @@ isort:skip_file
 """
 
 from collections import abc as _abc
-from fifo.v1 import instance_pb2 as _instance_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -27,7 +26,7 @@ class Package(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
-    class LabelsEntry(_message.Message):
+    class TagsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
@@ -69,57 +68,51 @@ class Package(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
-    LABELS_FIELD_NUMBER: _builtins.int
-    NOTES_FIELD_NUMBER: _builtins.int
-    TITLE_FIELD_NUMBER: _builtins.int
-    BRANDS_FIELD_NUMBER: _builtins.int
-    CPU_CAP_FIELD_NUMBER: _builtins.int
-    CPU_SHARES_FIELD_NUMBER: _builtins.int
-    VCPUS_FIELD_NUMBER: _builtins.int
-    RAM_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    MAX_PHYSICAL_MEMORY_FIELD_NUMBER: _builtins.int
     MAX_SWAP_FIELD_NUMBER: _builtins.int
     MAX_LWPS_FIELD_NUMBER: _builtins.int
+    CPU_CAP_FIELD_NUMBER: _builtins.int
+    VCPUS_FIELD_NUMBER: _builtins.int
     QUOTA_FIELD_NUMBER: _builtins.int
     ZFS_IO_PRIORITY_FIELD_NUMBER: _builtins.int
     REQUIRED_LABELS_FIELD_NUMBER: _builtins.int
     INSTANCE_COUNT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
-    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, `packages/{package}`."""
     uid: _builtins.str
     """Its own uuid."""
     etag: _builtins.str
     """Changes whenever a settable field does. Sent back on a write, it guards against a lost update."""
-    notes: _builtins.str
+    alias: _builtins.str
+    """A text for people; not unique."""
+    description: _builtins.str
     """What an operator wants to remember."""
-    title: _builtins.str
-    """A text for people."""
-    cpu_cap: _builtins.int
-    """The most CPU, in percent of one; 0 is no limit."""
-    cpu_shares: _builtins.int
-    """Weight against neighbours when CPU is short."""
-    vcpus: _builtins.int
-    """Virtual CPUs of a VM."""
-    ram: _builtins.int
-    """Memory in MiB."""
+    max_physical_memory: _builtins.int
+    """Memory in MiB; absent means 256."""
     max_swap: _builtins.int
-    """The most virtual memory in MiB, at least 256."""
+    """The most virtual memory in MiB, at least 256; absent means `max_physical_memory`."""
     max_lwps: _builtins.int
-    """The most threads."""
+    """The most threads; absent means 2000."""
+    cpu_cap: _builtins.int
+    """The most CPU, in percent of one; 0 is no limit, absent means 100."""
+    vcpus: _builtins.int
+    """Virtual CPUs of a VM; absent means 1."""
     quota: _builtins.int
-    """Room for files, and of a VM's first disk, in GiB; 0 is no limit."""
+    """Room for files, and of a VM's first disk, in GiB; 0 is no limit, absent means 10."""
     zfs_io_priority: _builtins.int
-    """Weight against neighbours when I/O is short."""
+    """Weight against neighbours when I/O is short; absent means 100."""
     instance_count: _builtins.int
     """Instances that have it; it cannot be deleted before they are."""
+    generation: _builtins.int
+    """Counts the changes of what is settable."""
     @_builtins.property
-    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """For selection by programs and placement; at most 64 of them."""
-
-    @_builtins.property
-    def brands(self) -> _containers.RepeatedScalarFieldContainer[_instance_pb2.Instance.Brand.ValueType]:
-        """What it is for; absent means all."""
+    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """For selection by programs."""
 
     @_builtins.property
     def required_labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -129,43 +122,37 @@ class Package(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
 
-    @_builtins.property
-    def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When a settable field last changed."""
-
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         uid: _builtins.str = ...,
         etag: _builtins.str = ...,
-        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        notes: _builtins.str = ...,
-        title: _builtins.str = ...,
-        brands: _abc.Iterable[_instance_pb2.Instance.Brand.ValueType] | None = ...,
-        cpu_cap: _builtins.int | None = ...,
-        cpu_shares: _builtins.int | None = ...,
-        vcpus: _builtins.int | None = ...,
-        ram: _builtins.int = ...,
+        alias: _builtins.str = ...,
+        description: _builtins.str = ...,
+        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        max_physical_memory: _builtins.int | None = ...,
         max_swap: _builtins.int | None = ...,
         max_lwps: _builtins.int | None = ...,
+        cpu_cap: _builtins.int | None = ...,
+        vcpus: _builtins.int | None = ...,
         quota: _builtins.int | None = ...,
         zfs_io_priority: _builtins.int | None = ...,
         required_labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         instance_count: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
-        update_time: _timestamp_pb2.Timestamp | None = ...,
+        generation: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cpu_cap", b"_cpu_cap", "_cpu_shares", b"_cpu_shares", "_max_lwps", b"_max_lwps", "_max_swap", b"_max_swap", "_quota", b"_quota", "_vcpus", b"_vcpus", "_zfs_io_priority", b"_zfs_io_priority", "cpu_cap", b"cpu_cap", "cpu_shares", b"cpu_shares", "create_time", b"create_time", "max_lwps", b"max_lwps", "max_swap", b"max_swap", "quota", b"quota", "update_time", b"update_time", "vcpus", b"vcpus", "zfs_io_priority", b"zfs_io_priority"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cpu_cap", b"_cpu_cap", "_max_lwps", b"_max_lwps", "_max_physical_memory", b"_max_physical_memory", "_max_swap", b"_max_swap", "_quota", b"_quota", "_vcpus", b"_vcpus", "_zfs_io_priority", b"_zfs_io_priority", "cpu_cap", b"cpu_cap", "create_time", b"create_time", "max_lwps", b"max_lwps", "max_physical_memory", b"max_physical_memory", "max_swap", b"max_swap", "quota", b"quota", "vcpus", b"vcpus", "zfs_io_priority", b"zfs_io_priority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpu_cap", b"_cpu_cap", "_cpu_shares", b"_cpu_shares", "_max_lwps", b"_max_lwps", "_max_swap", b"_max_swap", "_quota", b"_quota", "_vcpus", b"_vcpus", "_zfs_io_priority", b"_zfs_io_priority", "brands", b"brands", "cpu_cap", b"cpu_cap", "cpu_shares", b"cpu_shares", "create_time", b"create_time", "etag", b"etag", "instance_count", b"instance_count", "labels", b"labels", "max_lwps", b"max_lwps", "max_swap", b"max_swap", "name", b"name", "notes", b"notes", "quota", b"quota", "ram", b"ram", "required_labels", b"required_labels", "title", b"title", "uid", b"uid", "update_time", b"update_time", "vcpus", b"vcpus", "zfs_io_priority", b"zfs_io_priority"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpu_cap", b"_cpu_cap", "_max_lwps", b"_max_lwps", "_max_physical_memory", b"_max_physical_memory", "_max_swap", b"_max_swap", "_quota", b"_quota", "_vcpus", b"_vcpus", "_zfs_io_priority", b"_zfs_io_priority", "alias", b"alias", "cpu_cap", b"cpu_cap", "create_time", b"create_time", "description", b"description", "etag", b"etag", "generation", b"generation", "instance_count", b"instance_count", "max_lwps", b"max_lwps", "max_physical_memory", b"max_physical_memory", "max_swap", b"max_swap", "name", b"name", "quota", b"quota", "required_labels", b"required_labels", "tags", b"tags", "uid", b"uid", "vcpus", b"vcpus", "zfs_io_priority", b"zfs_io_priority"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cpu_cap: _TypeAlias = _typing.Literal["cpu_cap"]  # noqa: Y015
     _WhichOneofArgType__cpu_cap: _TypeAlias = _typing.Literal["_cpu_cap", b"_cpu_cap"]  # noqa: Y015
-    _WhichOneofReturnType__cpu_shares: _TypeAlias = _typing.Literal["cpu_shares"]  # noqa: Y015
-    _WhichOneofArgType__cpu_shares: _TypeAlias = _typing.Literal["_cpu_shares", b"_cpu_shares"]  # noqa: Y015
     _WhichOneofReturnType__max_lwps: _TypeAlias = _typing.Literal["max_lwps"]  # noqa: Y015
     _WhichOneofArgType__max_lwps: _TypeAlias = _typing.Literal["_max_lwps", b"_max_lwps"]  # noqa: Y015
+    _WhichOneofReturnType__max_physical_memory: _TypeAlias = _typing.Literal["max_physical_memory"]  # noqa: Y015
+    _WhichOneofArgType__max_physical_memory: _TypeAlias = _typing.Literal["_max_physical_memory", b"_max_physical_memory"]  # noqa: Y015
     _WhichOneofReturnType__max_swap: _TypeAlias = _typing.Literal["max_swap"]  # noqa: Y015
     _WhichOneofArgType__max_swap: _TypeAlias = _typing.Literal["_max_swap", b"_max_swap"]  # noqa: Y015
     _WhichOneofReturnType__quota: _TypeAlias = _typing.Literal["quota"]  # noqa: Y015
@@ -177,9 +164,9 @@ class Package(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cpu_cap) -> _WhichOneofReturnType__cpu_cap | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__cpu_shares) -> _WhichOneofReturnType__cpu_shares | None: ...
-    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_lwps) -> _WhichOneofReturnType__max_lwps | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_physical_memory) -> _WhichOneofReturnType__max_physical_memory | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_swap) -> _WhichOneofReturnType__max_swap | None: ...
     @_typing.overload

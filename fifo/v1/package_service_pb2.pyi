@@ -29,7 +29,7 @@ class GetPackageRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     READ_MASK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `packages/{package}`."""
     @_builtins.property
     def read_mask(self) -> _field_mask_pb2.FieldMask:
         """The fields wanted; absent means all."""
@@ -64,7 +64,7 @@ class ListPackagesRequest(_message.Message):
     page_token: _builtins.str
     """Where the last answer ended; all else has to be as it was."""
     filter: _builtins.str
-    """By AIP-160: `ram >= 1024`."""
+    """By AIP-160: `max_physical_memory >= 1024`."""
     order_by: _builtins.str
     """Fields in order, each perhaps with `desc`: `create_time desc`. Absent means by name."""
     @_builtins.property
@@ -206,7 +206,7 @@ class DeletePackageRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `packages/{package}`."""
     etag: _builtins.str
     """Refused with ABORTED unless it is the present one."""
     allow_missing: _builtins.bool

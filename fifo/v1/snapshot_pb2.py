@@ -27,7 +27,7 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x66ifo/v1/snapshot.proto\x12\x07\x66ifo.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x03\n\x08Snapshot\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x05notes\x18\x04 \x01(\tB\x05\xe2\x41\x02\x05\x01\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x06 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12,\n\x05state\x18\x07 \x01(\x0e\x32\x17.fifo.v1.Snapshot.StateB\x04\xe2\x41\x01\x03\x12!\n\x13instance_generation\x18\x08 \x01(\x03\x42\x04\xe2\x41\x01\x03\"E\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x43REATING\x10\x01\x12\t\n\x05READY\x10\x02\x12\x0c\n\x08\x44\x45LETING\x10\x03:]\xea\x41Z\n\rfifo/Snapshot\x12\x34orgs/{org}/instances/{instance}/snapshots/{snapshot}*\tsnapshots2\x08snapshotb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x66ifo/v1/snapshot.proto\x12\x07\x66ifo.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x01\n\x08Snapshot\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x35\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03:]\xea\x41Z\n\rfifo/Snapshot\x12\x34orgs/{org}/instances/{instance}/snapshots/{snapshot}*\tsnapshots2\x08snapshotb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,24 +36,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SNAPSHOT'].fields_by_name['name']._loaded_options = None
   _globals['_SNAPSHOT'].fields_by_name['name']._serialized_options = b'\342A\001\010'
-  _globals['_SNAPSHOT'].fields_by_name['uid']._loaded_options = None
-  _globals['_SNAPSHOT'].fields_by_name['uid']._serialized_options = b'\342A\001\003'
-  _globals['_SNAPSHOT'].fields_by_name['etag']._loaded_options = None
-  _globals['_SNAPSHOT'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
-  _globals['_SNAPSHOT'].fields_by_name['notes']._loaded_options = None
-  _globals['_SNAPSHOT'].fields_by_name['notes']._serialized_options = b'\342A\002\005\001'
   _globals['_SNAPSHOT'].fields_by_name['create_time']._loaded_options = None
   _globals['_SNAPSHOT'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_SNAPSHOT'].fields_by_name['size_bytes']._loaded_options = None
   _globals['_SNAPSHOT'].fields_by_name['size_bytes']._serialized_options = b'\342A\001\003'
-  _globals['_SNAPSHOT'].fields_by_name['state']._loaded_options = None
-  _globals['_SNAPSHOT'].fields_by_name['state']._serialized_options = b'\342A\001\003'
-  _globals['_SNAPSHOT'].fields_by_name['instance_generation']._loaded_options = None
-  _globals['_SNAPSHOT'].fields_by_name['instance_generation']._serialized_options = b'\342A\001\003'
   _globals['_SNAPSHOT']._loaded_options = None
   _globals['_SNAPSHOT']._serialized_options = b'\352AZ\n\rfifo/Snapshot\0224orgs/{org}/instances/{instance}/snapshots/{snapshot}*\tsnapshots2\010snapshot'
   _globals['_SNAPSHOT']._serialized_start=129
-  _globals['_SNAPSHOT']._serialized_end=548
-  _globals['_SNAPSHOT_STATE']._serialized_start=384
-  _globals['_SNAPSHOT_STATE']._serialized_end=453
+  _globals['_SNAPSHOT']._serialized_end=335
 # @@protoc_insertion_point(module_scope)

@@ -6,7 +6,6 @@ isort:skip_file
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -24,55 +23,13 @@ class Snapshot(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    class _State:
-        ValueType = _typing.NewType("ValueType", _builtins.int)
-        V: _TypeAlias = ValueType  # noqa: Y015
-
-    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Snapshot._State.ValueType], _builtins.type):
-        DESCRIPTOR: _descriptor.EnumDescriptor
-        STATE_UNSPECIFIED: Snapshot._State.ValueType  # 0
-        """Never sent."""
-        CREATING: Snapshot._State.ValueType  # 1
-        """Being made."""
-        READY: Snapshot._State.ValueType  # 2
-        """May be rolled back to."""
-        DELETING: Snapshot._State.ValueType  # 3
-        """Being taken away."""
-
-    class State(_State, metaclass=_StateEnumTypeWrapper):
-        """What can be done with it."""
-
-    STATE_UNSPECIFIED: Snapshot.State.ValueType  # 0
-    """Never sent."""
-    CREATING: Snapshot.State.ValueType  # 1
-    """Being made."""
-    READY: Snapshot.State.ValueType  # 2
-    """May be rolled back to."""
-    DELETING: Snapshot.State.ValueType  # 3
-    """Being taken away."""
-
     NAME_FIELD_NUMBER: _builtins.int
-    UID_FIELD_NUMBER: _builtins.int
-    ETAG_FIELD_NUMBER: _builtins.int
-    NOTES_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
-    STATE_FIELD_NUMBER: _builtins.int
-    INSTANCE_GENERATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, `orgs/{org}/instances/{instance}/snapshots/{snapshot}`."""
-    uid: _builtins.str
-    """Its own uuid."""
-    etag: _builtins.str
-    """Guards a delete against a snapshot of the same name made since."""
-    notes: _builtins.str
-    """What an operator wants to remember."""
     size_bytes: _builtins.int
-    """What it holds that the instance no longer does."""
-    state: Global___Snapshot.State.ValueType
-    """What can be done with it."""
-    instance_generation: _builtins.int
-    """The instance's generation at that moment."""
+    """What it alone holds, where its host knows."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made (vmadm: created_at)."""
@@ -81,17 +38,12 @@ class Snapshot(_message.Message):
         self,
         *,
         name: _builtins.str = ...,
-        uid: _builtins.str = ...,
-        etag: _builtins.str = ...,
-        notes: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         size_bytes: _builtins.int = ...,
-        state: Global___Snapshot.State.ValueType = ...,
-        instance_generation: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "instance_generation", b"instance_generation", "name", b"name", "notes", b"notes", "size_bytes", b"size_bytes", "state", b"state", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "name", b"name", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

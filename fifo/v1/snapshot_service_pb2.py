@@ -31,7 +31,7 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66ifo/v1/snapshot_service.proto\x12\x07\x66ifo.v1\x1a\x16\x66ifo/v1/snapshot.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x19google/api/resource.proto\x1a#google/longrunning/operations.proto\":\n\x12GetSnapshotRequest\x12$\n\x04name\x18\x01 \x01(\tB\x16\xe2\x41\x01\x02\xfa\x41\x0f\n\rfifo/Snapshot\"\x9f\x01\n\x14ListSnapshotsRequest\x12&\n\x06parent\x18\x01 \x01(\tB\x16\xe2\x41\x01\x02\xfa\x41\x0f\x12\rfifo/Snapshot\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"b\n\x15ListSnapshotsResponse\x12*\n\tsnapshots\x18\x01 \x03(\x0b\x32\x11.fifo.v1.SnapshotB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"\xc4\x01\n\x15\x43reateSnapshotRequest\x12&\n\x06parent\x18\x01 \x01(\tB\x16\xe2\x41\x01\x02\xfa\x41\x0f\x12\rfifo/Snapshot\x12)\n\x08snapshot\x18\x02 \x01(\x0b\x32\x11.fifo.v1.SnapshotB\x04\xe2\x41\x01\x01\x12\x19\n\x0bsnapshot_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12 \n\nrequest_id\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xad\x01\n\x15\x44\x65leteSnapshotRequest\x12$\n\x04name\x18\x01 \x01(\tB\x16\xe2\x41\x01\x02\xfa\x41\x0f\n\rfifo/Snapshot\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rallow_missing\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xa7\x01\n\x17RollbackSnapshotRequest\x12$\n\x04name\x18\x01 \x01(\tB\x16\xe2\x41\x01\x02\xfa\x41\x0f\n\rfifo/Snapshot\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x66orce\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\x32\xdf\x06\n\x0fSnapshotService\x12z\n\x0bGetSnapshot\x12\x1b.fifo.v1.GetSnapshotRequest\x1a\x11.fifo.v1.Snapshot\";\x90\x02\x01\xda\x41\x04name\x82\xd3\xe4\x93\x02+\x12)/v1/{name=orgs/*/instances/*/snapshots/*}\x12\x8d\x01\n\rListSnapshots\x12\x1d.fifo.v1.ListSnapshotsRequest\x1a\x1e.fifo.v1.ListSnapshotsResponse\"=\x90\x02\x01\xda\x41\x06parent\x82\xd3\xe4\x93\x02+\x12)/v1/{parent=orgs/*/instances/*}/snapshots\x12\xca\x01\n\x0e\x43reateSnapshot\x12\x1e.fifo.v1.CreateSnapshotRequest\x1a\x1d.google.longrunning.Operation\"y\xca\x41\x1d\n\x08Snapshot\x12\x11OperationMetadata\xda\x41\x1bparent,snapshot,snapshot_id\x82\xd3\xe4\x93\x02\x35\")/v1/{parent=orgs/*/instances/*}/snapshots:\x08snapshot\x12\xb6\x01\n\x0e\x44\x65leteSnapshot\x12\x1e.fifo.v1.DeleteSnapshotRequest\x1a\x1d.google.longrunning.Operation\"e\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadata\xda\x41\x04name\x82\xd3\xe4\x93\x02+*)/v1/{name=orgs/*/instances/*/snapshots/*}\x12\xb9\x01\n\x10RollbackSnapshot\x12 .fifo.v1.RollbackSnapshotRequest\x1a\x1d.google.longrunning.Operation\"d\xca\x41\x1d\n\x08Instance\x12\x11OperationMetadata\xda\x41\x04name\x82\xd3\xe4\x93\x02\x37\"2/v1/{name=orgs/*/instances/*/snapshots/*}:rollback:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66ifo/v1/snapshot_service.proto\x12\x07\x66ifo.v1\x1a\x16\x66ifo/v1/snapshot.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x19google/api/resource.proto\x1a#google/longrunning/operations.proto\":\n\x12GetSnapshotRequest\x12$\n\x04name\x18\x01 \x01(\tB\x16\xe2\x41\x01\x02\xfa\x41\x0f\n\rfifo/Snapshot\"\x9f\x01\n\x14ListSnapshotsRequest\x12&\n\x06parent\x18\x01 \x01(\tB\x16\xe2\x41\x01\x02\xfa\x41\x0f\x12\rfifo/Snapshot\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"b\n\x15ListSnapshotsResponse\x12*\n\tsnapshots\x18\x01 \x03(\x0b\x32\x11.fifo.v1.SnapshotB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"\x99\x01\n\x15\x43reateSnapshotRequest\x12&\n\x06parent\x18\x01 \x01(\tB\x16\xe2\x41\x01\x02\xfa\x41\x0f\x12\rfifo/Snapshot\x12\x19\n\x0bsnapshot_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x99\x01\n\x15\x44\x65leteSnapshotRequest\x12$\n\x04name\x18\x01 \x01(\tB\x16\xe2\x41\x01\x02\xfa\x41\x0f\n\rfifo/Snapshot\x12\x1b\n\rallow_missing\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x93\x01\n\x17RollbackSnapshotRequest\x12$\n\x04name\x18\x01 \x01(\tB\x16\xe2\x41\x01\x02\xfa\x41\x0f\n\rfifo/Snapshot\x12\x13\n\x05\x66orce\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x32\xcf\x06\n\x0fSnapshotService\x12z\n\x0bGetSnapshot\x12\x1b.fifo.v1.GetSnapshotRequest\x1a\x11.fifo.v1.Snapshot\";\x90\x02\x01\xda\x41\x04name\x82\xd3\xe4\x93\x02+\x12)/v1/{name=orgs/*/instances/*/snapshots/*}\x12\x8d\x01\n\rListSnapshots\x12\x1d.fifo.v1.ListSnapshotsRequest\x1a\x1e.fifo.v1.ListSnapshotsResponse\"=\x90\x02\x01\xda\x41\x06parent\x82\xd3\xe4\x93\x02+\x12)/v1/{parent=orgs/*/instances/*}/snapshots\x12\xba\x01\n\x0e\x43reateSnapshot\x12\x1e.fifo.v1.CreateSnapshotRequest\x1a\x1d.google.longrunning.Operation\"i\xca\x41\x1d\n\x08Snapshot\x12\x11OperationMetadata\xda\x41\x12parent,snapshot_id\x82\xd3\xe4\x93\x02.\")/v1/{parent=orgs/*/instances/*}/snapshots:\x01*\x12\xb6\x01\n\x0e\x44\x65leteSnapshot\x12\x1e.fifo.v1.DeleteSnapshotRequest\x1a\x1d.google.longrunning.Operation\"e\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadata\xda\x41\x04name\x82\xd3\xe4\x93\x02+*)/v1/{name=orgs/*/instances/*/snapshots/*}\x12\xb9\x01\n\x10RollbackSnapshot\x12 .fifo.v1.RollbackSnapshotRequest\x1a\x1d.google.longrunning.Operation\"d\xca\x41\x1d\n\x08Instance\x12\x11OperationMetadata\xda\x41\x04name\x82\xd3\xe4\x93\x02\x37\"2/v1/{name=orgs/*/instances/*/snapshots/*}:rollback:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,8 +56,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTSNAPSHOTSRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\342A\001\003'
   _globals['_CREATESNAPSHOTREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_CREATESNAPSHOTREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\017\022\rfifo/Snapshot'
-  _globals['_CREATESNAPSHOTREQUEST'].fields_by_name['snapshot']._loaded_options = None
-  _globals['_CREATESNAPSHOTREQUEST'].fields_by_name['snapshot']._serialized_options = b'\342A\001\001'
   _globals['_CREATESNAPSHOTREQUEST'].fields_by_name['snapshot_id']._loaded_options = None
   _globals['_CREATESNAPSHOTREQUEST'].fields_by_name['snapshot_id']._serialized_options = b'\342A\001\002'
   _globals['_CREATESNAPSHOTREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -66,8 +64,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATESNAPSHOTREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_DELETESNAPSHOTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_DELETESNAPSHOTREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\017\n\rfifo/Snapshot'
-  _globals['_DELETESNAPSHOTREQUEST'].fields_by_name['etag']._loaded_options = None
-  _globals['_DELETESNAPSHOTREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
   _globals['_DELETESNAPSHOTREQUEST'].fields_by_name['allow_missing']._loaded_options = None
   _globals['_DELETESNAPSHOTREQUEST'].fields_by_name['allow_missing']._serialized_options = b'\342A\001\001'
   _globals['_DELETESNAPSHOTREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -76,8 +72,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETESNAPSHOTREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_ROLLBACKSNAPSHOTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_ROLLBACKSNAPSHOTREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\017\n\rfifo/Snapshot'
-  _globals['_ROLLBACKSNAPSHOTREQUEST'].fields_by_name['etag']._loaded_options = None
-  _globals['_ROLLBACKSNAPSHOTREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
   _globals['_ROLLBACKSNAPSHOTREQUEST'].fields_by_name['force']._loaded_options = None
   _globals['_ROLLBACKSNAPSHOTREQUEST'].fields_by_name['force']._serialized_options = b'\342A\001\001'
   _globals['_ROLLBACKSNAPSHOTREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -89,7 +83,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SNAPSHOTSERVICE'].methods_by_name['ListSnapshots']._loaded_options = None
   _globals['_SNAPSHOTSERVICE'].methods_by_name['ListSnapshots']._serialized_options = b'\220\002\001\332A\006parent\202\323\344\223\002+\022)/v1/{parent=orgs/*/instances/*}/snapshots'
   _globals['_SNAPSHOTSERVICE'].methods_by_name['CreateSnapshot']._loaded_options = None
-  _globals['_SNAPSHOTSERVICE'].methods_by_name['CreateSnapshot']._serialized_options = b'\312A\035\n\010Snapshot\022\021OperationMetadata\332A\033parent,snapshot,snapshot_id\202\323\344\223\0025\")/v1/{parent=orgs/*/instances/*}/snapshots:\010snapshot'
+  _globals['_SNAPSHOTSERVICE'].methods_by_name['CreateSnapshot']._serialized_options = b'\312A\035\n\010Snapshot\022\021OperationMetadata\332A\022parent,snapshot_id\202\323\344\223\002.\")/v1/{parent=orgs/*/instances/*}/snapshots:\001*'
   _globals['_SNAPSHOTSERVICE'].methods_by_name['DeleteSnapshot']._loaded_options = None
   _globals['_SNAPSHOTSERVICE'].methods_by_name['DeleteSnapshot']._serialized_options = b'\312A*\n\025google.protobuf.Empty\022\021OperationMetadata\332A\004name\202\323\344\223\002+*)/v1/{name=orgs/*/instances/*/snapshots/*}'
   _globals['_SNAPSHOTSERVICE'].methods_by_name['RollbackSnapshot']._loaded_options = None
@@ -101,11 +95,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=470
   _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=568
   _globals['_CREATESNAPSHOTREQUEST']._serialized_start=571
-  _globals['_CREATESNAPSHOTREQUEST']._serialized_end=767
-  _globals['_DELETESNAPSHOTREQUEST']._serialized_start=770
-  _globals['_DELETESNAPSHOTREQUEST']._serialized_end=943
-  _globals['_ROLLBACKSNAPSHOTREQUEST']._serialized_start=946
-  _globals['_ROLLBACKSNAPSHOTREQUEST']._serialized_end=1113
-  _globals['_SNAPSHOTSERVICE']._serialized_start=1116
-  _globals['_SNAPSHOTSERVICE']._serialized_end=1979
+  _globals['_CREATESNAPSHOTREQUEST']._serialized_end=724
+  _globals['_DELETESNAPSHOTREQUEST']._serialized_start=727
+  _globals['_DELETESNAPSHOTREQUEST']._serialized_end=880
+  _globals['_ROLLBACKSNAPSHOTREQUEST']._serialized_start=883
+  _globals['_ROLLBACKSNAPSHOTREQUEST']._serialized_end=1030
+  _globals['_SNAPSHOTSERVICE']._serialized_start=1033
+  _globals['_SNAPSHOTSERVICE']._serialized_end=1880
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,7 @@ class GetSnapshotRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
+    """Its name, `orgs/{org}/instances/{instance}/snapshots/{snapshot}`."""
     def __init__(
         self,
         *,
@@ -59,7 +59,7 @@ class ListSnapshotsRequest(_message.Message):
     page_token: _builtins.str
     """Where the last answer ended; all else has to be as it was."""
     filter: _builtins.str
-    """By AIP-160: `state = READY`."""
+    """By AIP-160: `size_bytes > 1000000`."""
     order_by: _builtins.str
     """Fields in order, each perhaps with `desc`: `create_time desc`. Absent means oldest first."""
     def __init__(
@@ -114,34 +114,28 @@ class CreateSnapshotRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PARENT_FIELD_NUMBER: _builtins.int
-    SNAPSHOT_FIELD_NUMBER: _builtins.int
     SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The instance."""
     snapshot_id: _builtins.str
-    """Its id, 1 to 64 of `[A-Za-z0-9-_.:%]` as vmadm has it."""
+    """Its id, 1 to 64 of `[A-Za-z0-9_.:%-]` as vmadm has it."""
     request_id: _builtins.str
     """A UUID4 that makes a repetition harmless: for 24 h it gets the first answer."""
     validate_only: _builtins.bool
     """Checks everything and changes nothing."""
-    @_builtins.property
-    def snapshot(self) -> _snapshot_pb2.Snapshot:
-        """What is known of it beforehand."""
-
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
-        snapshot: _snapshot_pb2.Snapshot | None = ...,
         snapshot_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id", "snapshot", b"snapshot", "snapshot_id", b"snapshot_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id", "snapshot_id", b"snapshot_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -154,14 +148,11 @@ class DeleteSnapshotRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
-    ETAG_FIELD_NUMBER: _builtins.int
     ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
-    etag: _builtins.str
-    """Refused with ABORTED unless it is the present one."""
+    """Its name, `orgs/{org}/instances/{instance}/snapshots/{snapshot}`."""
     allow_missing: _builtins.bool
     """One that is missing is no error."""
     request_id: _builtins.str
@@ -172,14 +163,13 @@ class DeleteSnapshotRequest(_message.Message):
         self,
         *,
         name: _builtins.str = ...,
-        etag: _builtins.str = ...,
         allow_missing: _builtins.bool = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "etag", b"etag", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -192,14 +182,11 @@ class RollbackSnapshotRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
-    ETAG_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Which one."""
-    etag: _builtins.str
-    """Refused with ABORTED unless it is the present one."""
+    """Its name, `orgs/{org}/instances/{instance}/snapshots/{snapshot}`."""
     force: _builtins.bool
     """Deletes newer snapshots."""
     request_id: _builtins.str
@@ -210,14 +197,13 @@ class RollbackSnapshotRequest(_message.Message):
         self,
         *,
         name: _builtins.str = ...,
-        etag: _builtins.str = ...,
         force: _builtins.bool = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "force", b"force", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["force", b"force", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
