@@ -7,7 +7,7 @@ from typing import Literal
 from fifo.model.records import Record
 
 ImageFormat = Literal["oci_layout", "oci_archive", "rootfs_tar", "qcow2", "raw"]
-ImageState = Literal["importing", "ready", "failed"]
+ImageState = Literal["importing", "ready", "deleting", "failed"]
 
 
 class Image(Record, frozen=True, tag="image/1"):

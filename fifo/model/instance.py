@@ -105,6 +105,8 @@ class InstanceSpec(Record, frozen=True, tag="instance_spec/1"):
     autoboot: bool = True
     firewall_enabled: bool = False
     deletion_protection: bool = False
+    deleting: bool = False
+    """It is to go, whatever else is wanted; nothing takes this back."""
     resolvers: tuple[str, ...] = ()
     nics: tuple[Nic, ...] = ()
     disks: tuple[Disk, ...] = ()

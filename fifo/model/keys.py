@@ -21,6 +21,7 @@ PACKAGE: Final = b"package/"
 NETWORK: Final = b"network/"
 ADDRESS: Final = b"address/"
 OPERATION: Final = b"operation/"
+OPERATION_INPUT: Final = b"operation_input/"
 STORY: Final = b"story/"
 INDEX: Final = b"index/"
 TOKEN: Final = b"token/"
@@ -51,6 +52,11 @@ def end_of(prefix: bytes) -> bytes:
 def index(collection: str, org: str, resource_id: str) -> bytes:
     """Give the key that holds the uid of a chosen id."""
     return INDEX + f"{collection}/{org}/{resource_id}".encode()
+
+
+def operation_input(operation: str, first: int) -> bytes:
+    """Give the key of what a batch asks for in the chunk that begins with an item."""
+    return OPERATION_INPUT + f"{operation}/{first:08x}".encode()
 
 
 def cleanup(host: str, uid: str) -> bytes:

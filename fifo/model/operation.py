@@ -15,14 +15,11 @@ OperationState = Literal["running", "undoing", "done", "failed", "cancelled", "n
 NEXT: Final[dict[tuple[str, str], OperationState]] = {
     ("running", "step_done"): "running",
     ("running", "finished"): "done",
-    ("running", "step_failed"): "undoing",
-    ("running", "cancel"): "undoing",
-    ("running", "deadline"): "undoing",
-    ("undoing", "undo_done"): "undoing",
+    ("running", "item_failed"): "undoing",
+    ("undoing", "others_go_on"): "running",
     ("undoing", "undone"): "failed",
     ("undoing", "undone_cancelled"): "cancelled",
     ("undoing", "undo_refused"): "needs_attention",
-    ("undoing", "host_away"): "failed",
 }
 """(state, what happens) -> the state that follows; states without an entry are final."""
 
@@ -41,14 +38,12 @@ class Failure(Value, frozen=True):
 
 
 class StepRecord(Value, frozen=True):
-    """One step that has run: its name, chunk (of a batch), output and times in UTC seconds."""
+    """One step of this chunk that has run: its outputs by item, and when (UTC seconds)."""
 
     name: str
     began: float
     ended: float
-    chunk: int = 0
-    output: Any = None
-    undone: bool = False
+    outputs: dict[str, Any] = {}
 
 
 class Explanation(Value, frozen=True):
@@ -81,14 +76,29 @@ class Operation(Record, frozen=True, tag="operation/1"):
     input: Any = None
     step: int = 0
     chunk: int = 0
+    """The first item of the chunk that runs."""
+    chunk_size: int = 1
     steps: tuple[StepRecord, ...] = ()
     progress: int = 0
     cancel_requested: bool = False
     failure: Failure | None = None
     failures: dict[str, Failure] = {}
-    """Of a batch: what became of single requests, by their index."""
+    """Items that failed, by their number in `uids`; of a batch these are its requests."""
+    failed_at: dict[str, int] = {}
+    """The step that each of them failed at: it and those before are undone."""
+    undone: tuple[int, ...] = ()
+    """Failed items of this chunk that are undone already."""
+    owed: tuple[int, ...] = ()
+    """Items whose host could not be asked to undo: it owes that, see Cleanup."""
+    refused: tuple[int, ...] = ()
+    """Items that a host which could be asked refused to undo: somebody has to look."""
     result: Any = None
     explanation: Explanation | None = None
     end_time: float = 0.0
     request_hash: str = ""
     fence: int = 0
+
+    @property
+    def final(self) -> bool:
+        """Tell whether it has ended."""
+        return self.state in FINAL

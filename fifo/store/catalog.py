@@ -1,0 +1,240 @@
+"""The catalog: every resource record of the store, decoded and in memory, current by a watch.
+
+Reads of the API, the decisions of workflows and the tables of placement are looked up here and
+never ask the store. Who has to read what was just written waits for its revision with `at`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from fifo.model import keys, records
+from fifo.model.hypervisor import Allocation, HypervisorSpec, HypervisorStatus
+from fifo.model.image import Image
+from fifo.model.instance import Claim, Cleanup, InstanceSpec, InstanceStatus
+from fifo.model.network import AddressClaim, Network
+from fifo.model.operation import FINAL, Operation
+from fifo.model.package import Package
+from fifo.store.contract import WatchBatch
+from supervisors import Future
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fifo.store.contract import Delivery, KeyValue, Store, Watch
+
+R = TypeVar("R", bound=records.Record)
+
+LOAD_PAGE_KEYS = 10_000
+"""Keys read at once while loading: a page of small records is a few megabytes."""
+
+
+class Entry(Generic[R]):
+    """A record as stored, with the revisions that a transaction compares; decoded when read."""
+
+    __slots__ = ("_kind", "_record", "create_revision", "key", "raw", "revision")
+
+    def __init__(self, kind: type[R], stored: KeyValue) -> None:
+        self._kind = kind
+        self._record: R | None = None
+        self.key = stored.key
+        self.raw = stored.value
+        self.revision = stored.mod_revision
+        self.create_revision = stored.create_revision
+
+    @property
+    def record(self) -> R:
+        """The record; raises DataLoss for bytes that are none."""
+        record = self._record
+        if record is None:
+            record = self._record = records.decode(self._kind, self.raw, self.key.decode())
+        return record
+
+
+class Table(Generic[R]):
+    """All records of one kind, by what stands behind their prefix: a uid, or a path for some."""
+
+    def __init__(self, kind: type[R], prefix: bytes) -> None:
+        self.kind = kind
+        self.prefix = prefix
+        self.entries: dict[str, Entry[R]] = {}
+        self._cut = len(prefix)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Entry[R]]:
+        return iter(self.entries.values())
+
+    def get(self, uid: str) -> Entry[R] | None:
+        """Find an entry."""
+        return self.entries.get(uid)
+
+    def record(self, uid: str) -> R | None:
+        """Find a record."""
+        entry = self.entries.get(uid)
+        return None if entry is None else entry.record
+
+    def apply(self, key: bytes, stored: KeyValue | None) -> str:
+        """Take a change over and give whose it was."""
+        uid = key[self._cut :].decode()
+        if stored is None:
+            self.entries.pop(uid, None)
+        else:
+            self.entries[uid] = Entry(self.kind, stored)
+        return uid
+
+
+class Catalog:
+    """The tables, and who waits for a change of them. All on the shard's thread."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.revision = 0
+        self.specs = Table(InstanceSpec, keys.INSTANCE_SPEC)
+        self.statuses = Table(InstanceStatus, keys.INSTANCE_STATUS)
+        self.claims = Table(Claim, keys.CLAIM)
+        self.cleanups = Table(Cleanup, keys.CLEANUP)
+        self.hosts = Table(HypervisorSpec, keys.HYPERVISOR_SPEC)
+        self.host_statuses = Table(HypervisorStatus, keys.HYPERVISOR_STATUS)
+        self.allocations = Table(Allocation, keys.ALLOCATION)
+        self.images = Table(Image, keys.IMAGE)
+        self.packages = Table(Package, keys.PACKAGE)
+        self.networks = Table(Network, keys.NETWORK)
+        self.addresses = Table(AddressClaim, keys.ADDRESS)
+        self.operations = Table(Operation, keys.OPERATION)
+        self.ids: dict[bytes, str] = {}
+        self.busy: dict[str, str] = {}
+        """Uids that an operation which has not ended is about, and the operation's id."""
+        self._tables: tuple[Table[records.Record], ...] = (
+            self.specs, self.statuses, self.claims, self.cleanups, self.hosts, self.host_statuses,
+            self.allocations, self.images, self.packages, self.networks, self.addresses,
+            self.operations,
+        )  # type: ignore[assignment]  # fmt: skip
+        self._waiting: dict[tuple[bytes, str], list[_Waiting[Any]]] = {}
+        self._at: list[tuple[int, Future[None]]] = []
+        self._listeners: list[Callable[[WatchBatch], None]] = []
+        self._watch: Watch | None = None
+        self.ended: Future[str] = Future()
+        """Settled with the reason when the watch ended: who owns the catalog makes another."""
+
+    async def load(self) -> None:
+        """Read everything as of one revision, then follow; in a process's init."""
+        start, end = b"\x00", b"\xff"
+        revision = 0
+        while True:
+            page = await self.store.range(start, end, limit=LOAD_PAGE_KEYS, revision=revision)
+            revision = revision or page.revision
+            for stored in page.kvs:
+                self._take(stored.key, stored)
+            if not page.more:
+                break
+            start = page.kvs[-1].key + b"\x00"
+        self.revision = revision
+        self._watch = self.store.watch(b"\x00", b"\xff", revision + 1, self._deliver)
+
+    def close(self) -> None:
+        """Follow no more."""
+        if self._watch is not None:
+            self._watch.cancel()
+
+    # -- following ---------------------------------------------------------------------------
+
+    def _take(self, key: bytes, stored: KeyValue | None) -> tuple[bytes, str] | None:
+        for table in self._tables:
+            if key.startswith(table.prefix):
+                uid = table.apply(key, stored)
+                if table is self.operations and stored is not None:
+                    self._note_busy(self.operations.entries[uid].record)
+                return table.prefix, uid
+        if key.startswith(keys.INDEX):
+            if stored is None:
+                self.ids.pop(key, None)
+            else:
+                self.ids[key] = stored.value.decode()
+        return None
+
+    def _note_busy(self, operation: Operation) -> None:
+        if operation.state in FINAL:
+            for uid in operation.uids:
+                if self.busy.get(uid) == operation.id:
+                    del self.busy[uid]
+        else:
+            self.busy.update(dict.fromkeys(operation.uids, operation.id))
+
+    def _deliver(self, batch: Delivery) -> None:
+        if not isinstance(batch, WatchBatch):
+            self.ended.set(batch.reason)
+            return
+        for event in batch.events:
+            changed = self._take(event.key, None if event.deleted else event)
+            if changed is not None and changed in self._waiting:
+                self._wake(changed)
+        self.revision = batch.revision
+        if self._at:
+            reached = [future for revision, future in self._at if revision <= self.revision]
+            self._at = [waiting for waiting in self._at if waiting[0] > self.revision]
+            for future in reached:
+                future.set()
+        for listener in tuple(self._listeners):
+            listener(batch)
+
+    def _wake(self, changed: tuple[bytes, str]) -> None:
+        left = [waiting for waiting in self._waiting.pop(changed) if not waiting.look()]
+        if left:
+            self._waiting.setdefault(changed, []).extend(left)
+
+    # -- waiting -----------------------------------------------------------------------------
+
+    def when(
+        self, table: Table[R], uid: str, accept: Callable[[Entry[R] | None], bool]
+    ) -> Future[Entry[R] | None]:
+        """Wait until an entry, or its absence, is what `accept` wants; now, if it is already."""
+        waiting = _Waiting(table, uid, accept)
+        if not waiting.look():
+            self._waiting.setdefault((table.prefix, uid), []).append(waiting)
+        return waiting.future
+
+    def at(self, revision: int) -> Future[None]:
+        """Wait until the catalog has seen a revision of the store."""
+        future: Future[None] = Future()
+        if revision <= self.revision:
+            future.set()
+        else:
+            self._at.append((revision, future))
+        return future
+
+    def listen(self, listener: Callable[[WatchBatch], None]) -> Callable[[], None]:
+        """Hear of every batch after it was taken over; gives what ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    # -- finding -----------------------------------------------------------------------------
+
+    def uid_of(self, collection: str, org: str, resource_id: str) -> str | None:
+        """Find the uid of a resource by the id it was given."""
+        return self.ids.get(keys.index(collection, org, resource_id))
+
+
+class _Waiting(Generic[R]):
+    """One who waits for an entry."""
+
+    __slots__ = ("_accept", "_table", "_uid", "future")
+
+    def __init__(
+        self, table: Table[R], uid: str, accept: Callable[[Entry[R] | None], bool]
+    ) -> None:
+        self._table = table
+        self._uid = uid
+        self._accept = accept
+        self.future: Future[Entry[R] | None] = Future()
+
+    def look(self) -> bool:
+        """Settle the future if the entry is as wanted; True too if nobody waits any more."""
+        if self.future.done():
+            return True
+        entry = self._table.get(self._uid)
+        if not self._accept(entry):
+            return False
+        self.future.set(entry)
+        return True

@@ -1,0 +1,107 @@
+"""Change: start, stop, reboot and update: a new generation of the spec, brought to its host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fifo.model import limits
+from fifo.model.errors import Conflict
+from fifo.model.instance import InstanceSpec
+from fifo.workflows import instances
+from fifo.workflows.workflow import Outcome, Step, Workflow
+
+if TYPE_CHECKING:
+    from fifo.workflows.workflow import Items, Run
+
+
+async def _write(run: Run, items: Items) -> Outcome:
+    """Write the next generation: the whole new spec is in the request, made from a known one."""
+    (item,) = items
+    instances.refuse_rival(run, run.uid(item))
+    entry = instances.spec_entry(run, run.uid(item))
+    spec = msgspec.convert(run.operation.input, InstanceSpec)
+    if entry.record == spec:
+        return Outcome(outputs={item: True})  # Our own, from before a crash.
+    if spec.generation != entry.record.generation + 1:
+        raise Conflict("somebody else changed it", run.operation.target, "read it again")
+    outcome = instances.write_spec(entry, spec)
+    # The output is what an undo goes back to.
+    outcome.outputs[item] = msgspec.to_builtins(entry.record)
+    return outcome
+
+
+async def _write_back(run: Run, items: Items) -> Outcome:
+    """Want again what was wanted before, as a generation of its own."""
+    outcome = Outcome()
+    for item in items:
+        before = run.output("accept", item)
+        entry = run.catalog.specs.get(run.uid(item))
+        if not isinstance(before, dict) or entry is None or entry.record.deleting:
+            continue
+        generation = entry.record.generation
+        if generation != run.operation.input["generation"]:
+            continue  # Undone already, or changed again since.
+        spec = msgspec.convert({**before, "generation": generation + 1}, InstanceSpec)
+        written = instances.write_spec(entry, spec)
+        outcome.compares += written.compares
+        outcome.writes += written.writes
+    return outcome
+
+
+async def _resize(run: Run, items: Items) -> Outcome:
+    """Bring the claim to what is wanted now."""
+    (item,) = items
+    spec = instances.spec_entry(run, run.uid(item)).record
+    proposal = await run.wait(run.placement.resize(spec))
+    for error, _ in proposal.refused.values():
+        raise error
+    return Outcome(compares=proposal.compares, writes=proposal.writes, settled=proposal.settle)
+
+
+async def _resize_back(run: Run, items: Items) -> Outcome:
+    (item,) = items
+    before = run.output("accept", item)
+    if not isinstance(before, dict):
+        return Outcome()
+    proposal = await run.wait(run.placement.resize(msgspec.convert(before, InstanceSpec)))
+    return Outcome(compares=proposal.compares, writes=proposal.writes, settled=proposal.settle)
+
+
+async def _realise(run: Run, items: Items) -> Outcome:
+    outcome = await instances.realise(run, items)
+    (item,) = items
+    outcome.result = outcome.outputs.get(item)
+    return outcome
+
+
+async def _realise_back(run: Run, items: Items) -> Outcome:
+    """Bring the host back to what is wanted again; runs before that is written."""
+    (item,) = items
+    before = run.output("accept", item)
+    if not isinstance(before, dict):
+        return Outcome()
+    generation = run.operation.input["generation"] + 1
+    spec = msgspec.convert({**before, "generation": generation}, InstanceSpec)
+    return await instances.realise(run, items, "undo", lambda _: spec)
+
+
+_ACCEPT = Step("accept", _write)
+_REALISE = Step("realise", instances.realise)
+_REACHED = Step("reach", instances.reached)
+
+START = Workflow("start_instance", (_ACCEPT, _REALISE, _REACHED), 120.0)
+STOP = Workflow("stop_instance", (_ACCEPT, _REALISE, _REACHED), limits.STOP_PATIENCE_VM_S + 60.0)
+REBOOT = Workflow(
+    "reboot_instance", (_ACCEPT, _REALISE, _REACHED), limits.STOP_PATIENCE_VM_S + 120.0
+)
+UPDATE = Workflow(
+    "update_instance",
+    (
+        Step("accept", _write, _write_back),
+        Step("resize", _resize, _resize_back),
+        Step("realise", _realise, _realise_back),
+    ),
+    120.0,
+)

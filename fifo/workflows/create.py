@@ -1,0 +1,125 @@
+"""Create: one instance or a batch, from the wish to the running zone or VM."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fifo.model import keys, limits, names, records
+from fifo.model.errors import AlreadyExists, DataLoss, FifoError
+from fifo.model.instance import InstanceSpec
+from fifo.store.contract import Delete, Put, absent
+from fifo.workflows import instances
+from fifo.workflows.workflow import Outcome, Step, Workflow
+
+if TYPE_CHECKING:
+    from fifo.workflows.workflow import Items, Run
+
+
+def wanted(run: Run, item: int) -> InstanceSpec:
+    """Give the spec that the caller asked for: of the request, or as it is stored by now."""
+    stored = run.catalog.specs.record(run.uid(item))
+    return stored if stored is not None else msgspec.convert(run.operation.input, InstanceSpec)
+
+
+async def _write_one(run: Run, items: Items) -> Outcome:
+    """Write the spec of a single create, with the operation itself."""
+    (item,) = items
+    spec = msgspec.convert(run.operation.input, InstanceSpec)
+    return _write(run, {item: spec})
+
+
+async def _write_chunk(run: Run, items: Items) -> Outcome:
+    """Write the specs of a chunk, which the request left beside its operation."""
+    key = keys.operation_input(run.operation.id, run.operation.chunk)
+    found = (await run.store.get(key)).kvs
+    if not found:
+        raise DataLoss("the request's instances are gone", run.operation.target, "ask again")
+    specs = msgspec.json.decode(found[0].value, type=list[InstanceSpec])
+    first = run.operation.chunk
+    outcome = _write(run, {item: specs[item - first] for item in items})
+    outcome.writes.append(Delete(key))
+    return outcome
+
+
+def _write(run: Run, specs: dict[int, InstanceSpec]) -> Outcome:
+    outcome = Outcome()
+    for item, spec in specs.items():
+        if (taken := _taken(run, spec)) is not None:
+            outcome.failed[item] = taken
+            continue
+        key = keys.by_uid(keys.INSTANCE_SPEC, spec.uid)
+        index = instances.index_writes(spec, delete=False)
+        outcome.compares += [absent(key), *index.compares]
+        outcome.writes += [Put(key, records.encode(spec)), *index.writes]
+        outcome.outputs[item] = True
+    return outcome
+
+
+def _taken(run: Run, spec: InstanceSpec) -> FifoError | None:
+    name = names.instance_name(spec.id, spec.org)
+    owner = run.catalog.uid_of(names.INSTANCES, spec.org, spec.id)
+    stored = run.catalog.specs.record(spec.uid)
+    if owner == spec.uid or (owner is None and stored == spec):
+        return None  # Our own, from before a crash.
+    if owner is None and stored is None:
+        return None
+    return AlreadyExists("an instance has this name or uuid already", name, "choose another")
+
+
+async def _unwrite(run: Run, items: Items) -> Outcome:
+    outcome = Outcome()
+    for item in items:
+        entry = run.catalog.specs.get(run.uid(item))
+        if entry is None or run.output("accept", item) is None:
+            continue
+        outcome.writes += [
+            Delete(entry.key),
+            Delete(keys.by_uid(keys.INSTANCE_STATUS, run.uid(item))),
+            *instances.index_writes(entry.record, delete=True).writes,
+        ]
+    return outcome
+
+
+async def _place(run: Run, items: Items) -> Outcome:
+    """Choose host and addresses, and claim them."""
+    specs = tuple(wanted(run, item) for item in items)
+    proposal = await run.wait(run.placement.place(specs, run.operation.id))
+    outcome = Outcome(compares=proposal.compares, writes=proposal.writes, settled=proposal.settle)
+    for item in items:
+        uid = run.uid(item)
+        if uid in proposal.placed:
+            placed = proposal.placed[uid]
+            outcome.outputs[item] = placed.claim.host
+            outcome.explanation = placed.explanation
+        else:
+            outcome.failed[item], outcome.explanation = proposal.refused[uid]
+    return outcome
+
+
+async def _unplace(run: Run, items: Items) -> Outcome:
+    """Give the claims back."""
+    uids = tuple(run.uid(item) for item in items)
+    proposal = await run.wait(run.placement.release(uids))
+    return Outcome(compares=proposal.compares, writes=proposal.writes, settled=proposal.settle)
+
+
+async def _unrealise(run: Run, items: Items) -> Outcome:
+    return await instances.remove(run, items, "undo")
+
+
+_LATER = (
+    Step("place", _place, _unplace, held=True),
+    Step("realise", instances.realise, _unrealise),
+    Step("start", instances.reached),
+)
+CREATE = Workflow(
+    "create_instance", (Step("accept", _write_one, _unwrite), *_LATER), limits.CREATE_DEADLINE_S
+)
+CREATE_BATCH = Workflow(
+    "create_instances",
+    (Step("accept", _write_chunk, _unwrite), *_LATER),
+    4 * limits.CREATE_DEADLINE_S,
+    accepts_first=False,
+)

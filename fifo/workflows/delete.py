@@ -1,0 +1,108 @@
+"""Delete: from here on an instance is going, and at the end nothing of it is left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fifo.model import keys, limits, records
+from fifo.model.errors import Unavailable, WrongState
+from fifo.model.instance import Cleanup
+from fifo.store.contract import Delete, DeleteRange, Put
+from fifo.workflows import instances
+from fifo.workflows.workflow import Outcome, Step, Workflow
+
+if TYPE_CHECKING:
+    from fifo.workflows.workflow import Items, Run
+
+
+async def _mark(run: Run, items: Items) -> Outcome:
+    """Mark the specs; whatever else runs on them is told to give up."""
+    outcome = Outcome()
+    for item in items:
+        uid = run.uid(item)
+        entry = run.catalog.specs.get(uid)
+        if entry is None:
+            continue  # Deleted meanwhile: what was wanted.
+        spec = entry.record
+        if spec.deletion_protection and not (run.operation.input or {}).get("force"):
+            outcome.failed[item] = WrongState(
+                "it is protected from deletion",
+                run.operation.target,
+                "clear deletion_protection first",
+                reason="DELETION_PROTECTION",
+            )
+            continue
+        if not spec.deleting:
+            marked = msgspec.structs.replace(
+                spec, deleting=True, wanted="stopped", generation=spec.generation + 1
+            )
+            written = instances.write_spec(entry, marked)
+            outcome.compares += written.compares
+            outcome.writes += written.writes
+        rival = run.catalog.operations.get(run.catalog.busy.get(uid, ""))
+        if rival is not None and rival.record.id != run.operation.id:
+            written = instances.cancel(rival)
+            outcome.compares += written.compares
+            outcome.writes += written.writes
+            outcome.outputs[item] = rival.record.id
+    return outcome
+
+
+async def _await_rivals(run: Run, items: Items) -> Outcome:
+    """Wait until operations that were given up for this are undone."""
+    for item in items:
+        rival = run.output("mark", item)
+        if rival:
+            ended = run.catalog.when(
+                run.catalog.operations, rival, lambda entry: entry is None or entry.record.final
+            )
+            await run.wait(ended)
+    return Outcome()
+
+
+async def _remove(run: Run, items: Items) -> Outcome:
+    """Have the hosts remove them; what a host cannot be asked now it owes."""
+    outcome = await instances.remove(run, items)
+    for item, error in outcome.failed.items():
+        claim = run.catalog.claims.record(run.uid(item))
+        if claim is not None and isinstance(error, Unavailable):
+            debt = Cleanup(
+                uid=claim.uid,
+                host=claim.host,
+                operation=run.operation.id,
+                since=run.world.utc(),
+                claim=claim,
+            )
+            outcome.writes.append(Put(keys.cleanup(claim.host, claim.uid), records.encode(debt)))
+    return outcome
+
+
+async def _release(run: Run, items: Items) -> Outcome:
+    """Give the claims back and forget the records."""
+    uids = tuple(run.uid(item) for item in items)
+    proposal = await run.wait(run.placement.release(uids))
+    outcome = Outcome(compares=proposal.compares, writes=proposal.writes, settled=proposal.settle)
+    for uid in uids:
+        entry = run.catalog.specs.get(uid)
+        if entry is not None:
+            outcome.writes += instances.index_writes(entry.record, delete=True).writes
+        outcome.writes += [
+            Delete(keys.by_uid(keys.INSTANCE_SPEC, uid)),
+            Delete(keys.by_uid(keys.INSTANCE_STATUS, uid)),
+            DeleteRange(keys.stories(uid), keys.end_of(keys.stories(uid))),
+        ]
+    return outcome
+
+
+_STEPS = (
+    Step("mark", _mark),
+    Step("yield", _await_rivals),
+    Step("remove", _remove),
+    Step("release", _release),
+)
+DELETE = Workflow("delete_instance", _STEPS, limits.CREATE_DEADLINE_S)
+DELETE_BATCH = Workflow(
+    "delete_instances", _STEPS, 4 * limits.CREATE_DEADLINE_S, accepts_first=False
+)

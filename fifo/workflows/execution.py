@@ -1,0 +1,345 @@
+"""The execution of one operation: step after step, each committed before the next begins.
+
+Who holds the operation's record at the revision it last wrote owns it: every commit compares that
+revision, so an execution that was replaced finds out at its next write and stops without effect.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from fifo.model import keys, records
+from fifo.model.errors import (
+    Cancelled,
+    Conflict,
+    DeadlineExceeded,
+    FifoError,
+    OutcomeUnknown,
+    Unavailable,
+)
+from fifo.model.operation import FINAL, NEXT, Operation, StepRecord
+from fifo.store.contract import Get, Put, RangeReply, Txn, TxnReply, unchanged
+from fifo.workflows import limits
+from fifo.workflows.failures import failure_of
+from fifo.workflows.undoing import undo_failed
+from fifo.workflows.workflow import Outcome
+from supervisors import CallTimeout, Future, within
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from fifo.store.catalog import Catalog
+    from fifo.store.contract import Store
+    from fifo.workflows.workflow import Items, Step, Workflow
+    from fifo.workflows.world import Hosts, Placement, World
+
+logger = logging.getLogger("fifo.workflows")
+
+
+class Replaced(Exception):  # noqa: N818 - it is no error: another runner has the operation
+    """The operation's record is no longer what this execution wrote last."""
+
+
+class Execution:
+    """Drives one operation to its end; in the runner's process, which alone awaits it."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        revision: int,
+        workflow: Workflow,
+        world: World,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self.operation = operation
+        self.revision = revision
+        self.workflow = workflow
+        self.world = world
+        self.sleep = sleep
+        self.undo_until = 0.0
+        self.seen = revision
+        """The newest revision of the store that an answer spoke of."""
+        self._key = keys.by_uid(keys.OPERATION, operation.id)
+        self._cancelled: Future[Any] | None = None
+
+    # -- what a step sees --------------------------------------------------------------------
+
+    @property
+    def store(self) -> Store:
+        """Reads and transactions."""
+        return self.world.store
+
+    @property
+    def catalog(self) -> Catalog:
+        """Every resource as it is."""
+        return self.world.catalog
+
+    @property
+    def hosts(self) -> Hosts:
+        """The sessions with the hosts."""
+        return self.world.hosts
+
+    @property
+    def placement(self) -> Placement:
+        """Who chooses hosts and addresses."""
+        return self.world.placement
+
+    def uid(self, item: int) -> str:
+        """Whom an item is about."""
+        return self.operation.uids[item]
+
+    def output(self, step: str, item: int) -> Any:
+        """What a step of this chunk gave for an item."""
+        for record in self.operation.steps:
+            if record.name == step:
+                return record.outputs.get(str(item))
+        return None
+
+    def until(self) -> float:
+        """UTC second by which what is asked for now must be done."""
+        return self.undo_until or self.operation.deadline
+
+    async def wait(self, awaited: Any) -> Any:
+        """Await a future, but no longer than the deadline or until the operation is cancelled."""
+        self._go_on()
+        settled: Future[None] = Future()
+
+        def settle(_: Any) -> None:
+            if not settled.done():
+                settled.set()
+
+        awaited.add_done_callback(settle)
+        if self._cancelled is not None and not self.undo_until:
+            self._cancelled.add_done_callback(settle)
+        try:
+            await within(max(0.001, self.until() - self.world.utc()), settled)
+        except CallTimeout:
+            raise self._late() from None
+        if not awaited.done():
+            raise self._given_up()
+        return awaited.result()
+
+    def _go_on(self) -> None:
+        if self.undo_until:
+            return
+        if self._cancelled is not None and self._cancelled.done():
+            raise self._given_up()
+        if self.world.utc() >= self.operation.deadline:
+            raise self._late()
+
+    def _late(self) -> DeadlineExceeded:
+        step = self.workflow.steps[min(self.operation.step, len(self.workflow.steps) - 1)]
+        return DeadlineExceeded(
+            f"not done by its deadline, in step {step.name!r}",
+            self.operation.target,
+            "look at the host, then ask again",
+        )
+
+    def _given_up(self) -> Cancelled:
+        return Cancelled("cancelled on request", self.operation.target)
+
+    # -- driving -----------------------------------------------------------------------------
+
+    async def drive(self) -> Operation:
+        """Run the operation to its end and give its final record.
+
+        Raises Replaced when another execution has taken it over, and what the store raises when
+        it cannot be written: whoever supervises tries again from the record.
+        """
+        self._cancelled = self.catalog.when(
+            self.catalog.operations,
+            self.operation.id,
+            lambda entry: entry is not None and entry.record.cancel_requested,
+        )
+        try:
+            while self.operation.state not in FINAL:
+                await self._advance()
+        finally:
+            if not self._cancelled.done():
+                self._cancelled.set()
+        return self.operation
+
+    async def _advance(self) -> None:
+        operation = self.operation
+        failed = self.failed()
+        if failed:
+            await undo_failed(self, failed)
+        elif (live := self.live()) and operation.step < len(self.workflow.steps):
+            await self._act(self.workflow.steps[operation.step], live)
+        elif operation.chunk + operation.chunk_size < len(operation.uids):
+            await self.commit(self.next_chunk(), Outcome())
+        else:
+            await self.commit(finished(operation, self.world.utc()), Outcome())
+
+    def items(self) -> Items:
+        """The items of the chunk that runs."""
+        first = self.operation.chunk
+        last = min(first + self.operation.chunk_size, len(self.operation.uids))
+        return tuple(range(first, last))
+
+    def live(self) -> Items:
+        """The items of the chunk that have not failed."""
+        failures = self.operation.failures
+        return tuple(item for item in self.items() if str(item) not in failures)
+
+    def failed(self) -> Items:
+        """The items of the chunk that have failed and are still to be undone."""
+        operation = self.operation
+        return tuple(
+            item
+            for item in self.items()
+            if str(item) in operation.failures and item not in operation.undone
+        )
+
+    def next_chunk(self) -> Operation:
+        """Give the record with the next chunk to run."""
+        operation = self.operation
+        first = operation.chunk + operation.chunk_size
+        return msgspec.structs.replace(
+            operation,
+            chunk=first,
+            step=0,
+            steps=(),
+            undone=(),
+            state="running",
+            progress=100 * first // len(operation.uids),
+        )
+
+    async def _act(self, step: Step, live: Items) -> None:
+        began = self.world.utc()
+        wait_s = limits.RETRY_FIRST_S
+        lost = 0
+        while True:
+            try:
+                self._go_on()
+                outcome = await step.action(self, live)
+            except Unavailable as error:
+                if self.world.utc() + wait_s >= self.operation.deadline:
+                    outcome = all_failed(live, error)
+                else:
+                    await self.sleep(wait_s)
+                    wait_s = min(2 * wait_s, limits.RETRY_MOST_S)
+                    continue
+            except FifoError as error:
+                outcome = all_failed(live, error)
+            except Exception as error:
+                logger.exception("Step %s of %s failed", step.name, self.operation.id)
+                outcome = all_failed(live, FifoError(f"a bug: {error!r}", step.name, "report it"))
+            if await self.commit(self.after_step(step, outcome, began), outcome):
+                return
+            await self.catalog.at(self.seen)
+            lost += 1
+            if lost >= limits.COMMIT_ATTEMPTS:
+                told = Conflict("others kept changing the same records", self.operation.target)
+                outcome = all_failed(live, told)
+                await self.commit(self.after_step(step, outcome, began), outcome)
+                return
+
+    def after_step(self, step: Step, outcome: Outcome, began: float) -> Operation:
+        """Give the record that follows a step."""
+        operation = self.operation
+        now = self.world.utc()
+        outputs = {str(item): output for item, output in outcome.outputs.items()}
+        record = StepRecord(name=step.name, began=began, ended=now, outputs=outputs)
+        failures = {str(item): failure_of(error) for item, error in outcome.failed.items()}
+        return msgspec.structs.replace(
+            operation,
+            step=operation.step + 1,
+            steps=(*operation.steps, record),
+            state=NEXT["running", "item_failed" if failures else "step_done"],
+            failures=operation.failures | failures,
+            failed_at=operation.failed_at | dict.fromkeys(failures, operation.step),
+            progress=max(operation.progress, self._progress()),
+            result=outcome.result if outcome.result is not None else operation.result,
+            explanation=outcome.explanation or operation.explanation,
+        )
+
+    def _progress(self) -> int:
+        operation = self.operation
+        share = operation.chunk_size * (operation.step + 1) / len(self.workflow.steps)
+        return min(99, int(100 * (operation.chunk + share) / max(1, len(operation.uids))))
+
+    # -- committing --------------------------------------------------------------------------
+
+    async def commit(self, operation: Operation, outcome: Outcome) -> bool:
+        """Write an operation's next record with what a step wants written; False if that lost."""
+        data = records.encode(operation)
+        txn = Txn(
+            (unchanged(self._key, self.revision), *outcome.compares),
+            (*outcome.writes, Put(self._key, data)),
+            (Get(self._key),),
+        )
+        took = await self._write(txn, data)
+        if outcome.settled is not None:
+            outcome.settled(took)
+        if took:
+            self.operation = operation
+        return took
+
+    async def _write(self, txn: Txn, data: bytes) -> bool:
+        try:
+            reply: TxnReply = await self.store.txn(txn)
+        except OutcomeUnknown:
+            return await self._look(data)
+        self.seen = reply.revision
+        if reply.succeeded:
+            self.revision = reply.revision
+            return True
+        (found,) = reply.responses
+        assert isinstance(found, RangeReply)
+        return self.take_over(found, data)
+
+    async def _look(self, data: bytes) -> bool:
+        """Find out whether a commit whose answer was lost was done."""
+        wait_s = limits.RETRY_FIRST_S
+        while True:
+            try:
+                return self.take_over(await self.store.get(self._key), data)
+            except Unavailable:
+                if self.world.utc() >= self.operation.deadline + limits.UNDO_PATIENCE_S:
+                    raise
+                await self.sleep(wait_s)
+                wait_s = min(2 * wait_s, limits.RETRY_MOST_S)
+
+    def take_over(self, found: RangeReply, data: bytes) -> bool:
+        """Compare what is stored with what was written; True if it was our own write."""
+        if not found.kvs:
+            raise Replaced(self.operation.id)
+        stored = found.kvs[0]
+        if stored.value == data:
+            self.revision = stored.mod_revision
+            return True
+        if stored.mod_revision != self.revision:
+            theirs = records.decode(Operation, stored.value, stored.key.decode())
+            ours = msgspec.structs.replace(self.operation, cancel_requested=True)
+            if theirs != ours:
+                raise Replaced(self.operation.id)
+            self.operation, self.revision = theirs, stored.mod_revision
+        return False
+
+
+def all_failed(items: Items, error: FifoError) -> Outcome:
+    """The outcome of a step that failed for everyone alike."""
+    return Outcome(failed=dict.fromkeys(items, error))
+
+
+def finished(operation: Operation, now: float) -> Operation:
+    """Give the final record of an operation whose items are all done, or failed and undone."""
+    failures = operation.failures
+    if len(failures) < len(operation.uids) and not operation.refused:
+        return msgspec.structs.replace(
+            operation, state=NEXT["running", "finished"], progress=100, end_time=now
+        )
+    failure = next(iter(failures.values()), operation.failure)
+    if operation.refused:
+        happening = "undo_refused"
+    elif failure is not None and failure.kind == Cancelled.__name__:
+        happening = "undone_cancelled"
+    else:
+        happening = "undone"
+    return msgspec.structs.replace(
+        operation, state=NEXT["undoing", happening], failure=failure, end_time=now
+    )

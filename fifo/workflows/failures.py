@@ -1,0 +1,46 @@
+"""Errors as they are stored with an operation, and back."""
+
+from __future__ import annotations
+
+from fifo.model import errors
+from fifo.model.operation import Failure
+from fifo.workflows import limits
+
+
+def failure_of(error: errors.FifoError) -> Failure:
+    """Make the stored form of an error; a long text is cut."""
+    details = {key: _cut(value) for key, value in list(error.details.items())[:8]}
+    return Failure(
+        kind=type(error).__name__,
+        reason=error.reason_text,
+        what=_cut(error.what),
+        subject=_cut(error.subject),
+        remedy=_cut(error.remedy),
+        details=details,
+    )
+
+
+def error_of(failure: Failure) -> errors.FifoError:
+    """Make the error again; of a class that does not exist any more, a FifoError."""
+    kind = getattr(errors, failure.kind, errors.FifoError)
+    if not (isinstance(kind, type) and issubclass(kind, errors.FifoError)):
+        kind = errors.FifoError
+    error = kind.__new__(kind)
+    errors.FifoError.__init__(
+        error,
+        failure.what,
+        failure.subject,
+        failure.remedy,
+        reason=failure.reason,
+        details=failure.details,
+    )
+    if isinstance(error, errors.InvalidInput):
+        error.violations = ()
+    if isinstance(error, errors.Unavailable):
+        error.retry_after_s = 1.0
+    return error
+
+
+def _cut(text: str) -> str:
+    most = limits.FAILURE_CHARACTERS
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,209 @@
+"""Steps that several workflows of instances share: order a host, wait for what it reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from fifo.model import keys, records
+from fifo.model.errors import (
+    Busy,
+    Cancelled,
+    DeadlineExceeded,
+    DriverFailed,
+    FifoError,
+    NotFound,
+)
+from fifo.model.link import Command
+from fifo.store.contract import Delete, Put, absent, unchanged
+from fifo.workflows.failures import error_of
+from fifo.workflows.workflow import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fifo.model.image import Image
+    from fifo.model.instance import Claim, InstanceSpec, InstanceStatus
+    from fifo.model.link import CommandResult, Verb
+    from fifo.model.network import Network
+    from fifo.model.operation import Operation
+    from fifo.store.catalog import Entry
+    from fifo.workflows.workflow import Items, Run
+
+
+def spec_entry(run: Run, uid: str) -> Entry[InstanceSpec]:
+    """Find the spec that an operation is about; raises NotFound."""
+    entry = run.catalog.specs.get(uid)
+    if entry is None:
+        raise NotFound("it does not exist", run.operation.target)
+    return entry
+
+
+def write_spec(entry: Entry[InstanceSpec], spec: InstanceSpec) -> Outcome:
+    """Replace a spec if nobody else has meanwhile."""
+    return Outcome(
+        compares=[unchanged(entry.key, entry.revision)],
+        writes=[Put(entry.key, records.encode(spec))],
+    )
+
+
+def refuse_rival(run: Run, uid: str) -> None:
+    """Refuse what would cross another operation on the same instance (AIP-151); raises Busy.
+
+    Whoever passes writes the instance's spec, if only anew: of two at once one loses that.
+    """
+    rival = run.catalog.busy.get(uid)
+    if rival is not None and rival != run.operation.id:
+        raise Busy(
+            "another operation holds it",
+            run.operation.target,
+            f"wait for operations/{rival}, or cancel it",
+            details={"operation": f"operations/{rival}"},
+        )
+
+
+def networks_of(run: Run, claim: Claim | None) -> tuple[Network, ...]:
+    """Give the networks that a claim's addresses are from."""
+    uids = dict.fromkeys(claim.networks.values()) if claim is not None else {}
+    found = (run.catalog.networks.record(uid) for uid in uids)
+    return tuple(network for network in found if network is not None)
+
+
+def image_of(run: Run, spec: InstanceSpec) -> Image | None:
+    """Give the image that an instance is made from: a zone's own, or its boot disk's."""
+    boot = next((disk.image for disk in spec.disks if disk.boot), "")
+    return run.catalog.images.record(spec.image or boot)
+
+
+def command(run: Run, step: str, verb: Verb, uid: str, **more: Any) -> tuple[str, Command]:
+    """Make an order about an instance, with the host that it goes to."""
+    claim = run.catalog.claims.record(uid)
+    host = claim.host if claim is not None else ""
+    order = Command(
+        fence=run.hosts.owners_fence(host),
+        operation=run.operation.id,
+        step=step,
+        verb=verb,
+        uid=uid,
+        until=run.until(),
+        claim=claim,
+        **more,
+    )
+    return host, order
+
+
+async def order_all(run: Run, items: Items, order: Callable[[int], tuple[str, Command]]) -> Outcome:
+    """Send each item's order at once and wait for all answers; a failed one fails its item.
+
+    An item without a host has nothing there to be done.
+    """
+    outcome = Outcome()
+    asked = []
+    for item in items:
+        host, made = order(item)
+        if host:
+            asked.append((item, run.hosts.command(host, made)))
+    for item, answer in asked:
+        try:
+            result: CommandResult = await run.wait(answer)
+        except FifoError as error:
+            outcome.failed[item] = error
+            continue
+        if result.failure is not None:
+            outcome.failed[item] = error_of(result.failure)
+        else:
+            outcome.outputs[item] = result.value
+    return outcome
+
+
+def stored_spec(run: Run, item: int) -> InstanceSpec:
+    """Give the spec of an item as it is stored."""
+    return spec_entry(run, run.uid(item)).record
+
+
+async def realise(
+    run: Run,
+    items: Items,
+    step: str = "realise",
+    spec_of: Callable[[int], InstanceSpec] | None = None,
+) -> Outcome:
+    """Hand each instance's spec to its host: the stored one, or what `spec_of` says."""
+
+    def order(item: int) -> tuple[str, Command]:
+        uid = run.uid(item)
+        spec = stored_spec(run, item) if spec_of is None else spec_of(item)
+        networks = networks_of(run, run.catalog.claims.record(uid))
+        return command(
+            run, step, "realise", uid, spec=spec, networks=networks, image=image_of(run, spec)
+        )
+
+    return await order_all(run, items, order)
+
+
+async def remove(run: Run, items: Items, step: str = "remove") -> Outcome:
+    """Have each instance's host remove all that there is of it."""
+    return await order_all(run, items, lambda item: command(run, step, "remove", run.uid(item)))
+
+
+async def reached(run: Run, items: Items) -> Outcome:
+    """Wait until each instance is what its spec wants, or has failed for good."""
+    outcome = Outcome()
+    waiting = []
+    for item in items:
+        spec = spec_entry(run, run.uid(item)).record
+
+        def settled(entry: Entry[InstanceStatus] | None, spec: InstanceSpec = spec) -> bool:
+            return entry is not None and _is_settled(entry.record, spec)
+
+        waiting.append((item, run.catalog.when(run.catalog.statuses, spec.uid, settled)))
+    for item, awaited in waiting:
+        try:
+            entry = await run.wait(awaited)
+        except (Cancelled, DeadlineExceeded) as error:
+            outcome.failed[item] = error
+            continue
+        status = entry.record
+        if status.state == "failed":
+            outcome.failed[item] = DriverFailed(
+                status.reason or "it failed", run.operation.target, "see its events and logs"
+            )
+        outcome.outputs[item] = {"state": status.state, "start_id": status.start_id}
+    return outcome
+
+
+def _is_settled(status: InstanceStatus, spec: InstanceSpec) -> bool:
+    if status.generation < spec.generation:
+        return False
+    if status.state == "failed":
+        return True
+    if status.boot_generation < spec.boot_generation and spec.wanted == "running":
+        return False
+    return status.state == spec.wanted or (
+        # A guest that ends by itself has been started, and may stay down by its policy.
+        spec.wanted == "running" and status.state == "stopped" and status.exit is not None
+    )
+
+
+def index_writes(spec: InstanceSpec, *, delete: bool) -> Outcome:
+    """Take or give back the id that an instance's creator chose; none if it is made from the uid.
+
+    A taken id fails the transaction.
+    """
+    key = keys.index("instances", spec.org, spec.id)
+    if spec.id == f"i-{spec.uid}":
+        return Outcome()
+    if delete:
+        return Outcome(writes=[Delete(key)])
+    return Outcome(compares=[absent(key)], writes=[Put(key, spec.uid.encode())])
+
+
+def cancel(entry: Entry[Operation]) -> Outcome:
+    """Ask an operation to give up, if it is still as it is known."""
+    asked = msgspec.structs.replace(entry.record, cancel_requested=True)
+    if entry.record.cancel_requested or entry.record.final:
+        return Outcome()
+    return Outcome(
+        compares=[unchanged(entry.key, entry.revision)],
+        writes=[Put(entry.key, records.encode(asked))],
+    )

@@ -1,0 +1,138 @@
+"""Undoing: the steps of failed items in reverse, and what a host that cannot be asked then owes."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fifo.model import keys, records
+from fifo.model.errors import FifoError, OutcomeUnknown, Unavailable
+from fifo.model.instance import Cleanup
+from fifo.model.operation import NEXT
+from fifo.store.contract import Get, Put, RangeReply, Txn, unchanged
+from fifo.workflows import limits
+from fifo.workflows.workflow import Outcome
+
+if TYPE_CHECKING:
+    from fifo.workflows.execution import Execution
+    from fifo.workflows.workflow import Items, Step
+
+logger = logging.getLogger("fifo.workflows")
+
+
+async def undo_failed(execution: Execution, failed: Items) -> None:
+    """Undo what was done for the failed items of a chunk, and write down that it is undone."""
+    operation = execution.operation
+    execution.undo_until = execution.world.utc() + limits.UNDO_PATIENCE_S
+    owed: set[int] = set(operation.owed)
+    refused: set[int] = set(operation.refused)
+    debts = Outcome()
+    highest = max(operation.failed_at[str(item)] for item in failed)
+    for index in range(min(highest, len(execution.workflow.steps) - 1), -1, -1):
+        step = execution.workflow.steps[index]
+        if step.undo is None:
+            continue
+        stuck = owed | refused if step.held else set()
+        items = tuple(
+            item for item in failed if operation.failed_at[str(item)] >= index and item not in stuck
+        )
+        if items:
+            for item, error in (await _undo(execution, step, items)).items():
+                if isinstance(error, Unavailable):
+                    owed.add(item)
+                    debts.writes.append(_debt(execution, item))
+                else:
+                    refused.add(item)
+                    logger.error(
+                        "Operation %s: undo of %s was refused: %s", operation.id, step.name, error
+                    )
+    operation = execution.operation
+    others = any(str(item) not in operation.failures for item in execution.items())
+    await execution.commit(
+        msgspec.structs.replace(
+            operation,
+            undone=tuple(sorted({*operation.undone, *failed})),
+            owed=tuple(sorted(owed)),
+            refused=tuple(sorted(refused)),
+            state=NEXT["undoing", "others_go_on"] if others else operation.state,
+        ),
+        debts,
+    )
+    execution.undo_until = 0.0
+
+
+async def _undo(execution: Execution, step: Step, items: Items) -> dict[int, FifoError]:
+    """Undo one step; gives the items that could not be undone, with the reason."""
+    assert step.undo is not None
+    wait_s = limits.RETRY_FIRST_S
+    refused: dict[int, FifoError] = {}
+    while True:
+        try:
+            outcome = await step.undo(execution, items)
+        except FifoError as error:
+            outcome = Outcome(failed=dict.fromkeys(items, error))
+        except Exception as error:
+            logger.exception("Undo of %s of %s failed", step.name, execution.operation.id)
+            told = FifoError(f"a bug: {error!r}", step.name, "report it")
+            outcome = Outcome(failed=dict.fromkeys(items, told))
+        took = await _write(execution, outcome)
+        away = {i: e for i, e in outcome.failed.items() if isinstance(e, Unavailable)}
+        refused |= {i: e for i, e in outcome.failed.items() if i not in away}
+        items = tuple(away) if took else items
+        if not items:
+            return refused
+        if execution.world.utc() + wait_s >= execution.undo_until:
+            return refused | (away or _contended(execution, items))
+        await execution.sleep(wait_s)
+        wait_s = min(2 * wait_s, limits.RETRY_MOST_S)
+
+
+def _contended(execution: Execution, items: Items) -> dict[int, FifoError]:
+    target = execution.operation.target
+    told = FifoError("others kept changing the same records", target, "undo it by hand")
+    return dict.fromkeys(items, told)
+
+
+async def _write(execution: Execution, outcome: Outcome) -> bool:
+    """Commit the writes of an undo, fenced by the operation's record; True if there are none."""
+    if not outcome.writes:
+        if outcome.settled is not None:
+            outcome.settled(True)  # noqa: FBT003 - the parameter of a callback has no name
+        return True
+    key = keys.by_uid(keys.OPERATION, execution.operation.id)
+    txn = Txn(
+        (unchanged(key, execution.revision), *outcome.compares),
+        tuple(outcome.writes),
+        (Get(key),),
+    )
+    took = False
+    try:
+        reply = await execution.store.txn(txn)
+    except (OutcomeUnknown, Unavailable):
+        logger.warning("The answer to an undo of %s was lost", execution.operation.id)
+    else:
+        took = reply.succeeded
+        if not took:
+            (found,) = reply.responses
+            assert isinstance(found, RangeReply)
+            execution.take_over(found, b"")
+    if outcome.settled is not None:
+        outcome.settled(took)
+    return took
+
+
+def _debt(execution: Execution, item: int) -> Put:
+    """Write down what a host owes: it does that first when it is back."""
+    uid = execution.uid(item)
+    claim = execution.catalog.claims.record(uid)
+    host = claim.host if claim is not None else ""
+    record = Cleanup(
+        uid=uid,
+        host=host,
+        operation=execution.operation.id,
+        since=execution.world.utc(),
+        claim=claim,
+    )
+    return Put(keys.cleanup(host, uid), records.encode(record))
