@@ -26,7 +26,10 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class Timeout:
-    """Send handle_info(TIMEOUT_MESSAGE) if no message comes for `after_s` seconds."""
+    """Send handle_info(TIMEOUT_MESSAGE) if no message comes for `after_s` seconds.
+
+    Zero sends it at once, unless a message waits already.
+    """
 
     after_s: float
 

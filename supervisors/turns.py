@@ -288,7 +288,12 @@ def then(shard: Shard, process: Process, action: Any) -> None:
     if action.__class__ is Continue:
         push_front(shard, process, CONTINUE, action.argument, None)
     elif action.__class__ is Timeout:
-        if process._queue is None:
+        if process._queue is not None:
+            return
+        if action.after_s <= 0:
+            # It is over already: ahead of whatever comes from now on (OTP: receive after 0).
+            push_front(shard, process, INFO, TIMEOUT_MESSAGE, None)
+        else:
             process._state = TIMED
             process.extras.timer = process.send_after(action.after_s, TIMEOUT_MESSAGE)
     elif process._queue is None:

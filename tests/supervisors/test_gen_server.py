@@ -23,7 +23,7 @@ from tests.supervisors.probe import Probe, do, exit_reason, seen
 
 if TYPE_CHECKING:
     from supervisors import Ref
-    from tests.supervisors.world import World
+    from tests.supervisors.world import SimulatedWorld, World
 
 
 class Server(Probe):
@@ -234,6 +234,23 @@ def test_a_timeout_of_zero_comes_only_if_no_message_waits(world: World) -> None:
     ref.cast(busy)
     world.advance(0.01)
     assert seen(world, ref) == ["timeout", "waits"]
+
+
+def test_a_timeout_of_zero_precedes_every_message_that_comes_later(world: World) -> None:
+    for _ in range(20):
+        ref = world.start(Server, Timeout(0))
+        ref.cast("later")
+        assert seen(world, ref) == ["timeout", "later"]
+    do(world, ref, lambda _: Reply("answered", Timeout(0)))
+    ref.cast("last")
+    assert seen(world, ref)[2:] == ["timeout", "last"]
+
+
+def test_a_timeout_of_zero_takes_no_time(simulated: SimulatedWorld) -> None:
+    ref = simulated.start(Server, Timeout(0))
+    simulated.host.run_ready()
+    assert ref._process.seen == ["timeout"]
+    assert simulated.now_s() == 0
 
 
 # -- hibernate -----------------------------------------------------------------------------------
