@@ -26,6 +26,9 @@ RANGE_KEYS = 10_000
 REPLY_BYTES = 16 * 1024 * 1024
 """Bytes of keys and values read from disk for one reply; what does not fit sets `more`."""
 
+DELETE_KEYS = 10_000
+"""Keys that one txn may delete: about ten milliseconds of the shard's thread; delete in parts."""
+
 LEASE_TTL_S_MIN = 1
 """Shortest life of a lease: below it, a garbage collection could end an owner."""
 
@@ -34,6 +37,9 @@ LEASE_TTL_S_MAX = 30 * 24 * 3600
 
 LEASES = 10_000
 """Leases at one time: one a control node and a few a workflow; expiry looks at each."""
+
+LEASE_KEYS = 100_000
+"""Keys of one lease: they all end in one revision, on the shard's thread."""
 
 # -- what may wait --------------------------------------------------------------------------------
 
