@@ -9,13 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fifo.hypervisors.linux.guests import commands, file_tree
+from fifo.model.errors import Unsupported
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fifo.hypervisors.linux.guests.commands import Run
     from fifo.hypervisors.linux.guests.file_tree import Tree
+    from fifo.model.image_manifest import Architecture
 
 PROGRAM_INTERPRETER: Final = 3
 """PT_INTERP: the segment that names a dynamic loader (elf(5))."""
+MACHINES: Final[Mapping[int, Architecture]] = {62: "amd64", 183: "arm64"}
+"""EM_X86_64 and EM_AARCH64."""
 HEAD_BYTES: Final = 64 * 1024
 """The ELF header and program headers stand at the beginning."""
 OWN_INIT: Final = frozenset({"sbin/init", "linuxrc"})
@@ -32,6 +38,16 @@ class Busybox(NamedTuple):
     def sha256(self) -> str:
         """The digest that stands for its version."""
         return hashlib.sha256(self.program).hexdigest()
+
+    @property
+    def architecture(self) -> Architecture:
+        """What it runs on, as its ELF header says; raises Unsupported for what Debian is not."""
+        (machine,) = struct.unpack_from("<H", self.program, 18)
+        if machine not in MACHINES:
+            raise Unsupported(
+                f"is built for machine {machine}", "busybox", "use a host with amd64 or arm64"
+            )
+        return MACHINES[machine]
 
     def tree(self) -> Tree:
         """Return the program and its links as part of a root file system."""

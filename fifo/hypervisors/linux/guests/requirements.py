@@ -16,8 +16,10 @@ PACKAGES: Final[Mapping[str, str]] = {
     "apt-cache": "apt",
     "apt-get": "apt",
     "busybox": "busybox-static",
+    "debugfs": "e2fsprogs",
     "dpkg-deb": "dpkg",
     "env": "coreutils",
+    "grub-mkimage": "grub-pc-bin",
     "mke2fs": "e2fsprogs",
     "qemu-img": "qemu-utils",
 }
