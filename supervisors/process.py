@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from supervisors import context, limits, reserved, signals
 from supervisors._pykka import LeanActor
 from supervisors.errors import CallTimeout, NoNode, NotStarted, ProcessExit
+from supervisors.extras import Extras
 from supervisors.future import EndFuture, Future, Sleep
 from supervisors.messages import Exit
 from supervisors.pid import Pid
@@ -61,27 +62,6 @@ DROP_NEW: Final = "drop_new"
 """Mailbox policy: the new message becomes a dead letter."""
 DROP_OLD: Final = "drop_old"
 """Mailbox policy: the oldest waiting message becomes a dead letter."""
-
-
-class Extras:
-    """What few processes need: links, monitors, the parked coroutine. Made at first use."""
-
-    links: dict[Any, None] | None = None
-    watchers: dict[Any, None] | None = None
-    watching: dict[Any, None] | None = None
-    coroutine: Any = None
-    awaited: Any = None
-    kind: int = -1
-    payload: Any = None
-    future: Any = None
-    stop_future: Any = None
-    deferred: set[Any] | None = None
-    start: Any = None
-    doom: Any = None
-    parting: Any = None
-    timer: Any = None
-    groups: Any = None
-    idle: Any = None
 
 
 class Process(LeanActor):

@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from supervisors import ending, limits, starting, turns
+from supervisors import ending, limits, resting, starting, turns
 from supervisors._pykka import ActorStop
 from supervisors.context import RUNNING
 from supervisors.errors import MailboxFull, WouldDeadlock
@@ -135,7 +135,7 @@ class Shard:
             return
         queue.append((kind, payload, future))
         if state >= TIMED:
-            turns.rouse(self, process)
+            resting.rouse(self, process)
 
     def post_system(self, process: Process, kind: int, payload: Any) -> None:
         """Deliver an EXIT, a DOWN or another message no mailbox bound may refuse."""
@@ -147,7 +147,7 @@ class Shard:
             queue = process._queue = deque()
         queue.append((kind, payload, None))
         if process._state >= TIMED:
-            turns.rouse(self, process)
+            resting.rouse(self, process)
         elif kind == EXIT and self.queues_exits and process._state == PARKED:
             self._hear(process, *payload)
 
@@ -167,8 +167,16 @@ class Shard:
     def post_from_outside(self, process: Any, kind: int, payload: Any, future: Any) -> None:
         """Deliver a message from another thread; what an abandoned thread sends is dropped."""
         if get_ident() in self.abandoned:
-            self.node.dead_letters.record(process, payload, "fenced")
-            return
+            self.fence(process if process is not None else "the shard", payload)
+        else:
+            self._take_in(process, kind, payload, future)
+
+    def fence(self, process: Process | str, effect: Any) -> None:
+        """Count what an abandoned thread wanted as a dead letter, on the shard's own thread."""
+        letters = self.node.dead_letters
+        self._take_in(None, SYSTEM, lambda: letters.record(process, effect, "fenced"), None)
+
+    def _take_in(self, process: Any, kind: int, payload: Any, future: Any) -> None:
         self.inbound.append((process, kind, payload, future))
         if not self.outside_woke:
             self.outside_woke = True
@@ -252,8 +260,11 @@ class Shard:
     # -- futures -----------------------------------------------------------------------------
 
     def settled_outside(self, future: Future[Any]) -> None:
-        """Resume who awaits a future that another thread has settled."""
-        self.post_from_outside(None, RESUME, future, None)
+        """Resume who awaits a future that another thread has settled, an abandoned one too.
+
+        Settled is settled: whoever it was, nobody else will wake the waiter.
+        """
+        self._take_in(None, RESUME, future, None)
 
     def resume(self, process: Process, awaited: Any) -> None:
         """Put a parked process back into the run queue, ahead of its mailbox."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from supervisors import turns
+from supervisors import resting, turns
 from supervisors.context import running_shard
 from supervisors.errors import CallExit, WouldDeadlock
 from supervisors.future import ERROR, VALUE, Future
@@ -33,7 +33,7 @@ def suspend(process: Any) -> Future[None]:
     target = _target(process)
 
     def pause() -> None:
-        turns.suspend(target)
+        resting.suspend(target)
         if isinstance(target, StateMachine):
             target._doze_again()
 
@@ -43,7 +43,7 @@ def suspend(process: Any) -> Future[None]:
 def resume(process: Any) -> Future[None]:
     """Let a suspended process handle messages again, those that waited first."""
     target = _target(process)
-    return target.in_turn(lambda: turns.unsuspend(target._shard, target))
+    return target.in_turn(lambda: resting.unsuspend(target._shard, target))
 
 
 def terminate(process: Any, reason: Any = NORMAL) -> Future[None]:
@@ -68,7 +68,7 @@ def terminate(process: Any, reason: Any = NORMAL) -> Future[None]:
     def end() -> None:
         if target._state == SUSPENDED:
             turns.hold_back(target, SYSTEM, lambda: target.exit(reason), inner)
-            turns.unsuspend(shard, target)
+            resting.unsuspend(shard, target)
         else:
             turns.push_front(shard, target, SYSTEM, lambda: target.exit(reason), inner)
 

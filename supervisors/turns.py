@@ -7,7 +7,7 @@ from collections import deque
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from supervisors import ending, limits, parking, starting
+from supervisors import ending, limits, parking, resting, starting
 from supervisors._pykka import PYKKA_MESSAGES, ActorStop, ProxyCall, ProxyGetAttr
 from supervisors.errors import ProcessExit, StuckTurn
 from supervisors.future import ERROR, VALUE, Future
@@ -195,7 +195,7 @@ def serve(  # noqa: PLR0911 - one return a kind
         return starting.begin(shard, process)
     if kind == SYSTEM:
         _serve_system(payload, future)
-        return None
+        return resting.timeout_anew(process)
     if kind == WAKE:
         return process.on_wake()
     if kind == STEP:
@@ -295,7 +295,9 @@ def then(shard: Shard, process: Process, action: Any) -> None:
             push_front(shard, process, INFO, TIMEOUT_MESSAGE, None)
         else:
             process._state = TIMED
-            process.extras.timer = process.send_after(action.after_s, TIMEOUT_MESSAGE)
+            extras = process.extras
+            extras.timed_s = action.after_s
+            extras.timer = process.send_after(action.after_s, TIMEOUT_MESSAGE)
     elif process._queue is None:
         hibernate(process)
 
@@ -307,33 +309,6 @@ def hibernate(process: Process) -> None:
         result.close()
         raise TypeError(f"on_hibernate of {type(process).__name__} may not be async")
     process._state = HIBERNATED
-
-
-def rouse(shard: Shard, process: Process) -> None:
-    """Make a process that is idle in a special way ready for the message just queued."""
-    queue = process._queue
-    assert queue is not None
-    if process._state == TIMED:
-        timer, process._ext.timer = process._ext.timer, None
-        timer.cancel()
-    elif process._state == HIBERNATED:
-        queue.appendleft((WAKE, None, None))
-        if process._ext is not None and process._ext.idle is not None:
-            process._ext.idle.arm()
-    elif process._state == SUSPENDED and queue[-1][0] == EXIT:
-        _, (sender, reason), _ = queue[-1]
-        if sender is not None and sender._process is process._parent is not None:
-            queue.pop()
-            ending.stop(shard, process, reason)
-        return
-    else:
-        return
-    process._state = READY
-    shard.runq.append((process, *queue.popleft()))
-    if not queue:
-        process._queue = None
-    if shard.asleep:
-        shard.wake()
 
 
 def push_front(shard: Shard, process: Process, kind: int, payload: Any, future: Any) -> None:
@@ -351,7 +326,7 @@ def push_front(shard: Shard, process: Process, kind: int, payload: Any, future: 
         process._queue = deque()
     process._queue.appendleft((kind, payload, future))
     if process._state in (TIMED, HIBERNATED):
-        rouse(shard, process)
+        resting.rouse(shard, process)
 
 
 def hold_back(process: Process, kind: int, payload: Any, future: Any) -> None:
@@ -359,17 +334,6 @@ def hold_back(process: Process, kind: int, payload: Any, future: Any) -> None:
     if process._queue is None:
         process._queue = deque()
     process._queue.appendleft((kind, payload, future))
-
-
-def suspend(process: Process) -> None:
-    """Handle nothing after the present message until `unsuspend`; runs in a system turn."""
-    process._state = SUSPENDED
-
-
-def unsuspend(shard: Shard, process: Process) -> None:
-    """Handle messages again, those that waited first."""
-    if process._state == SUSPENDED:
-        make_ready(shard, process)
 
 
 def make_ready(shard: Shard, process: Process) -> None:

@@ -16,6 +16,7 @@ from supervisors import (
     Shutdown,
     Stop,
     Timeout,
+    system,
 )  # fmt: skip
 from supervisors.errors import AlreadyStarted, CallExit, CallTimeout, ProcessExit, StartError
 from supervisors.reasons import Crash
@@ -251,6 +252,44 @@ def test_a_timeout_of_zero_takes_no_time(simulated: SimulatedWorld) -> None:
     simulated.host.run_ready()
     assert ref._process.seen == ["timeout"]
     assert simulated.now_s() == 0
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_a_timeout_runs_anew_in_full_after_a_look_from_outside(world: World, looks: int) -> None:
+    ref = world.start(Server, Timeout(3))
+    world.advance(2)
+    for look in [ref._process.in_turn(lambda: None) for _ in range(looks)]:
+        world.wait(look)
+    world.advance(2.9)
+    assert seen(world, ref) == []
+    world.advance(0.2)
+    assert seen(world, ref) == ["timeout"]
+
+
+def test_a_timeout_does_not_run_while_its_process_is_suspended(world: World) -> None:
+    ref = world.start(Server, Timeout(3))
+    world.advance(2)
+    world.wait(system.suspend(ref))
+    world.advance(10)
+    assert seen(world, ref) == []
+    world.wait(system.resume(ref))
+    world.advance(2.9)
+    assert seen(world, ref) == []
+    world.advance(0.2)
+    assert seen(world, ref) == ["timeout"]
+
+
+def test_a_message_to_a_suspended_process_cancels_its_timeout(world: World) -> None:
+    ref = world.start(Server, Timeout(3))
+    world.wait(system.suspend(ref))
+    ref.cast("message")
+    world.settle()
+    world.wait(system.resume(ref))
+    world.advance(10)
+    assert seen(world, ref) == ["message"]
+    world.wait(ref._process.in_turn(lambda: None))
+    world.advance(10)
+    assert seen(world, ref) == ["message"]
 
 
 # -- hibernate -----------------------------------------------------------------------------------
