@@ -103,6 +103,8 @@ class Image(_message.Message):
         """Instances can be made of it."""
         FAILED: Image._State.ValueType  # 3
         """Its import failed: `state_reason` says why."""
+        DELETING: Image._State.ValueType  # 4
+        """Being taken away from the hosts that hold it; nothing can be made of it any more."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """What can be done with it."""
@@ -115,6 +117,8 @@ class Image(_message.Message):
     """Instances can be made of it."""
     FAILED: Image.State.ValueType  # 3
     """Its import failed: `state_reason` says why."""
+    DELETING: Image.State.ValueType  # 4
+    """Being taken away from the hosts that hold it; nothing can be made of it any more."""
 
     @_typing.final
     class TagsEntry(_message.Message):

@@ -6,7 +6,6 @@ import warnings
 from fifo.v1 import image_pb2 as fifo_dot_v1_dot_image__pb2
 from fifo.v1 import image_service_pb2 as fifo_dot_v1_dot_image__service__pb2
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
-from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -61,7 +60,7 @@ class ImageServiceStub:
         self.DeleteImage = channel.unary_unary(
                 '/fifo.v1.ImageService/DeleteImage',
                 request_serializer=fifo_dot_v1_dot_image__service__pb2.DeleteImageRequest.SerializeToString,
-                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.CreateImageFromInstance = channel.unary_unary(
                 '/fifo.v1.ImageService/CreateImageFromInstance',
@@ -105,7 +104,7 @@ class ImageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteImage(self, request, context):
-        """Takes an image away. FAILED_PRECONDITION while an instance is made of it.
+        """Takes an image away from every host. FAILED_PRECONDITION while an instance is made of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,7 +143,7 @@ def add_ImageServiceServicer_to_server(servicer, server):
             'DeleteImage': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteImage,
                     request_deserializer=fifo_dot_v1_dot_image__service__pb2.DeleteImageRequest.FromString,
-                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'CreateImageFromInstance': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateImageFromInstance,
@@ -287,7 +286,7 @@ class ImageService:
             target,
             '/fifo.v1.ImageService/DeleteImage',
             fifo_dot_v1_dot_image__service__pb2.DeleteImageRequest.SerializeToString,
-            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,7 +7,6 @@ from collections import abc as _abc
 from fifo.v1 import image_pb2 as _image_pb2
 from fifo.v1 import image_service_pb2 as _image_service_pb2
 from google.longrunning import operations_pb2 as _operations_pb2
-from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -48,8 +47,8 @@ class ImageServiceStub:
     """Sends bytes for a later ImportImage. A broken upload goes on with the same `upload_id` from
     `offset_bytes`; OUT_OF_RANGE names the right one.
     """
-    DeleteImage: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.DeleteImageRequest, _empty_pb2.Empty]
-    """Takes an image away. FAILED_PRECONDITION while an instance is made of it."""
+    DeleteImage: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.DeleteImageRequest, _operations_pb2.Operation]
+    """Takes an image away from every host. FAILED_PRECONDITION while an instance is made of it."""
     CreateImageFromInstance: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.CreateImageFromInstanceRequest, _operations_pb2.Operation]
     """Makes an image of what a stopped instance holds."""
 
@@ -70,8 +69,8 @@ class ImageServiceAsyncStub(ImageServiceStub):
     """Sends bytes for a later ImportImage. A broken upload goes on with the same `upload_id` from
     `offset_bytes`; OUT_OF_RANGE names the right one.
     """
-    DeleteImage: _aio.UnaryUnaryMultiCallable[_image_service_pb2.DeleteImageRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Takes an image away. FAILED_PRECONDITION while an instance is made of it."""
+    DeleteImage: _aio.UnaryUnaryMultiCallable[_image_service_pb2.DeleteImageRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """Takes an image away from every host. FAILED_PRECONDITION while an instance is made of it."""
     CreateImageFromInstance: _aio.UnaryUnaryMultiCallable[_image_service_pb2.CreateImageFromInstanceRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Makes an image of what a stopped instance holds."""
 
@@ -119,8 +118,8 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _image_service_pb2.DeleteImageRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Takes an image away. FAILED_PRECONDITION while an instance is made of it."""
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """Takes an image away from every host. FAILED_PRECONDITION while an instance is made of it."""
 
     @_abc_1.abstractmethod
     def CreateImageFromInstance(
