@@ -37,9 +37,9 @@ class Fields:
     def _take(self, name: str, kind: type, wanted: str) -> Any:
         value = self._values.pop(name, None)
         # JSON's true and false are integers in Python, but none to a caller.
-        if value is not None and (not isinstance(value, kind) or (kind is int) is (value is True)):
-            if not (kind is bool and isinstance(value, bool)):
-                raise self.bad(name, wanted)
+        is_it = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+        if value is not None and not is_it:
+            raise self.bad(name, wanted)
         return value
 
     def bad(self, name: str, wanted: str) -> Refusal:

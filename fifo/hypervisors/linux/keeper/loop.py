@@ -75,7 +75,7 @@ class Loop:
             self._selector.unregister(descriptor)
 
     def forget(self, descriptor: int) -> None:
-        """Stop waiting for a descriptor; before it is closed, or the next one of its number hangs."""
+        """Stop waiting for a descriptor: before it is closed and its number means another."""
         self.watch(descriptor, 0, self._ignore)
 
     def after(self, delay_s: float, callback: Callable[[], None]) -> Timer:
