@@ -24,7 +24,8 @@ BEHAVIORS = {"REQUIRED", "OPTIONAL", "INPUT_ONLY", "OUTPUT_ONLY", "IDENTIFIER"}
 
 def formats(field: FieldDescriptor) -> str:
     info = api.option(field, field_info_pb2.field_info)
-    return field_info_pb2.FieldInfo.Format.Name(info.format)
+    name: str = field_info_pb2.FieldInfo.Format.Name(info.format)
+    return name
 
 
 def every(messages: tuple[Descriptor, ...]) -> pytest.MarkDecorator:
