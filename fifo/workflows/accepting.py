@@ -63,8 +63,6 @@ async def accept(
         data = records.encode(record)
         txn = Txn((absent(key), *outcome.compares), (*outcome.writes, Put(key, data)), (Get(key),))
         took, revision = await _commit(world, txn, key, data)
-        if outcome.settled is not None:
-            outcome.settled(took)
         if took:
             return Accepted(record, revision, repeated=False)
         await world.catalog.at(revision)

@@ -53,20 +53,18 @@ async def _write_back(run: Run, items: Items) -> Outcome:
 async def _resize(run: Run, items: Items) -> Outcome:
     """Bring the claim to what is wanted now."""
     (item,) = items
-    spec = instances.spec_entry(run, run.uid(item)).record
-    proposal = await run.wait(run.placement.resize(spec))
-    for error, _ in proposal.refused.values():
-        raise error
-    return Outcome(compares=proposal.compares, writes=proposal.writes, settled=proposal.settle)
+    placed = await run.wait(run.placement.resize(instances.stored_spec(run, item)))
+    if placed.error is not None:
+        raise placed.error
+    return Outcome()
 
 
 async def _resize_back(run: Run, items: Items) -> Outcome:
     (item,) = items
     before = run.output("accept", item)
-    if not isinstance(before, dict):
-        return Outcome()
-    proposal = await run.wait(run.placement.resize(msgspec.convert(before, InstanceSpec)))
-    return Outcome(compares=proposal.compares, writes=proposal.writes, settled=proposal.settle)
+    if isinstance(before, dict):
+        await run.wait(run.placement.resize(msgspec.convert(before, InstanceSpec)))
+    return Outcome()
 
 
 async def _realise(run: Run, items: Items) -> Outcome:

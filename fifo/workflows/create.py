@@ -9,7 +9,7 @@ import msgspec
 from fifo.model import keys, limits, names, records
 from fifo.model.errors import AlreadyExists, DataLoss, FifoError
 from fifo.model.instance import InstanceSpec
-from fifo.store.contract import Delete, Put, absent
+from fifo.store.contract import Compare, Delete, Put, absent, unchanged
 from fifo.workflows import instances
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
@@ -51,10 +51,17 @@ def _write(run: Run, specs: dict[int, InstanceSpec]) -> Outcome:
             continue
         key = keys.by_uid(keys.INSTANCE_SPEC, spec.uid)
         index = instances.index_writes(spec, delete=False)
-        outcome.compares += [absent(key), *index.compares]
+        outcome.compares += [absent(key), *index.compares, *_uses(run, spec)]
         outcome.writes += [Put(key, records.encode(spec)), *index.writes]
         outcome.outputs[item] = True
     return outcome
+
+
+def _uses(run: Run, spec: InstanceSpec) -> list[Compare]:
+    """Compare that the images it is made from are still as they are known: ready, not going."""
+    wanted_images = {spec.image, *(disk.image for disk in spec.disks)} - {""}
+    found = (run.catalog.images.get(uid) for uid in sorted(wanted_images))
+    return [unchanged(entry.key, entry.revision) for entry in found if entry is not None]
 
 
 def _taken(run: Run, spec: InstanceSpec) -> FifoError | None:
@@ -83,26 +90,23 @@ async def _unwrite(run: Run, items: Items) -> Outcome:
 
 
 async def _place(run: Run, items: Items) -> Outcome:
-    """Choose host and addresses, and claim them."""
+    """Have a host and addresses chosen and claimed."""
     specs = tuple(wanted(run, item) for item in items)
-    proposal = await run.wait(run.placement.place(specs, run.operation.id))
-    outcome = Outcome(compares=proposal.compares, writes=proposal.writes, settled=proposal.settle)
+    placed = await run.wait(run.placement.place(specs, run.operation.id))
+    outcome = Outcome()
     for item in items:
-        uid = run.uid(item)
-        if uid in proposal.placed:
-            placed = proposal.placed[uid]
-            outcome.outputs[item] = placed.claim.host
-            outcome.explanation = placed.explanation
+        claim, outcome.explanation, error = placed[run.uid(item)]
+        if error is not None:
+            outcome.failed[item] = error
         else:
-            outcome.failed[item], outcome.explanation = proposal.refused[uid]
+            outcome.outputs[item] = claim.host
     return outcome
 
 
 async def _unplace(run: Run, items: Items) -> Outcome:
     """Give the claims back."""
-    uids = tuple(run.uid(item) for item in items)
-    proposal = await run.wait(run.placement.release(uids))
-    return Outcome(compares=proposal.compares, writes=proposal.writes, settled=proposal.settle)
+    await run.wait(run.placement.release(tuple(run.uid(item) for item in items)))
+    return Outcome()
 
 
 async def _unrealise(run: Run, items: Items) -> Outcome:

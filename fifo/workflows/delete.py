@@ -82,8 +82,8 @@ async def _remove(run: Run, items: Items) -> Outcome:
 async def _release(run: Run, items: Items) -> Outcome:
     """Give the claims back and forget the records."""
     uids = tuple(run.uid(item) for item in items)
-    proposal = await run.wait(run.placement.release(uids))
-    outcome = Outcome(compares=proposal.compares, writes=proposal.writes, settled=proposal.settle)
+    await run.wait(run.placement.release(uids))
+    outcome = Outcome()
     for uid in uids:
         entry = run.catalog.specs.get(uid)
         if entry is not None:

@@ -273,8 +273,6 @@ class Execution:
             (Get(self._key),),
         )
         took = await self._write(txn, data)
-        if outcome.settled is not None:
-            outcome.settled(took)
         if took:
             self.operation = operation
         return took

@@ -11,7 +11,6 @@ from fifo.model.errors import AlreadyExists, FifoError, NoRoom, NotFound, WrongS
 from fifo.model.image import Image
 from fifo.model.link import Command
 from fifo.store.contract import Delete, Put, absent, unchanged
-from fifo.workflows import instances
 from fifo.workflows.failures import error_of
 from fifo.workflows.workflow import Outcome, Step, Workflow
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fifo.model import limits
-from fifo.model.errors import AlreadyExists, NotFound, NoRoom
+from fifo.model.errors import AlreadyExists, NoRoom, NotFound
 from fifo.workflows import instances
 from fifo.workflows.workflow import Outcome, Step, Workflow
 

@@ -98,8 +98,6 @@ def _contended(execution: Execution, items: Items) -> dict[int, FifoError]:
 async def _write(execution: Execution, outcome: Outcome) -> bool:
     """Commit the writes of an undo, fenced by the operation's record; True if there are none."""
     if not outcome.writes:
-        if outcome.settled is not None:
-            outcome.settled(True)  # noqa: FBT003 - the parameter of a callback has no name
         return True
     key = keys.by_uid(keys.OPERATION, execution.operation.id)
     txn = Txn(
@@ -118,8 +116,6 @@ async def _write(execution: Execution, outcome: Outcome) -> bool:
             (found,) = reply.responses
             assert isinstance(found, RangeReply)
             execution.take_over(found, b"")
-    if outcome.settled is not None:
-        outcome.settled(took)
     return took
 
 

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a step did: to be remembered, to be written, and who failed, by item.
+    """What a step did: to be remembered, to be written, and who failed.
 
-    `settled` is called with whether the transaction took; after False the action runs anew. The
-    keys of `outputs` and `failed` are items.
+    The keys of `outputs` and `failed` are items. Where the transaction is lost to somebody else's
+    the action runs anew.
     """
 
     outputs: dict[int, Any] = field(default_factory=dict)
@@ -34,7 +34,6 @@ class Outcome:
     writes: list[Write] = field(default_factory=list)
     explanation: Explanation | None = None
     result: Any = None
-    settled: Callable[[bool], None] | None = None
 
 
 class Run(Protocol):

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from fifo.model.errors import FifoError
     from fifo.model.instance import Claim, InstanceSpec
     from fifo.model.link import Command, CommandResult
     from fifo.model.operation import Explanation
     from fifo.store.catalog import Catalog
-    from fifo.store.contract import Compare, Delete, DeleteRange, Put, Store
+    from fifo.store.contract import Delete, DeleteRange, Put, Store
 
     Write: TypeAlias = Put | Delete | DeleteRange
 
@@ -32,36 +32,30 @@ class Hosts(Protocol):
 
 
 class Placed(NamedTuple):
-    """Where one instance goes: its claim and the writes and compares that make it true."""
+    """What became of the wish to place one instance: a claim, or why there is none."""
 
-    claim: Claim
+    claim: Claim | None
     explanation: Explanation
-
-
-class Proposal(NamedTuple):
-    """What placement proposes for some instances: claims, refusals, and one transaction for all.
-
-    `settle` must be told whether the transaction took; until then the claims are pending and count.
-    """
-
-    placed: dict[str, Placed]
-    refused: dict[str, tuple[FifoError, Explanation]]
-    compares: list[Compare]
-    writes: list[Write]
-    settle: Callable[[bool], None]
+    error: FifoError | None = None
 
 
 class Placement(Protocol):
-    """Who chooses hosts and addresses, one decision after the other."""
+    """Who chooses hosts and addresses and writes the claims, one decision after the other.
 
-    def place(self, specs: tuple[InstanceSpec, ...], operation: str) -> Awaitable[Proposal]:
-        """Choose for each instance; a future. One that holds a claim already keeps it."""
+    Each answers with a future, when it is durable; each is idempotent. They fail with Conflict
+    when others kept changing the same hosts, and with what the store says.
+    """
 
-    def release(self, uids: tuple[str, ...]) -> Awaitable[Proposal]:
-        """Give claims back; a future. Who holds none is in `placed` no more than in `refused`."""
+    def place(
+        self, specs: tuple[InstanceSpec, ...], operation: str
+    ) -> Awaitable[dict[str, Placed]]:
+        """Claim a host and addresses for each instance; one that holds a claim keeps it."""
 
-    def resize(self, spec: InstanceSpec) -> Awaitable[Proposal]:
-        """Change a claim to what a spec now wants, on the host where it is; a future."""
+    def release(self, uids: tuple[str, ...]) -> Awaitable[None]:
+        """Give claims back; who holds none is passed over."""
+
+    def resize(self, spec: InstanceSpec) -> Awaitable[Placed]:
+        """Change a claim to what a spec now wants, on the host where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +67,3 @@ class World:
     hosts: Hosts
     placement: Placement
     utc: Callable[[], float]
-    workflows: Mapping[str, object]

@@ -1,0 +1,28 @@
+"""The bounds of the control plane, each with its reason."""
+
+from __future__ import annotations
+
+GROUP_OPERATIONS = 90
+"""Writes of one placement transaction: below the store's 100, with room for the hosts' sums."""
+PLACEMENTS_WAITING = 4_000
+"""Placements that may wait before further ones are refused: a second of the store's commits."""
+COMMAND_TIMEOUT_S = 3_600.0
+"""An answer that a session waits for at most; the command's own `until` is what ends it."""
+COMMANDS_WAITING = 10_000
+"""Commands of one host that may wait for an answer: a batch of the largest size on one host."""
+RECONNECT_FIRST_S = 0.2
+"""Wait before a lost agent is looked for again; it doubles."""
+RECONNECT_MOST_S = 5.0
+"""Longest such wait: a host is back within seconds of being reachable."""
+UNREACHABLE_AFTER_S = 5.0
+"""Silence after which a host is unreachable: the time a link is suspended (design: section 7)."""
+REPORT_OPERATIONS = 80
+"""Writes of one transaction of reports: below the store's 100, with events."""
+EXPIRE_EVERY_S = 600.0
+"""How often finished operations are looked through for those that are old enough to go."""
+EXPIRE_BATCH = 90
+"""Operations forgotten in one transaction."""
+COMPACT_EVERY_S = 60.0
+"""How often the store's history is compacted to the revision of `HISTORY_S` ago."""
+WAITERS = 10_000
+"""Callers that may wait for operations at one time."""

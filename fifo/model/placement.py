@@ -1,0 +1,193 @@
+"""Placement: which host an instance goes to, as a pure function over columns of the fleet.
+
+A request meets one mask for each rule; a host that no mask refuses is a candidate, and of these the
+one with the largest free share of memory wins, then the one with most free processors, then the
+first. The explanation counts the same masks: there is no second implementation of the rules.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from fifo.model.instance import Shares
+from fifo.model.operation import Explanation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import numpy.typing as npt
+
+    from fifo.model.hypervisor import HypervisorSpec, HypervisorStatus
+
+    Mask = npt.NDArray[np.bool_]
+    Column = npt.NDArray[np.int64]
+
+CPU_OVERCOMMIT: Final = 4
+"""Processors promised for each that is there: caps are seldom all reached at once (Triton: 4)."""
+NEXT_BEST: Final = 3
+"""Further candidates that are kept with the decision."""
+_FIRST_HOSTS: Final = 16
+_BITS: Final = 63
+"""Different brands and nic tags that fit a column of bits."""
+
+CPU, MEMORY, DISK = 0, 1, 2
+
+
+class Request(NamedTuple):
+    """What an instance needs of a host; `host` is the uid of one it insists on."""
+
+    shares: Shares
+    brand: str
+    nic_tags: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    host: str = ""
+
+
+class Decision(NamedTuple):
+    """The row of the chosen host, -1 for none, and why."""
+
+    row: int
+    explanation: Explanation
+
+
+class Words:
+    """Bits for words: which bit stands for which brand or tag. Grows as words come up."""
+
+    def __init__(self) -> None:
+        self._bits: dict[str, int] = {}
+
+    def mask(self, words: Iterable[str]) -> int:
+        """Give the bits of some words; all words beyond the bound share the last bit."""
+        found = 0
+        for word in words:
+            bit = self._bits.setdefault(word, min(len(self._bits), _BITS - 1))
+            found |= 1 << bit
+        return found
+
+
+class Fleet:
+    """The columns: one row a host, changed by whoever owns them (the placement process)."""
+
+    def __init__(self) -> None:
+        self.uids: list[str] = []
+        self.rows: dict[str, int] = {}
+        self.words = Words()
+        self.labels: list[Mapping[str, str]] = []
+        self.capacity: Column = np.zeros((_FIRST_HOSTS, 3), np.int64)
+        self.used: Column = np.zeros((_FIRST_HOSTS, 3), np.int64)
+        self.ready: Mask = np.zeros(_FIRST_HOSTS, np.bool_)
+        self.open: Mask = np.zeros(_FIRST_HOSTS, np.bool_)
+        self.can: Column = np.zeros(_FIRST_HOSTS, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    def row(self, uid: str) -> int:
+        """Give the row of a host, a new one if it has none; rows are never taken away."""
+        row = self.rows.get(uid)
+        if row is None:
+            row = self.rows[uid] = len(self.uids)
+            self.uids.append(uid)
+            self.labels.append({})
+            if row >= len(self.ready):
+                self._grow()
+        return row
+
+    def _grow(self) -> None:
+        more = len(self.ready)
+        self.capacity = np.concatenate((self.capacity, np.zeros((more, 3), np.int64)))
+        self.used = np.concatenate((self.used, np.zeros((more, 3), np.int64)))
+        self.ready = np.concatenate((self.ready, np.zeros(more, np.bool_)))
+        self.open = np.concatenate((self.open, np.zeros(more, np.bool_)))
+        self.can = np.concatenate((self.can, np.zeros(more, np.int64)))
+
+    def describe(self, spec: HypervisorSpec | None, status: HypervisorStatus | None) -> None:
+        """Take over what operators want of a host and what is known of it; None: it is gone."""
+        known = spec or status
+        assert known is not None
+        row = self.row(known.uid)
+        probe = status.probe if status is not None else None
+        self.ready[row] = status is not None and status.condition == "ready" and probe is not None
+        self.open[row] = spec is not None and spec.admission == "open"
+        if spec is not None:
+            self.labels[row] = spec.labels
+        if probe is not None:
+            reserved = spec.reserved if spec is not None else Shares()
+            self.capacity[row] = (
+                probe.capacity.cpu * CPU_OVERCOMMIT - reserved.cpu,
+                probe.capacity.memory - reserved.memory,
+                probe.capacity.disk - reserved.disk,
+            )
+            tags = (f"tag:{tag}" for tag in probe.nic_tags)
+            self.can[row] = self.words.mask((*probe.brands, *tags))
+
+    def use(self, uid: str, shares: Shares) -> None:
+        """Take over the sum of a host's claims."""
+        self.used[self.row(uid)] = (shares.cpu, shares.memory, shares.disk)
+
+
+def decide(fleet: Fleet, request: Request) -> Decision:
+    """Choose a host for a request."""
+    count = len(fleet)
+    if not count:
+        return Decision(-1, Explanation())
+    masks = refusals(fleet, request)
+    refused = np.zeros(count, np.bool_)
+    counts: dict[str, int] = {}
+    for rule, mask in masks:
+        turned_away = int(np.count_nonzero(mask))
+        if turned_away:
+            counts[rule] = turned_away
+            refused |= mask
+    rows = np.flatnonzero(~refused)
+    if not len(rows):
+        return Decision(-1, Explanation(considered=count, refused=counts))
+    best = _ranked(fleet, rows)
+    explanation = Explanation(
+        host=fleet.uids[best[0]],
+        considered=count,
+        refused=counts,
+        next_best=tuple(fleet.uids[row] for row in best[1 : 1 + NEXT_BEST]),
+    )
+    return Decision(int(best[0]), explanation)
+
+
+def refusals(fleet: Fleet, request: Request) -> list[tuple[str, Mask]]:
+    """Give for each rule the hosts that it refuses; a rule that this request does not meet: none.
+
+    The order is the one in which people read the reasons.
+    """
+    count = len(fleet)
+    needs = fleet.words.mask((request.brand,))
+    tags = fleet.words.mask(f"tag:{tag}" for tag in request.nic_tags)
+    can = fleet.can[:count]
+    free = fleet.capacity[:count] - fleet.used[:count]
+    masks = [
+        ("not ready", ~fleet.ready[:count]),
+        ("cordoned", ~fleet.open[:count]),
+        ("brand", (can & needs) != needs),
+        ("memory", free[:, MEMORY] < request.shares.memory),
+        ("cpu", free[:, CPU] < request.shares.cpu),
+        ("disk", free[:, DISK] < request.shares.disk),
+    ]
+    if tags:
+        masks.append(("network", (can & tags) != tags))
+    if request.host:
+        other = np.ones(count, np.bool_)
+        if (row := fleet.rows.get(request.host)) is not None:
+            other[row] = False
+        masks.append(("another host was asked for", other))
+    for key, value in request.labels:
+        without = np.fromiter((own.get(key) != value for own in fleet.labels), np.bool_, count)
+        masks.append((f"label {key}", without))
+    return masks
+
+
+def _ranked(fleet: Fleet, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Order candidates, best first; only as many as are told of."""
+    capacity = fleet.capacity[rows]
+    free = (capacity - fleet.used[rows]) / np.maximum(capacity, 1)
+    order = np.lexsort((rows, -free[:, CPU], -free[:, MEMORY]))
+    return rows[order[: 1 + NEXT_BEST]]
