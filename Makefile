@@ -7,12 +7,12 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-SOURCES := $(wildcard supervisors fifo benchmarks tests)
+SOURCES := $(wildcard supervisors fifo protos benchmarks tests)
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench lock
+.PHONY: help setup demo up test check bench protos lock
 
 help: ## print the targets, one line each
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ check: setup ## lint, formatting and strict types
 
 bench: setup ## measure the floors and print them as a table (BENCH_JSON=FILE for rows of JSON)
 	$(RUN) -m benchmarks
+
+protos: setup ## make fifo/v1 anew from the protos
+	$(RUN) -m protos.generate
 
 lock: setup ## pin the newest allowed requirements, with hashes
 	$(LOCK) --upgrade pyproject.toml --output-file requirements.txt

@@ -24,5 +24,5 @@ EXPIRE_BATCH = 90
 """Operations forgotten in one transaction."""
 COMPACT_EVERY_S = 60.0
 """How often the store's history is compacted to the revision of `HISTORY_S` ago."""
-WAITERS = 10_000
-"""Callers that may wait for operations at one time."""
+OPERATIONS_RUNNING = 20_000
+"""Instances that operations may be about at one time: minutes of work for one control node."""

@@ -1,0 +1,208 @@
+"""Operations as callers know them: asked for, looked up, waited for, cancelled, forgotten."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from fifo.fleet import limits
+from fifo.model import keys, records
+from fifo.model import limits as model_limits
+from fifo.model.errors import Conflict, FifoError, NotFound, Unavailable
+from fifo.store.contract import Delete, Put, Txn, unchanged
+from fifo.workflows.accepting import Accepted, accept
+from fifo.workflows.registry import WORKFLOWS
+from fifo.workflows.runner import Runner
+from supervisors import (
+    SIMPLE_ONE_FOR_ONE,
+    TRANSIENT,
+    Backoff,
+    ChildSpec,
+    Continue,
+    DynamicSupervisor,
+    Flags,
+    Future,
+    GenServer,
+    NoReply,
+    start_child,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fifo.model.operation import Operation
+    from fifo.store.catalog import Entry
+    from fifo.workflows.world import World
+    from supervisors import Process, Ref
+
+logger = logging.getLogger("fifo.fleet")
+
+RUNNERS = "operation runners"
+ACCEPTOR = "operation acceptor"
+DAY_S = 86_400.0
+
+
+def runners_spec(world: World) -> ChildSpec:
+    """The dynamic supervisor of runners: each is restarted by itself, at its own expense."""
+    runner = ChildSpec(
+        "runner", (Runner, (world,)), restart=TRANSIENT, backoff=Backoff(min_s=0.2, max_s=10.0)
+    )
+    flags = Flags(SIMPLE_ONE_FOR_ONE)
+    return ChildSpec(
+        RUNNERS, (DynamicSupervisor, (flags, [runner])), type="supervisor", name=RUNNERS
+    )
+
+
+class Recovery(GenServer):
+    """Starts a runner for every operation that had not ended when the node did; then idles.
+
+    It stands behind the runners' supervisor under rest_for_one, so that it runs again whenever
+    that was restarted.
+    """
+
+    def init(self, world: World) -> Any:
+        """Begin when the start is answered."""
+        self.world = world
+        return Continue("recover")
+
+    async def handle_continue(self, argument: Any) -> None:
+        """Start the runners, oldest operation first."""
+        del argument
+        running = [entry for entry in self.world.catalog.operations if not entry.record.final]
+        running.sort(key=lambda entry: entry.create_revision)
+        supervisor = self.node.address(RUNNERS)
+        for entry in running:
+            await start_child(supervisor, entry.record.id)
+        if running:
+            logger.info("Going on with %d operations", len(running))
+
+
+class Expiry(GenServer):
+    """Forgets operations that ended more than `OPERATION_DAYS` ago."""
+
+    def init(self, world: World) -> None:
+        """Look through them once in a while."""
+        self.world = world
+        self.send_after(limits.EXPIRE_EVERY_S, "look")
+
+    async def handle_info(self, message: Any) -> None:
+        """Forget what is old enough."""
+        del message
+        before = self.world.utc() - model_limits.OPERATION_DAYS * DAY_S
+        old = [
+            entry
+            for entry in self.world.catalog.operations
+            if entry.record.final and entry.record.end_time < before
+        ]
+        for first in range(0, len(old), limits.EXPIRE_BATCH):
+            some = old[first : first + limits.EXPIRE_BATCH]
+            await self.world.store.txn(Txn(then=tuple(Delete(entry.key) for entry in some)))
+        self.send_after(limits.EXPIRE_EVERY_S, "look")
+
+
+class Acceptor(GenServer):
+    """Accepts requests in processes of its own, so that callers outside can await them."""
+
+    def init(self, world: World) -> None:
+        """Know the world."""
+        self.world = world
+
+    def handle_call(self, message: Any, caller: Any) -> Any:
+        """Accept an operation; the caller's future fails with what refuses it."""
+        operation: Operation = message
+        _Accepting.start(self.world, operation, caller)
+        return NoReply()
+
+
+class _Accepting(GenServer):
+    """Accepts one operation, starts its runner, answers and ends."""
+
+    def init(self, world: World, operation: Operation, caller: Future[Any]) -> Any:
+        self.world = world
+        return Continue((operation, caller))
+
+    async def handle_continue(self, argument: Any) -> Any:
+        operation, caller = argument
+        try:
+            accepted = await accept(self.world, WORKFLOWS[operation.kind], operation, self.pause)
+            if not accepted.operation.final:
+                await self._run(accepted)
+        except FifoError as error:
+            caller.fail(error)
+        else:
+            caller.reply(accepted)
+        self.exit("normal")
+
+    async def _run(self, accepted: Accepted) -> None:
+        if accepted.repeated:
+            return
+        await start_child(self.node.address(RUNNERS), accepted.operation.id, accepted)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before another attempt."""
+        await self.sleep(seconds)
+
+
+class Operations:
+    """The calls of the API and of others that are no workflows; on the node's thread."""
+
+    def __init__(self, world: World, find: Callable[[str], Ref[Process]]) -> None:
+        self.world = world
+        self._find = find
+        self.waiters = 0
+
+    def submit(self, operation: Operation) -> Future[Accepted]:
+        """Accept an operation and have it run; fails with what its workflow refuses."""
+        running = len(self.world.catalog.busy)
+        if running >= limits.OPERATIONS_RUNNING:
+            future: Future[Accepted] = Future()
+            told = f"{running} operations run already"
+            future.fail(Unavailable(told, operation.target, "try again later"))
+            return future
+        return self._find(ACCEPTOR).call(operation, timeout_s=None)
+
+    def get(self, operation_id: str) -> Entry[Operation]:
+        """Look an operation up; raises NotFound."""
+        entry = self.world.catalog.operations.get(operation_id)
+        if entry is None:
+            told = "it does not exist, or ended more than a week ago"
+            raise NotFound(told, f"operations/{operation_id}")
+        return entry
+
+    def ended(self, operation_id: str) -> Future[Entry[Operation] | None]:
+        """Wait until an operation has ended; raises NotFound."""
+        self.get(operation_id)
+        return self.world.catalog.when(
+            self.world.catalog.operations,
+            operation_id,
+            lambda entry: entry is None or entry.record.final,
+        )
+
+    async def cancel(self, operation_id: str) -> Entry[Operation]:
+        """Ask an operation to give up; one that has ended stays as it is. Raises NotFound."""
+        for _ in range(model_limits.CLAIM_ATTEMPTS):
+            entry = self.get(operation_id)
+            record = entry.record
+            if record.final or record.cancel_requested:
+                return entry
+            asked = msgspec.structs.replace(record, cancel_requested=True)
+            txn = Txn(
+                (unchanged(entry.key, entry.revision),),
+                (Put(entry.key, records.encode(asked)),),
+            )
+            reply = await self.world.store.txn(txn)
+            await self.world.catalog.at(reply.revision)
+            if reply.succeeded:
+                return self.get(operation_id)
+        raise Conflict("it kept moving on", f"operations/{operation_id}", "try again")
+
+    async def forget(self, operation_id: str) -> None:
+        """Drop the record of an operation that has ended; raises NotFound, Conflict."""
+        entry = self.get(operation_id)
+        if not entry.record.final:
+            raise Conflict("it has not ended", f"operations/{operation_id}", "cancel it first")
+        key = keys.by_uid(keys.OPERATION, operation_id)
+        reply = await self.world.store.txn(Txn((unchanged(key, entry.revision),), (Delete(key),)))
+        await self.world.catalog.at(reply.revision)
