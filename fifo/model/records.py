@@ -7,6 +7,7 @@ plain dict. A version that this code does not know is refused, never guessed.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -39,7 +40,11 @@ Each entry has a test with a record as that version wrote it (`tests/model/test_
 """
 
 _encoder = msgspec.json.Encoder()
-_decoders: dict[type[Record], msgspec.json.Decoder[Any]] = {}
+
+
+@functools.cache
+def _decoder(kind: type[Record]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
 
 
 def encode(record: Record) -> bytes:
@@ -52,11 +57,8 @@ def decode(kind: type[R], data: bytes, key: str = "") -> R:
 
     Raises NotReady for a version from the future, DataLoss for what is no such record.
     """
-    decoder = _decoders.get(kind)
-    if decoder is None:
-        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     try:
-        return decoder.decode(data)  # type: ignore[no-any-return]
+        return _decoder(kind).decode(data)  # type: ignore[no-any-return]
     except msgspec.DecodeError as error:
         return _decode_other(kind, data, key, error)
 
