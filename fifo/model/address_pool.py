@@ -42,9 +42,7 @@ def next_free(pool: AddressPool, taken: Container[int], after: int = -1) -> int 
 
 def text(pool: AddressPool, number: int) -> str:
     """Write an address with the prefix length of its network, as vmadm does: 10.0.0.7/24."""
-    address = (
-        ipaddress.IPv4Address(number) if version(pool) == 4 else ipaddress.IPv6Address(number)  # noqa: PLR2004
-    )
+    address = type(ipaddress.ip_address(pool.first))(number)
     return f"{address}/{ipaddress.ip_network(pool.subnet).prefixlen}"
 
 
