@@ -13,7 +13,6 @@ from fifo.model import limits as model_limits
 from fifo.model.errors import Conflict, FifoError, NotFound, Unavailable
 from fifo.store.contract import Delete, Put, Txn, unchanged
 from fifo.workflows.accepting import Accepted, accept
-from fifo.workflows.registry import WORKFLOWS
 from fifo.workflows.runner import Runner
 from supervisors import (
     SIMPLE_ONE_FOR_ONE,
@@ -126,7 +125,9 @@ class _Accepting(GenServer):
     async def handle_continue(self, argument: Any) -> Any:
         operation, caller = argument
         try:
-            accepted = await accept(self.world, WORKFLOWS[operation.kind], operation, self.pause)
+            accepted = await accept(
+                self.world, self.world.workflows[operation.kind], operation, self.pause
+            )
             if not accepted.operation.final:
                 await self._run(accepted)
         except FifoError as error:

@@ -75,6 +75,13 @@ def _taken(run: Run, spec: InstanceSpec) -> FifoError | None:
     return AlreadyExists("an instance has this name or uuid already", name, "choose another")
 
 
+async def _unwrite_chunk(run: Run, items: Items) -> Outcome:
+    """Take the specs back, and what the request left, where it was not taken over."""
+    outcome = await _unwrite(run, items)
+    outcome.writes.append(Delete(keys.operation_input(run.operation.id, run.operation.chunk)))
+    return outcome
+
+
 async def _unwrite(run: Run, items: Items) -> Outcome:
     outcome = Outcome()
     for item in items:
@@ -123,7 +130,7 @@ CREATE = Workflow(
 )
 CREATE_BATCH = Workflow(
     "create_instances",
-    (Step("accept", _write_chunk, _unwrite), *_LATER),
+    (Step("accept", _write_chunk, _unwrite_chunk), *_LATER),
     4 * limits.CREATE_DEADLINE_S,
     accepts_first=False,
 )

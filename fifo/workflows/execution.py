@@ -209,34 +209,38 @@ class Execution:
         )
 
     async def _act(self, step: Step, live: Items) -> None:
+        """Run a step's action, and again where its transaction is lost to somebody else's."""
         began = self.world.utc()
-        wait_s = limits.RETRY_FIRST_S
-        lost = 0
-        while True:
-            try:
-                self._go_on()
-                outcome = await step.action(self, live)
-            except Unavailable as error:
-                if self.world.utc() + wait_s >= self.operation.deadline:
-                    outcome = all_failed(live, error)
-                else:
-                    await self.sleep(wait_s)
-                    wait_s = min(2 * wait_s, limits.RETRY_MOST_S)
-                    continue
-            except FifoError as error:
-                outcome = all_failed(live, error)
-            except Exception as error:
-                logger.exception("Step %s of %s failed", step.name, self.operation.id)
-                outcome = all_failed(live, FifoError(f"a bug: {error!r}", step.name, "report it"))
+        for _ in range(limits.COMMIT_ATTEMPTS):
+            outcome = await self._try(step, live, began)
             if await self.commit(self.after_step(step, outcome, began), outcome):
                 return
             await self.catalog.at(self.seen)
-            lost += 1
-            if lost >= limits.COMMIT_ATTEMPTS:
-                told = Conflict("others kept changing the same records", self.operation.target)
-                outcome = all_failed(live, told)
-                await self.commit(self.after_step(step, outcome, began), outcome)
-                return
+        told = Conflict("others kept changing the same records", self.operation.target)
+        outcome = all_failed(live, told)
+        await self.commit(self.after_step(step, outcome, began), outcome)
+
+    async def _try(self, step: Step, live: Items, began: float) -> Outcome:
+        """Run an action until it could ask everyone it has to ask, within the step's patience."""
+        until = min(self.operation.deadline, began + limits.STEP_PATIENCE_S)
+        wait_s = limits.RETRY_FIRST_S
+        while True:
+            outcome = await self._run(step, live)
+            away = any(isinstance(error, Unavailable) for error in outcome.failed.values())
+            if not away or self.world.utc() + wait_s >= until:
+                return outcome
+            await self.sleep(wait_s)
+            wait_s = min(2 * wait_s, limits.RETRY_MOST_S)
+
+    async def _run(self, step: Step, live: Items) -> Outcome:
+        try:
+            self._go_on()
+            return await step.action(self, live)
+        except FifoError as error:
+            return all_failed(live, error)
+        except Exception as error:
+            logger.exception("Step %s of %s failed", step.name, self.operation.id)
+            return all_failed(live, FifoError(f"a bug: {error!r}", step.name, "report it"))
 
     def after_step(self, step: Step, outcome: Outcome, began: float) -> Operation:
         """Give the record that follows a step."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from fifo.model import keys, records
 from fifo.model.operation import Operation
 from fifo.workflows.execution import Execution, Replaced
-from fifo.workflows.registry import WORKFLOWS
 from supervisors import Continue, GenServer, Stop
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class Runner(GenServer):
         if found is None or found[0].final:
             return Stop("normal")
         operation, revision = found
-        workflow = WORKFLOWS[operation.kind]
+        workflow = self.world.workflows[operation.kind]
         execution = Execution(operation, revision, workflow, self.world, self.pause)
         try:
             ended = await execution.drive()

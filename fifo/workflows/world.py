@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fifo.model.operation import Explanation
     from fifo.store.catalog import Catalog
     from fifo.store.contract import Delete, DeleteRange, Put, Store
+    from fifo.workflows.workflow import Registry
 
     Write: TypeAlias = Put | Delete | DeleteRange
 
@@ -67,3 +68,4 @@ class World:
     hosts: Hosts
     placement: Placement
     utc: Callable[[], float]
+    workflows: Registry

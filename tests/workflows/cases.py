@@ -1,0 +1,151 @@
+"""One case for each registered workflow: how to set the stage, and what to ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from fifo.model import keys, records
+from fifo.model.image import Image
+from fifo.model.operation import Operation
+from fifo.store.contract import Put
+from tests.workflows.stage import Stage, uid, zone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fifo.model.instance import InstanceSpec
+
+IMAGE = "00000000-0000-4000-8000-00000000c001"
+
+
+def operation(kind: str, uids: tuple[str, ...], asked: Any = None, **more: Any) -> Operation:
+    """Make the operation that an API would submit."""
+    wanted = {
+        "id": f"op-{kind.replace('_', '-')}", "kind": kind, "target": kind, "principal": "admin",
+        "create_time": 0.0, "deadline": 0.0, "uids": uids, "org": "default",
+        "input": msgspec.to_builtins(asked), **more,
+    }  # fmt: skip
+    return Operation(**wanted)
+
+
+class Case(NamedTuple):
+    """What one proof needs; `prepare` runs before what is undone is compared with."""
+
+    kind: str
+    prepare: Callable[[Stage], None]
+    make: Callable[[Stage], Operation]
+
+
+def _nothing(stage: Stage) -> None:
+    del stage
+
+
+def _with_zones(*numbers: int) -> Callable[[Stage], None]:
+    def prepare(stage: Stage) -> None:
+        for number in numbers:
+            spec = zone(number)
+            made = operation("create_instance", (spec.uid,), spec, id=f"op-made-{number}")
+            assert stage.run(made).state == "done"
+
+    return prepare
+
+
+def _with_snapshot(stage: Stage) -> None:
+    _with_zones(1)(stage)
+    taken = operation("create_snapshot", (uid(1),), {"snapshot": "before"}, id="op-taken")
+    assert stage.run(taken).state == "done"
+
+
+def _with_image(stage: Stage) -> None:
+    key = keys.by_uid(keys.IMAGE, IMAGE)
+    index = keys.index("images", "", "tiny")
+    record = msgspec.structs.replace(image(), state="ready")
+    stage.write(Put(key, records.encode(record)), Put(index, IMAGE.encode()))
+    stage.truth.images.add(IMAGE)
+
+
+def image(**more: Any) -> Image:
+    """Give the image that tests import."""
+    return Image(
+        uid=IMAGE, id="tiny", create_time=0.0, format="rootfs_tar", source="/tiny.tar", **more
+    )
+
+
+def _changed(stage: Stage, **change: Any) -> InstanceSpec:
+    spec = stage.catalog.specs.record(uid(1))
+    assert spec is not None
+    return msgspec.structs.replace(spec, generation=spec.generation + 1, **change)
+
+
+def _batch(stage: Stage) -> Operation:
+    specs = [zone(number) for number in (1, 2, 3)]
+    made = operation("create_instances", tuple(spec.uid for spec in specs), None, chunk_size=2)
+    for first in (0, 2):
+        key = keys.operation_input(made.id, first)
+        stage.write(Put(key, msgspec.json.encode(specs[first : first + 2])))
+    return made
+
+
+CASES = (
+    Case("create_instance", _nothing, lambda _: operation("create_instance", (uid(1),), zone())),
+    Case("create_instances", _nothing, _batch),
+    Case("delete_instance", _with_zones(1), lambda _: operation("delete_instance", (uid(1),))),
+    Case(
+        "delete_instances",
+        _with_zones(1, 2, 3),
+        lambda _: operation("delete_instances", (uid(1), uid(2), uid(3)), chunk_size=2),
+    ),
+    Case(
+        "start_instance",
+        _with_zones(1),
+        lambda stage: operation("start_instance", (uid(1),), _changed(stage, wanted="running")),
+    ),
+    Case(
+        "stop_instance",
+        _with_zones(1),
+        lambda stage: operation("stop_instance", (uid(1),), _changed(stage, wanted="stopped")),
+    ),
+    Case(
+        "reboot_instance",
+        _with_zones(1),
+        lambda stage: operation("reboot_instance", (uid(1),), _changed(stage, boot_generation=2)),
+    ),
+    Case(
+        "update_instance",
+        _with_zones(1),
+        lambda stage: operation(
+            "update_instance", (uid(1),), _changed(stage, max_physical_memory=512, alias="big")
+        ),
+    ),
+    Case(
+        "create_snapshot",
+        _with_zones(1),
+        lambda _: operation("create_snapshot", (uid(1),), {"snapshot": "before"}),
+    ),
+    Case(
+        "delete_snapshot",
+        _with_snapshot,
+        lambda _: operation("delete_snapshot", (uid(1),), {"snapshot": "before"}),
+    ),
+    Case(
+        "roll_back_snapshot",
+        _with_snapshot,
+        lambda _: operation("roll_back_snapshot", (uid(1),), {"snapshot": "before"}),
+    ),
+    Case("import_image", _nothing, lambda _: operation("import_image", (IMAGE,), image())),
+    Case(
+        "create_image",
+        _with_zones(1),
+        lambda _: operation("create_image", (IMAGE,), image(from_instance=uid(1))),
+    ),
+    Case("delete_image", _with_image, lambda _: operation("delete_image", (IMAGE,))),
+)
+FORWARD_ONLY = frozenset(
+    {
+        # Their wish stands whatever becomes of this attempt: nothing is undone.
+        "start_instance", "stop_instance", "reboot_instance", "delete_instance",
+        "delete_instances", "delete_snapshot", "roll_back_snapshot", "delete_image",
+    }
+)  # fmt: skip

@@ -1,0 +1,136 @@
+"""A double for sessions, agents and hosts together: obeys commands and reports into the store.
+
+It stands in where workflows are proven by themselves; `tests/system` has the real chain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from fifo.model import keys, records
+from fifo.model.errors import DriverFailed, FifoError, NotFound, Unavailable
+from fifo.model.instance import InstanceStatus, Snapshot
+from fifo.model.link import CommandResult
+from fifo.store.contract import Put, Txn
+from fifo.workflows.failures import failure_of
+from supervisors import Future
+
+if TYPE_CHECKING:
+    from fifo.model.instance import InstanceSpec
+    from fifo.model.link import Command
+    from fifo.store.contract import Store
+
+
+@dataclass
+class HostTruth:
+    """What is on the host: outlives crashes of the control plane."""
+
+    instances: dict[str, InstanceSpec] = field(default_factory=dict)
+    boots: dict[str, int] = field(default_factory=dict)
+    snapshots: dict[str, list[str]] = field(default_factory=dict)
+    images: set[str] = field(default_factory=set)
+    answered: dict[tuple[str, str, str], CommandResult] = field(default_factory=dict)
+    creates: int = 0
+    away: bool = False
+    refuses: frozenset[str] = frozenset()
+    """Verbs that the host refuses."""
+    loses: set[str] = field(default_factory=set)
+    """Verbs whose next answer is lost after the work was done."""
+
+
+class HostDouble:
+    """Fulfils `fifo.workflows.world.Hosts` for any number of hosts with one truth."""
+
+    def __init__(self, truth: HostTruth, store: Store) -> None:
+        self.truth = truth
+        self.store = store
+
+    def owners_fence(self, host: str) -> int:
+        return 1
+
+    def command(self, host: str, command: Command) -> Future[CommandResult]:
+        future: Future[CommandResult] = Future()
+        if self.truth.away:
+            future.fail(Unavailable("it is away", host))
+            return future
+        key = (command.operation, command.step, command.uid)
+        result = self.truth.answered.get(key)
+        if result is None:
+            try:
+                if command.verb in self.truth.refuses:
+                    raise DriverFailed("refused on purpose", command.uid)
+                value = getattr(self, f"_{command.verb}")(command)
+                failure = None
+            except FifoError as error:
+                value, failure = None, failure_of(error)
+            result = CommandResult(
+                operation=command.operation,
+                step=command.step,
+                uid=command.uid,
+                failure=failure,
+                value=value,
+            )
+            self.truth.answered[key] = result
+        if command.verb in self.truth.loses:
+            self.truth.loses.discard(command.verb)
+            future.fail(Unavailable("the answer was lost", host))
+        else:
+            future.reply(result)
+        return future
+
+    def _realise(self, command: Command) -> Any:
+        assert command.spec is not None
+        if command.uid not in self.truth.instances:
+            self.truth.creates += 1
+        self.truth.instances[command.uid] = command.spec
+        self._report(command, command.spec)
+        return {"applied_live": [], "pending_reboot": []}
+
+    def _report(self, command: Command, spec: InstanceSpec) -> None:
+        names = self.truth.snapshots.get(command.uid, [])
+        status = InstanceStatus(
+            uid=command.uid,
+            host=command.claim.host if command.claim is not None else "",
+            state=spec.wanted,
+            generation=spec.generation,
+            boot_generation=spec.boot_generation,
+            since=0.0,
+            snapshots=tuple(Snapshot(name=name, created=0.0) for name in names),
+        )
+        key = keys.by_uid(keys.INSTANCE_STATUS, command.uid)
+        self.store.txn(Txn(then=(Put(key, records.encode(status)),)))
+
+    def _remove(self, command: Command) -> None:
+        self.truth.instances.pop(command.uid, None)
+        self.truth.snapshots.pop(command.uid, None)
+
+    def _snapshot(self, command: Command) -> None:
+        self.truth.snapshots.setdefault(command.uid, [])
+        if command.argument not in self.truth.snapshots[command.uid]:
+            self.truth.snapshots[command.uid].append(command.argument)
+        self._report(command, self.truth.instances[command.uid])
+
+    def _delete_snapshot(self, command: Command) -> None:
+        names = self.truth.snapshots.get(command.uid, [])
+        if command.argument not in names:
+            raise NotFound("no such snapshot", command.argument)
+        names.remove(command.argument)
+        self._report(command, self.truth.instances[command.uid])
+
+    def _roll_back(self, command: Command) -> None:
+        names = self.truth.snapshots[command.uid]
+        del names[names.index(command.argument) + 1 :]
+        self._report(command, self.truth.instances[command.uid])
+
+    def _fetch_image(self, command: Command) -> Any:
+        assert command.image is not None
+        self.truth.images.add(command.argument)
+        return msgspec.to_builtins(msgspec.structs.replace(command.image, size_bytes=7))
+
+    _capture_image = _fetch_image
+
+    def _delete_image(self, command: Command) -> None:
+        self.truth.images.discard(command.argument)

@@ -1,0 +1,195 @@
+"""What every registered workflow owes, step by step: registration alone puts it under these.
+
+It fails at a step and leaves nothing behind; it is killed before or after a step and ends as if
+nothing had been; the answer to any commit is lost; every action, and every undo, runs twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fifo.model.errors import DriverFailed
+from fifo.store.faults import Fate, ScriptedFaults
+from fifo.workflows.registry import WORKFLOWS
+from supervisors import Future
+from tests.workflows.cases import CASES, FORWARD_ONLY, Case
+from tests.workflows.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fifo.workflows.workflow import Action, Items, Outcome, Registry, Run, Step
+
+# The first step of most is part of the acceptance: what it refuses was never promised.
+AFTER_ACCEPTANCE = [
+    pytest.param(case, index, id=f"{case.kind}-{step.name}")
+    for case in CASES
+    for index, step in enumerate(WORKFLOWS[case.kind].steps)
+    if index or not WORKFLOWS[case.kind].accepts_first
+]
+EACH = pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)
+
+
+def test_every_workflow_has_a_case() -> None:
+    assert {case.kind for case in CASES} == set(WORKFLOWS)
+
+
+def with_steps(kind: str, change: Callable[[int, Step], Step]) -> Registry:
+    """Give the registry with the steps of one workflow changed."""
+    workflow = WORKFLOWS[kind]
+    steps = tuple(change(index, step) for index, step in enumerate(workflow.steps))
+    return {**WORKFLOWS, kind: workflow._replace(steps=steps)}
+
+
+def prepared(case: Case) -> Stage:
+    stage = Stage()
+    case.prepare(stage)
+    return stage
+
+
+def restart(stage: Stage, **more: Any) -> None:
+    stage.crash()
+    stage.start(**more)
+
+
+def plain_end(case: Case) -> dict[str, Any]:
+    """Give the slate as a run without trouble leaves it."""
+    stage = prepared(case)
+    ended = stage.run(case.make(stage))
+    assert ended.state == "done", ended.failure
+    return stage.slate()
+
+
+@EACH
+def test_it_ends_done(case: Case) -> None:
+    plain_end(case)
+
+
+@pytest.mark.parametrize(("case", "index"), AFTER_ACCEPTANCE)
+def test_failing_at_a_step_leaves_nothing_behind(case: Case, index: int) -> None:
+    async def fails(run: Run, items: Items) -> Outcome:
+        raise DriverFailed("injected", "step")
+
+    async def works_and_fails(run: Run, items: Items) -> Outcome:
+        await step.action(run, items)
+        raise DriverFailed("injected", "step")
+
+    step = WORKFLOWS[case.kind].steps[index]
+    for action in (fails, works_and_fails):
+        stage = prepared(case)
+        before = stage.slate()
+        restart(stage, workflows=replaced(case.kind, index, action))
+        ended = stage.run(case.make(stage))
+        assert ended.state == "failed"
+        assert ended.failure is not None
+        assert ended.failure.what == "injected"
+        assert not ended.owed
+        if case.kind not in FORWARD_ONLY:
+            assert stage.slate() == before
+
+
+def replaced(kind: str, index: int, action: Action) -> Registry:
+    return with_steps(
+        kind, lambda own, step: step._replace(action=action) if own == index else step
+    )
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("case", "index"), AFTER_ACCEPTANCE)
+def test_being_killed_around_a_step_changes_nothing(case: Case, index: int, when: str) -> None:
+    expected = plain_end(case)
+    step = WORKFLOWS[case.kind].steps[index]
+    reached: list[str] = []
+
+    async def killed(run: Run, items: Items) -> Outcome:
+        if when == "after":
+            await step.action(run, items)
+        reached.append(step.name)
+        await run.wait(Future())
+        raise AssertionError
+
+    stage = prepared(case)
+    restart(stage, workflows=replaced(case.kind, index, killed))
+    operation = case.make(stage)
+    stage.submit(operation)
+    while not reached:
+        stage.host.advance(0.1)
+    restart(stage, workflows=WORKFLOWS)
+    assert stage.finish(operation).state == "done"
+    assert stage.slate() == expected
+
+
+@EACH
+def test_the_answer_to_any_commit_may_be_lost(case: Case) -> None:
+    expected = plain_end(case)
+    for number in range(1, 12):
+        stage = prepared(case)
+        operation = case.make(stage)
+        restart(stage, faults=ScriptedFaults({number: Fate("reply lost")}))
+        stage.submit(operation)
+        assert stage.finish(operation).state == "done", number
+        assert stage.slate() == expected, number
+
+
+@EACH
+def test_the_answer_of_a_host_may_be_lost(case: Case) -> None:
+    expected = plain_end(case)
+    verbs = ("realise", "remove", "snapshot", "delete_snapshot", "roll_back", "fetch_image")
+    for verb in verbs:
+        stage = prepared(case)
+        stage.truth.loses.add(verb)
+        ended = stage.run(case.make(stage))
+        if verb in stage.truth.loses:
+            continue
+        assert ended.state == "done"
+        assert stage.slate() == expected, verb
+
+
+@EACH
+def test_every_action_may_run_twice(case: Case) -> None:
+    expected = plain_end(case)
+
+    def doubled(_: int, step: Step) -> Step:
+        async def twice(run: Run, items: Items) -> Outcome:
+            await step.action(run, items)
+            return await step.action(run, items)
+
+        return step._replace(action=twice)
+
+    stage = prepared(case)
+    restart(stage, workflows=with_steps(case.kind, doubled))
+    assert stage.run(case.make(stage)).state == "done"
+    assert stage.slate() == expected
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.kind not in FORWARD_ONLY],
+                         ids=lambda case: case.kind)  # fmt: skip
+def test_every_undo_may_run_twice(case: Case) -> None:
+    last = len(WORKFLOWS[case.kind].steps) - 1
+
+    def doubled(index: int, step: Step) -> Step:
+        undo = step.undo
+        changed = step
+        if undo is not None:
+
+            async def twice(run: Run, items: Items) -> Outcome:
+                await undo(run, items)
+                return await undo(run, items)
+
+            changed = step._replace(undo=twice)
+        if index == last:
+
+            async def fails(run: Run, items: Items) -> Outcome:
+                await step.action(run, items)
+                raise DriverFailed("injected", "step")
+
+            changed = changed._replace(action=fails)
+        return changed
+
+    stage = prepared(case)
+    before = stage.slate()
+    restart(stage, workflows=with_steps(case.kind, doubled))
+    assert stage.run(case.make(stage)).state == "failed"
+    assert stage.slate() == before
