@@ -49,10 +49,11 @@ from supervisors.gen_server import GenServer
 from supervisors.hosts.asyncio import AsyncioHost
 from supervisors.hosts.simulated import SimulatedHost
 from supervisors.hosts.thread import ThreadHost
+from supervisors.mailbox import DROP_NEW, DROP_OLD, REJECT
 from supervisors.messages import Down, Exit
 from supervisors.node import Node
 from supervisors.pid import Pid
-from supervisors.process import DROP_NEW, DROP_OLD, REJECT, Process
+from supervisors.process import Process
 from supervisors.reasons import Crash, Shutdown
 from supervisors.ref import Ref
 from supervisors.registry import Via

@@ -12,7 +12,7 @@ from supervisors._pykka import ActorStop
 from supervisors.errors import CallExit, ProcessExit, StuckTurn
 from supervisors.future import ERROR, VALUE, Future
 from supervisors.messages import ASK, BEGIN, TERMINATE
-from supervisors.process import DEAD, DOOMED, LINKED_TO_PARENT, Process
+from supervisors.process import ARMS_TIMERS, DEAD, DOOMED, LINKED_TO_PARENT, Process
 from supervisors.reasons import NOPROC, STUCK, Crash, is_orderly
 from supervisors.ref import Ref
 from supervisors.signals import linked_exit
@@ -155,6 +155,8 @@ def bury(shard: Shard, process: Process, reason: Any) -> None:
     process._ext = reason
     del shard.processes[process._serial]
     shard.census.leave(process)
+    if process._flags & ARMS_TIMERS:
+        shard.timers.stale += 1
     node = shard.node
     if process._name is not None:
         node.registry.forget(process)
@@ -220,6 +222,8 @@ def _settle_extras(  # noqa: C901 - as `bury`
         starting.died(process, extras.start, reason)
     if extras.timer is not None:
         extras.timer.cancel()
+    if extras.idle is not None:
+        extras.idle.cancel()
     if extras.groups:
         shard.node.groups.forget(process, extras.groups)
     for watcher in extras.watchers or ():

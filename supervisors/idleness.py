@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from supervisors.messages import STEP
-from supervisors.process import DEAD, HIBERNATED, IDLE, Process
+from supervisors.process import HIBERNATED, IDLE, Process
 from supervisors.results import Hibernate
 
 if TYPE_CHECKING:
@@ -42,12 +42,17 @@ class IdleWatch:
             self._status = 0
             self._look_again()
 
+    def cancel(self) -> None:
+        """Let go of a process that has ended; called when it is buried."""
+        if not self._status:
+            self._status = 1
+            self._process._shard.timers.stale += 1
+        del self._process, self._step
+
     def expire(self) -> None:
         """Look at the process; called by the timer wheel."""
         process = self._process
-        if process._state == DEAD:
-            self._status = 1
-        elif process._state in self.rests and process._reductions == self._seen:
+        if process._state in self.rests and process._reductions == self._seen:
             self._status = 1
             process._shard.post_system(process, STEP, self._take)
         else:

@@ -40,7 +40,8 @@ TIMER_SLOTS = 8_192
 """Slots of the wheel: one turn of it is 8.2 s, which holds every default timeout at one level."""
 
 TIMER_STALE_ENTRIES = 65_536
-"""Cancelled entries tolerated in the wheel before a sweep: about 10 MB at the worst."""
+"""Entries cancelled, or of dead processes, that the wheel tolerates before a sweep: about 10 MB at
+the worst."""
 
 TIMER_SLACK_S = 0.005
 """Least time between two wake-ups of an asyncio loop for timers alone: each costs the loop about

@@ -267,7 +267,9 @@ class PassiveRegistry:
 
     def unregister_name(self, name: str) -> None:
         """Note the end of an active process."""
-        self.processes.pop(name, None)
+        watch = getattr(self.processes.pop(name, None), "_watch", None)
+        if watch is not None:
+            watch.cancel()
 
     def whereis_name(self, name: str) -> PassiveRef | None:
         """Give the address of a name, None while the directory is not running."""

@@ -6,7 +6,7 @@ import logging
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from supervisors import context, limits, reserved, signals
+from supervisors import context, limits, mailbox, reserved, signals
 from supervisors._pykka import LeanActor
 from supervisors.errors import CallTimeout, NoNode, NotStarted, ProcessExit
 from supervisors.extras import Extras
@@ -55,13 +55,8 @@ STATE_NAMES: Final = (
 # Flags of a process.
 TRAPS_EXIT: Final = 1
 LINKED_TO_PARENT: Final = 2
-
-REJECT: Final = "reject"
-"""Mailbox policy: refuse the message; the sender gets MailboxFull."""
-DROP_NEW: Final = "drop_new"
-"""Mailbox policy: the new message becomes a dead letter."""
-DROP_OLD: Final = "drop_old"
-"""Mailbox policy: the oldest waiting message becomes a dead letter."""
+ARMS_TIMERS: Final = 4
+"""Set a timer at least once: the wheel may hold entries of it when it has ended."""
 
 
 class Process(LeanActor):
@@ -78,7 +73,7 @@ class Process(LeanActor):
 
     mailbox_limit: ClassVar[int] = limits.MAILBOX_MESSAGES
     """Messages that may wait; EXIT, DOWN and replies are always taken."""
-    mailbox_policy: ClassVar[str] = REJECT
+    mailbox_policy: ClassVar[str] = mailbox.REJECT
     """What happens beyond the limit: REJECT, DROP_NEW or DROP_OLD. Refusals are counted."""
     hibernate_after_s: ClassVar[float | None] = None
     """Hibernate after so many to twice so many idle seconds; None: only when a result says so."""
@@ -333,9 +328,13 @@ class Process(LeanActor):
         signals.demonitor(self, monitor, flush=flush)
 
     def send_after(self, delay_s: float, message: Any) -> Timer:
-        """Send `message` to this process's handle_info after a delay; see `Timer.cancel`."""
+        """Send `message` to this process's handle_info after a delay; see `Timer.cancel`.
+
+        A timer ends with its process.
+        """
         shard = self._shard
-        timer = Timer(shard, self, message)
+        self._flags |= ARMS_TIMERS
+        timer = Timer(shard, self._serial, message)
         shard.timers.insert(shard.now_s() + delay_s, timer)
         return timer
 

@@ -14,31 +14,25 @@ from collections import deque
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from supervisors import ending, limits, resting, starting, turns
-from supervisors._pykka import ActorStop
+from supervisors import ending, limits, mailbox, resting, starting, turns
 from supervisors.context import RUNNING
-from supervisors.errors import MailboxFull, WouldDeadlock
-from supervisors.future import ERROR, EndFuture, Future
+from supervisors.errors import WouldDeadlock
+from supervisors.future import EndFuture, Future
 from supervisors.messages import (
     ASK,
     BEGIN,
     CALL,
     CAST,
-    CONTINUE,
     EXIT,
     INFO,
     RESUME,
-    STEP,
     SYSTEM,
     WAKE,
-    Down,
 )  # fmt: skip
 from supervisors.observe.census import Census
 from supervisors.process import (
     DEAD,
     DOOMED,
-    DROP_NEW,
-    DROP_OLD,
     IDLE,
     PARKED,
     READY,
@@ -54,12 +48,6 @@ if TYPE_CHECKING:
 
     from supervisors.host import Host
     from supervisors.node import Node
-
-_SYSTEM_KINDS = frozenset({EXIT, RESUME, CONTINUE, SYSTEM, WAKE, BEGIN, STEP})
-
-
-def _is_owed(kind: int, payload: Any) -> bool:
-    return kind in _SYSTEM_KINDS or payload.__class__ is Down or payload.__class__ is ActorStop
 
 
 class Shard:
@@ -130,8 +118,8 @@ class Shard:
         queue = process._queue
         if queue is None:
             queue = process._queue = deque()
-        elif len(queue) >= process.mailbox_limit and not _is_owed(kind, payload):
-            self._overflow(process, queue, kind, payload, future)
+        elif len(queue) >= process.mailbox_limit and not mailbox.is_owed(kind, payload):
+            mailbox.overflow(self, process, kind, payload, future)
             return
         queue.append((kind, payload, future))
         if state >= TIMED:
@@ -200,30 +188,6 @@ class Shard:
         current = self.current if get_ident() == self.thread_id else None
         sender = current.ref if current is not None else None
         self.run_on_shard(lambda: exit_signal(process, sender, reason, by_link=False))
-
-    def _overflow(
-        self, process: Process, queue: deque[Any], kind: int, payload: Any, future: Any
-    ) -> None:
-        policy = process.mailbox_policy
-        error = MailboxFull(process.ref, process.mailbox_limit)
-        self.node.dead_letters.refused(process)
-        if policy == DROP_OLD:
-            old = next((item for item in queue if not _is_owed(item[0], item[1])), None)
-            if old is not None:
-                queue.remove(old)
-                _, old_payload, old_future = old
-                if old_future is not None:
-                    old_future.resolve(ERROR, error)
-                else:
-                    self.node.dead_letters.record(process, old_payload, "mailbox full")
-                queue.append((kind, payload, future))
-                return
-        if future is not None:
-            future.resolve(ERROR, error)
-        elif policy in (DROP_NEW, DROP_OLD) or (self.current is None and RUNNING.shard is self):
-            self.node.dead_letters.record(process, payload, "mailbox full")
-        else:
-            raise error
 
     def discard(
         self, process: Process, kind: int, payload: Any, future: Any, why: str = "dead"
@@ -322,7 +286,7 @@ class Shard:
 
     def _fire(self) -> None:
         due = self.timers.due
-        runq = self.runq
+        runq, processes = self.runq, self.processes
         budget = limits.TIMERS_PER_TURN
         while due and budget > 0:
             entries = due[0]
@@ -331,27 +295,31 @@ class Shard:
             else:
                 due.popleft()
             budget -= len(entries)
-            last: Process | None = None
+            last = 0
             queue: Any = None
             for entry in entries:
                 if entry._status:
                     continue
                 if entry.__class__ is not Timer:
                     entry.expire()
-                    last = None
+                    last = 0
                     continue
                 entry._status = 1
-                process = entry.process
-                if process is last:
+                serial = entry.serial
+                if serial == last:
                     queue.append((INFO, entry.message, None))
-                elif process._state == IDLE:
+                    continue
+                process = processes.get(serial)
+                if process is None:
+                    continue
+                if process._state == IDLE:
                     process._state = READY
                     runq.append((process, INFO, entry.message, None))
                 else:
                     self.post_system(process, INFO, entry.message)
-                    last, queue = process, process._queue
+                    last, queue = serial, process._queue
                     if queue is None:
-                        last = None
+                        last = 0
 
     # -- starting and ending, by name --------------------------------------------------------
 

@@ -38,7 +38,9 @@ class Monitor:
         if watcher is None:
             return
         self.watcher = None
-        if watcher._ext is not None and watcher._state != _DEAD and watcher._ext.watching:
+        if watcher._state == _DEAD:
+            return  # It watched itself.
+        if watcher._ext is not None and watcher._ext.watching:
             watcher._ext.watching.pop(self, None)
         del process
         watcher._shard.post_system(watcher, INFO, Down(self, self.target, reason))

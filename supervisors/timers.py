@@ -1,9 +1,10 @@
 """A hashed timer wheel: a million timers at a list entry each.
 
 Slots of one tick hold plain lists, so arming a timer is an append and cancelling one is a flag;
-cancelled entries are skipped when their slot comes up and swept when there are too many. Timers
-beyond one turn of the wheel wait in a dictionary by turn and move into the slots when it begins
-(Varghese and Lauck's scheme with an unbounded second level). The wheel reads no clock.
+cancelled entries, and timers whose process has ended, are skipped when their slot comes up and
+swept when there are too many. Timers beyond one turn of the wheel wait in a dictionary by turn and
+move into the slots when it begins (Varghese and Lauck's scheme with an unbounded second level). The
+wheel reads no clock.
 """
 
 from __future__ import annotations
@@ -48,13 +49,16 @@ class Entry(Protocol):
 
 
 class Timer:
-    """One armed timer that will send `message` to `process` (see `Process.send_after`)."""
+    """One armed timer that will send `message` to a process (see `Process.send_after`).
 
-    __slots__ = ("_status", "message", "process", "shard")
+    It knows its process by `serial`, so that one which has ended is not kept until the time comes.
+    """
 
-    def __init__(self, shard: Any, process: Any, message: Any) -> None:
+    __slots__ = ("_status", "message", "serial", "shard")
+
+    def __init__(self, shard: Any, serial: int, message: Any) -> None:
         self.shard = shard
-        self.process = process
+        self.serial = serial
         self.message = message
         self._status = 0
 
@@ -63,7 +67,7 @@ class Timer:
         if self._status:
             return False
         self._status = 1
-        self.process = self.message = None
+        self.message = None
         self.shard.timers.stale += 1
         return True
 
@@ -89,6 +93,13 @@ class Deadline:
         if not self._status:
             self._status = 1
             self.shard.timers.stale += 1
+
+
+def _waits(entry: Any) -> bool:
+    """Tell whether an entry is still to fire: not settled, and not a timer of a dead process."""
+    if entry._status:
+        return False
+    return entry.__class__ is not Timer or entry.serial in entry.shard.processes
 
 
 class TimerWheel:
@@ -180,7 +191,7 @@ class TimerWheel:
             turn = min(self._later)
             if tick is not None and tick < turn << _SHIFT:
                 break
-            waiting = [due for due, entry in self._later[turn] if not entry._status]
+            waiting = [due for due, entry in self._later[turn] if _waits(entry)]
             if waiting:
                 first = min(waiting)
                 tick = first if tick is None else min(tick, first)
@@ -192,7 +203,7 @@ class TimerWheel:
         while self._heap:
             tick = self._heap[0]
             entries = self._slots[tick & _MASK] or []
-            if not all(entry._status for entry in entries):
+            if any(_waits(entry) for entry in entries):
                 return tick
             heapq.heappop(self._heap)
             self._slots[tick & _MASK] = None
@@ -221,7 +232,7 @@ class TimerWheel:
         count = 0
         for tick in self._heap:
             entries = self._slots[tick & _MASK] or ()
-            kept = [entry for entry in entries if not entry._status]
+            kept = [entry for entry in entries if _waits(entry)]
             self._slots[tick & _MASK] = kept or None
             if kept:
                 live_ticks.append(tick)
@@ -229,7 +240,7 @@ class TimerWheel:
         heapq.heapify(live_ticks)
         self._heap = live_ticks
         for turn, held in list(self._later.items()):
-            waiting = [(tick, entry) for tick, entry in held if not entry._status]
+            waiting = [(tick, entry) for tick, entry in held if _waits(entry)]
             count += len(waiting)
             if waiting:
                 self._later[turn] = waiting

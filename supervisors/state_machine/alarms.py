@@ -37,6 +37,7 @@ class Alarm:
         if not self._status:
             self._status = 1
             self._process._shard.timers.stale += 1
+        del self._process
 
 
 class Alarms:

@@ -11,7 +11,7 @@ import pytest
 
 from supervisors import Down, Exit, Future, GenServer, limits
 from supervisors.errors import MailboxFull
-from supervisors.process import DROP_NEW, DROP_OLD, REJECT
+from supervisors.mailbox import DROP_NEW, DROP_OLD, REJECT
 from tests.supervisors.probe import Probe, do, end, link, seen
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 from supervisors import Future, GenServer
 from supervisors.errors import CallExit, MailboxFull
-from supervisors.process import DROP_NEW, DROP_OLD, REJECT
+from supervisors.mailbox import DROP_NEW, DROP_OLD, REJECT
 
 if TYPE_CHECKING:
     from tests.supervisors.world import World

@@ -90,6 +90,15 @@ def test_demonitor_is_harmless_when_the_down_was_handled(world: World) -> None:
     assert watcher.is_alive()
 
 
+def test_a_process_that_monitors_itself_leaves_nothing_behind(world: World) -> None:
+    ref = world.start(Probe)
+    monitor(world, ref, ref)
+    ref.kill()
+    world.settle()
+    assert not ref.is_alive()
+    assert not world.node.dead_letters.causes
+
+
 def test_all_that_one_process_sends_another_arrives_in_the_order_sent(world: World) -> None:
     sender, target = world.start(Probe), world.start(Probe, trap=True)
     monitor(world, target, sender)

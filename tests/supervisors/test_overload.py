@@ -8,7 +8,7 @@ import pytest
 
 from supervisors import Future, GenServer
 from supervisors.errors import MailboxFull
-from supervisors.process import DROP_OLD
+from supervisors.mailbox import DROP_OLD
 
 if TYPE_CHECKING:
     from tests.supervisors.world import World

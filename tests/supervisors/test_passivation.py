@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,6 +64,18 @@ def test_every_verb_that_carries_a_message_activates(case: Case, verb: str) -> N
     counts = {"cast": 1, "send": 100, "tell": 100}
     assert answers[verb]() == (None if verb in counts else 0)
     assert case.call("a") == counts.get(verb, 0)
+
+
+def test_a_process_that_was_killed_is_not_kept_by_its_idle_time(case: Case) -> None:
+    case.call("a")
+    active = case.table.active("a")
+    assert active is not None
+    killed = weakref.ref(active._process)
+    active.kill()
+    case.world.settle()
+    del active
+    gc.collect()
+    assert killed() is None
 
 
 def test_each_name_has_a_process_and_a_state_of_its_own(case: Case) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from supervisors import limits
+from supervisors import Timeout, limits
+from supervisors.state_machine import EventType, SetTimeout, StateMachine
 from supervisors.timers import TimerWheel
 from tests.supervisors.probe import Probe, do, end, seen
 
 if TYPE_CHECKING:
-    import pytest
-
+    from supervisors import Process
     from tests.supervisors.world import SimulatedWorld, World
 
 TURN_S = limits.TIMER_SLOTS * limits.TIMER_TICK_S
@@ -190,12 +193,74 @@ def test_a_cancelled_timer_sends_nothing_and_says_whether_it_was_in_time(world: 
     assert seen(world, ref) == ["late"]
 
 
-def test_a_timer_of_a_dead_process_is_a_dead_letter(world: World) -> None:
+def test_a_timer_ends_with_its_process(world: World) -> None:
     ref = world.start(Probe)
     do(world, ref, lambda self: self.send_after(3, "due") and None)
     end(world, ref)
     world.advance(10)
-    assert [one.message for one in world.node.dead_letters.recent] == ["due"]
+    assert not world.node.dead_letters.causes
+
+
+def test_the_clock_does_not_stop_for_a_timer_of_a_dead_process(simulated: SimulatedWorld) -> None:
+    ref = simulated.start(Probe)
+    do(simulated, ref, lambda self: self.send_after(3, "due") and self.send_after(3_000, "due"))
+    end(simulated, ref)
+    assert simulated.host.next_due_s() is None
+
+
+def test_timers_of_dead_processes_are_swept_when_there_are_too_many(
+    simulated: SimulatedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "TIMER_STALE_ENTRIES", 10)
+    for delay_s in (3, 3_000):
+        for _ in range(20):
+            ref = simulated.start(Probe)
+            do(simulated, ref, lambda self: self.send_after(delay_s, "due") and None)  # noqa: B023
+            end(simulated, ref)
+    simulated.start(Probe).cast("run a slice")
+    simulated.settle()
+    assert len(simulated.node.shard.timers) <= 20
+
+
+class Asleep(Probe):
+    """Hibernates when it has been idle for a day."""
+
+    hibernate_after_s = 86_400
+
+
+class Waiting(StateMachine):
+    """Waits for the end of the day."""
+
+    def init(self) -> Any:
+        return ("waiting", SetTimeout(EventType.STATE_TIMEOUT, 86_400))
+
+    def waiting(self, event_type: Any, content: Any) -> None:
+        """Do nothing."""
+
+
+class Timing(Probe):
+    """Waits a day for a message, and for a timer of its own."""
+
+    def init(self, *_: Any, trap: bool = False) -> Any:
+        super().init(trap=trap)
+        self.send_after(86_400, "due")
+        return Timeout(86_400)
+
+
+@pytest.mark.parametrize("process_class", [Asleep, Waiting, Timing])
+def test_nothing_that_waits_in_the_wheel_keeps_a_dead_process(
+    world: World, process_class: type[Process]
+) -> None:
+    def dead() -> weakref.ref[Any]:
+        ref = world.start(process_class)
+        ref.kill()
+        world.settle()
+        assert not ref.is_alive()
+        return weakref.ref(ref._process)
+
+    kept = dead()
+    gc.collect()
+    assert kept() is None
 
 
 def test_a_timer_wakes_a_parked_process_only_after_what_it_awaits(world: World) -> None:

@@ -1,0 +1,58 @@
+"""The bound of a mailbox: what it refuses, and what becomes of that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from supervisors._pykka import ActorStop
+from supervisors.context import RUNNING
+from supervisors.errors import MailboxFull
+from supervisors.future import ERROR
+from supervisors.messages import BEGIN, CONTINUE, EXIT, RESUME, STEP, SYSTEM, WAKE, Down
+
+if TYPE_CHECKING:
+    from supervisors.process import Process
+    from supervisors.shard import Shard
+
+REJECT: Final = "reject"
+"""Mailbox policy: refuse the message; the sender gets MailboxFull."""
+DROP_NEW: Final = "drop_new"
+"""Mailbox policy: the new message becomes a dead letter."""
+DROP_OLD: Final = "drop_old"
+"""Mailbox policy: the oldest waiting message becomes a dead letter."""
+
+_SYSTEM_KINDS = frozenset({EXIT, RESUME, CONTINUE, SYSTEM, WAKE, BEGIN, STEP})
+
+
+def is_owed(kind: int, payload: Any) -> bool:
+    """Tell whether a message may not be refused, however full the mailbox."""
+    return kind in _SYSTEM_KINDS or payload.__class__ is Down or payload.__class__ is ActorStop
+
+
+def overflow(shard: Shard, process: Process, kind: int, payload: Any, future: Any) -> None:
+    """Treat a message that met a full mailbox as its process's policy says, and count it.
+
+    Runs on the shard's thread. Raises MailboxFull under REJECT where there is a sender to tell.
+    """
+    queue = process._queue
+    assert queue is not None, "a mailbox without a queue is not full"
+    policy = process.mailbox_policy
+    error = MailboxFull(process.ref, process.mailbox_limit)
+    shard.node.dead_letters.refused(process)
+    if policy == DROP_OLD:
+        old = next((item for item in queue if not is_owed(item[0], item[1])), None)
+        if old is not None:
+            queue.remove(old)
+            _, old_payload, old_future = old
+            if old_future is not None:
+                old_future.resolve(ERROR, error)
+            else:
+                shard.node.dead_letters.record(process, old_payload, "mailbox full")
+            queue.append((kind, payload, future))
+            return
+    if future is not None:
+        future.resolve(ERROR, error)
+    elif policy in (DROP_NEW, DROP_OLD) or (shard.current is None and RUNNING.shard is shard):
+        shard.node.dead_letters.record(process, payload, "mailbox full")
+    else:
+        raise error
