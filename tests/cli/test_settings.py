@@ -1,0 +1,49 @@
+"""Settings are checked whole, and their reference is what the table says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fifo.cli.settings import Settings, load, parse, reference
+from fifo.model.errors import InvalidInput, NotReady
+from tests.house.source import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_reference_is_written_from_the_table() -> None:
+    assert (ROOT / "docs/configuration.md").read_text(encoding="utf-8") == reference()
+
+
+def test_no_file_gives_the_defaults() -> None:
+    assert load(None, {}) == Settings()
+
+
+def test_the_command_line_is_stronger_than_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "fifo.toml"
+    file.write_text('listen = "0.0.0.0:1"\nsample_s = 5\n', encoding="utf-8")
+    settings = load(file, {"listen": "127.0.0.1:2", "driver": None})
+    assert (settings.listen, settings.sample_s) == ("127.0.0.1:2", 5.0)
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parse({"driver": "xen", "listen": "here", "colour": "red", "simulated_hosts": True})
+    fields = {violation.field for violation in refused.value.violations}
+    assert fields == {"driver", "listen", "colour", "simulated_hosts"}
+
+
+@pytest.mark.parametrize("content", [b"listen = ", b"\xff\xfe"])
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "fifo.toml"
+    file.write_bytes(content)
+    with pytest.raises(InvalidInput, match="TOML"):
+        load(file, {})
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotReady, match=r"missing\.toml"):
+        load(tmp_path / "missing.toml", {})
