@@ -16,8 +16,12 @@ RECONNECT_MOST_S = 5.0
 """Longest such wait: a host is back within seconds of being reachable."""
 UNREACHABLE_AFTER_S = 5.0
 """Silence after which a host is unreachable: the time a link is suspended (design: section 7)."""
-REPORT_OPERATIONS = 80
-"""Writes of one transaction of reports: below the store's 100, with events."""
+REPORT_ENTRIES = 30
+"""Journal entries of one transaction: three writes each at most, below the store's 100."""
+BRING_SPECS = 64
+"""Specs brought to a host at one time when it is back: it starts that many at once anyway."""
+SETTLE_S = 300.0
+"""How long a host may take over what is settled with it when it is back."""
 EXPIRE_EVERY_S = 600.0
 """How often finished operations are looked through for those that are old enough to go."""
 EXPIRE_BATCH = 90

@@ -25,6 +25,7 @@ OPERATION_INPUT: Final = b"operation_input/"
 STORY: Final = b"story/"
 INDEX: Final = b"index/"
 TOKEN: Final = b"token/"
+OWNER: Final = b"owner/"
 
 # An agent's own store.
 AGENT_SPEC: Final = b"agent/spec/"

@@ -1,0 +1,85 @@
+"""Reports: what an agent saw, written into the store in its order, once, and then acknowledged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fifo.fleet import limits
+from fifo.fleet.stories import Stories
+from fifo.model import keys, records
+from fifo.model.errors import Conflict
+from fifo.store.contract import Compare, Put, Txn, unchanged
+
+if TYPE_CHECKING:
+    from fifo.model.instance import InstanceStatus
+    from fifo.model.link import JournalEntry, Report
+    from fifo.store.contract import Delete
+    from fifo.workflows.world import World
+
+
+class Reporting:
+    """Writes statuses and stories as the owner of a host; part of its session."""
+
+    def __init__(self, host: str, world: World) -> None:
+        self.host = host
+        self.world = world
+        self.fence = 0
+        self.taken = -1
+        """The highest sequence number that is written; -1 before the first report."""
+        self.stories = Stories(world.store)
+
+    def own(self) -> Compare:
+        """Compare that this session is still the host's owner."""
+        return unchanged(keys.by_uid(keys.OWNER, self.host), self.fence)
+
+    async def take(self, report: Report) -> int | None:
+        """Write a report down; gives what may be acknowledged. Raises Conflict when replaced."""
+        entries = [entry for entry in report.entries if entry.sequence > self.taken]
+        for first in range(0, len(entries), limits.REPORT_ENTRIES):
+            await self._write(entries[first : first + limits.REPORT_ENTRIES])
+        return report.entries[-1].sequence if report.entries else None
+
+    async def _write(self, entries: list[JournalEntry]) -> None:
+        """Write entries in one transaction; of several statuses of an instance the last."""
+        writes: dict[bytes, Put | Delete] = {}
+        for entry in entries:
+            if entry.status is not None and self._is_ours(entry.uid):
+                key = keys.by_uid(keys.INSTANCE_STATUS, entry.uid)
+                writes[key] = Put(key, records.encode(entry.status))
+            if entry.event is not None and self.world.catalog.specs.get(entry.uid) is not None:
+                await self.stories.know(entry.uid)
+                for write in self.stories.add(entry.event, entry.sequence):
+                    writes[write.key] = write
+        if writes:
+            reply = await self.world.store.txn(Txn((self.own(),), tuple(writes.values())))
+            if not reply.succeeded:
+                raise Conflict("the host has a newer owner", self.host)
+        self.taken = entries[-1].sequence
+
+    def _is_ours(self, uid: str) -> bool:
+        """Tell whether an instance is known and has its place on this host.
+
+        What an agent says of an instance elsewhere, or of one that is deleted, is not written.
+        """
+        claim = self.world.catalog.claims.record(uid)
+        spec = self.world.catalog.specs.get(uid)
+        return spec is not None and claim is not None and claim.host == self.host
+
+    async def take_statuses(self, statuses: tuple[InstanceStatus, ...]) -> None:
+        """Write the statuses that a greeting carries where they differ from what is stored."""
+        known = self.world.catalog.statuses
+        fresh = [
+            status
+            for status in statuses
+            if self._is_ours(status.uid) and known.record(status.uid) != status
+        ]
+        for first in range(0, len(fresh), limits.REPORT_ENTRIES):
+            some = fresh[first : first + limits.REPORT_ENTRIES]
+            puts = tuple(
+                Put(keys.by_uid(keys.INSTANCE_STATUS, status.uid), records.encode(status))
+                for status in some
+            )
+            reply = await self.world.store.txn(Txn((self.own(),), puts))
+            if not reply.succeeded:
+                raise Conflict("the host has a newer owner", self.host)
+            await self.world.catalog.at(reply.revision)

@@ -1,0 +1,224 @@
+"""The session with a host: owns it, orders its agent, and writes down what that reports.
+
+Ownership is a key that the session writes at its start; the revision of that write is the fence.
+Every transaction of the session compares it, every command carries it, and the host refuses a lower
+one than it has seen: what an owner that was replaced still does has no effect (design: section 7).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import msgspec
+
+from fifo.fleet import limits
+from fifo.fleet.reports import Reporting
+from fifo.fleet.settling import Settling
+from fifo.model import keys, names, records
+from fifo.model.errors import Conflict, FifoError, Unavailable
+from fifo.model.hypervisor import HypervisorSpec, HypervisorStatus
+from fifo.model.link import Acknowledge, Command, Report
+from fifo.store.contract import Put, Txn, unchanged
+from supervisors import Continue, Down, GenServer, NoReply, Stop, SupervisorsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fifo.fleet.hosts import HostsClient
+    from fifo.model.link import CommandResult, Hello
+    from fifo.workflows.world import World
+    from supervisors import Future, Ref
+
+logger = logging.getLogger("fifo.fleet")
+
+
+class AgentLink(Protocol):
+    """How a session speaks to its host's agent: on one machine by messages, else over a link."""
+
+    def whereis(self) -> Ref[Any] | None:
+        """Find whom to monitor; None while the agent cannot be reached."""
+
+    def take(self, fence: int, session: Ref[Any]) -> Future[Hello]:
+        """Say who owns the host now and where reports go."""
+
+    def command(self, command: Command) -> Future[CommandResult]:
+        """Give an order."""
+
+    def acknowledge(self, acknowledge: Acknowledge) -> None:
+        """Say up to where reports are in the store."""
+
+
+class SessionSettings(NamedTuple):
+    """What a session is given: its host, how to reach the agent, the world, whom to tell fences."""
+
+    host: str
+    link: AgentLink
+    world: World
+    hosts: HostsClient
+    new_id: Callable[[HypervisorStatus], str]
+
+
+class _Answered(NamedTuple):
+    """A command's answer has come; settles its caller in the session's turn."""
+
+    caller: Future[Any]
+    answer: Future[CommandResult]
+
+
+class Session(GenServer):
+    """Owns one host. A child of the sessions' dynamic supervisor, registered by `session_name`."""
+
+    def init(self, settings: SessionSettings) -> Any:
+        """Begin without waiting for the host: one that is away has a session too."""
+        self.settings = settings
+        self.host = settings.host
+        self.world = settings.world
+        self.fence = 0
+        self.ready = False
+        self.retry_s = limits.RECONNECT_FIRST_S
+        self.monitor_ref: Any = None
+        self.reporting = Reporting(self.host, self.world)
+        return Continue("own")
+
+    async def handle_continue(self, argument: Any) -> Any:
+        """Take the host over, then look for its agent."""
+        del argument
+        key = keys.by_uid(keys.OWNER, self.host)
+        reply = await self.world.store.txn(Txn(then=(Put(key, self.node.name.encode()),)))
+        self.fence = self.reporting.fence = reply.revision
+        self.settings.hosts.fences[self.host] = self.fence
+        await self._connect()
+
+    def terminate(self, reason: Any) -> None:
+        """Order nothing more."""
+        del reason
+        self.settings.hosts.fences.pop(self.host, None)
+
+    # -- connecting --------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        """Greet the agent; when it cannot be reached, try again later."""
+        agent = self.settings.link.whereis()
+        if agent is None:
+            await self._away("its agent is not there")
+            return
+        self.monitor_ref = self.monitor(agent)
+        try:
+            hello = await self.settings.link.take(self.fence, self.ref)
+            await self._meet(hello)
+        except (FifoError, SupervisorsError) as error:
+            self.demonitor(self.monitor_ref, flush=True)
+            await self._away(str(error))
+        else:
+            self.ready = True
+            self.retry_s = limits.RECONNECT_FIRST_S
+
+    async def _meet(self, hello: Hello) -> None:
+        """Write down what the agent says of its host, and settle what is open with it."""
+        if hello.highest_fence > self.fence:
+            raise Conflict("a newer owner has ordered this host", self.host, "let that one go on")
+        known = self.world.catalog.specs
+        foreign = tuple(uid for uid in hello.foreign if known.get(uid) is None)
+        status = HypervisorStatus(
+            uid=self.host,
+            condition="ready",
+            since=self.world.utc(),
+            probe=hello.probe,
+            agent_version=hello.version,
+            foreign=foreign,
+        )
+        await self._write_status(status)
+        await self.reporting.take_statuses(hello.statuses)
+        settling = Settling(self.host, self.world, self.settings.link, self.fence)
+        _Settler.start(settling, hello)
+
+    async def _away(self, why: str) -> None:
+        """Note that the host cannot be reached, once, and look again later."""
+        self.ready = False
+        status = self.world.catalog.host_statuses.record(self.host)
+        if status is None or status.condition != "unreachable":
+            logger.warning("Host %s is unreachable: %s", self.host, why)
+            gone = (
+                msgspec.structs.replace(status, condition="unreachable", since=self.world.utc())
+                if status is not None
+                else HypervisorStatus(
+                    uid=self.host, condition="unreachable", since=self.world.utc()
+                )
+            )
+            await self._write_status(gone)
+        self.send_after(self.retry_s, "connect")
+        self.retry_s = min(2 * self.retry_s, limits.RECONNECT_MOST_S)
+
+    async def _write_status(self, status: HypervisorStatus) -> None:
+        puts = [Put(keys.by_uid(keys.HYPERVISOR_STATUS, self.host), records.encode(status))]
+        compares = [self.reporting.own()]
+        if self.world.catalog.hosts.get(self.host) is None:
+            key = keys.by_uid(keys.HYPERVISOR_SPEC, self.host)
+            spec = HypervisorSpec(
+                uid=self.host, id=self.settings.new_id(status), create_time=self.world.utc()
+            )
+            index = keys.index(names.HYPERVISORS, "", spec.id)
+            compares.append(unchanged(key, 0))
+            puts += [Put(key, records.encode(spec)), Put(index, self.host.encode())]
+        reply = await self.world.store.txn(Txn(tuple(compares), tuple(puts)))
+        await self.world.catalog.at(reply.revision)
+        if not reply.succeeded:
+            raise Conflict("the host has a newer owner", self.host)
+
+    # -- messages ----------------------------------------------------------------------------
+
+    def handle_call(self, message: Any, caller: Any) -> Any:
+        """Pass a command on; the caller gets the agent's answer, or Unavailable."""
+        if not self.ready:
+            caller.fail(Unavailable("the host cannot be reached", f"hypervisors/{self.host}"))
+            return NoReply()
+        answer = self.settings.link.command(message)
+        answer.add_done_callback(lambda answered: self.ref.cast(_Answered(caller, answered)))
+        return NoReply()
+
+    async def handle_cast(self, message: Any) -> Any:
+        """Settle an answered command, or write a report down and acknowledge it."""
+        if isinstance(message, _Answered):
+            self._settle(message)
+            return None
+        assert isinstance(message, Report), message
+        try:
+            sequence = await self.reporting.take(message)
+        except Conflict:
+            logger.warning("Another session owns host %s", self.host)
+            return Stop("normal")
+        if sequence is not None:
+            self.settings.link.acknowledge(Acknowledge(host=self.host, sequence=sequence))
+        return None
+
+    def _settle(self, answered: _Answered) -> None:
+        try:
+            answered.caller.reply(answered.answer.result())
+        except FifoError as error:
+            answered.caller.fail(error)
+        except SupervisorsError as error:
+            told = f"its agent did not answer: {error}"
+            answered.caller.fail(Unavailable(told, f"hypervisors/{self.host}"))
+
+    async def handle_info(self, message: Any) -> Any:
+        """Look for the agent again after it went, or when it is time to."""
+        if isinstance(message, Down):
+            await self._away("its agent ended")
+        elif message == "connect":
+            await self._connect()
+        else:
+            return super().handle_info(message)
+        return None
+
+
+class _Settler(GenServer):
+    """Settles what is open with a host that has just greeted, beside the session, then ends."""
+
+    def init(self, settling: Settling, hello: Hello) -> Any:
+        return Continue((settling, hello))
+
+    async def handle_continue(self, argument: Any) -> Any:
+        settling, hello = argument
+        await settling.settle(hello)
+        return Stop("normal")

@@ -1,0 +1,107 @@
+"""Settling with a host that is back: first what it owes, then what it has not heard of."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from fifo.fleet import limits
+from fifo.model import keys
+from fifo.model.errors import FifoError
+from fifo.model.link import Command
+from fifo.store.contract import Delete, Txn
+from supervisors import SupervisorsError
+
+if TYPE_CHECKING:
+    from fifo.fleet.session import AgentLink
+    from fifo.model.instance import Claim, InstanceSpec
+    from fifo.model.link import CommandResult, Hello, Verb
+    from fifo.workflows.world import World
+    from supervisors import Future
+
+logger = logging.getLogger("fifo.fleet")
+
+
+class Settling:
+    """One round with one host, under one fence."""
+
+    def __init__(self, host: str, world: World, link: AgentLink, fence: int) -> None:
+        self.host = host
+        self.world = world
+        self.link = link
+        self.fence = fence
+
+    async def settle(self, hello: Hello) -> None:
+        """Do the cleanups that the host owes, then bring it the specs that it does not have."""
+        await self._collect_debts()
+        await self._bring_specs(hello)
+
+    async def _collect_debts(self) -> None:
+        """Have removed what could not be; the claims are given back when the host confirms."""
+        catalog = self.world.catalog
+        for entry in list(catalog.cleanups):
+            debt = entry.record
+            if debt.host != self.host:
+                continue
+            try:
+                answer = await self._order("remove", debt.uid, debt.claim, None, "cleanup")
+            except (FifoError, SupervisorsError) as error:
+                logger.warning("Host %s still owes %s: %s", self.host, debt.uid, error)
+                continue
+            if answer.failure is not None:
+                logger.error("Host %s refused a cleanup: %s", self.host, answer.failure.what)
+                continue
+            spec = catalog.specs.record(debt.uid)
+            await self.world.placement.release((debt.uid,))
+            gone = [Delete(entry.key), Delete(keys.by_uid(keys.INSTANCE_STATUS, debt.uid))]
+            if spec is not None and spec.deleting:
+                gone.append(Delete(keys.by_uid(keys.INSTANCE_SPEC, debt.uid)))
+                index = keys.index("instances", spec.org, spec.id)
+                if catalog.ids.get(index) == debt.uid:
+                    gone.append(Delete(index))
+            reply = await self.world.store.txn(Txn(then=tuple(gone)))
+            await catalog.at(reply.revision)
+
+    async def _bring_specs(self, hello: Hello) -> None:
+        """Bring specs that no operation is about and that the agent has not seen yet."""
+        catalog = self.world.catalog
+        seen = {status.uid: status.generation for status in hello.statuses}
+        behind: list[tuple[InstanceSpec, Claim]] = []
+        for entry in catalog.claims:
+            claim = entry.record
+            if claim.host != self.host or claim.uid in catalog.busy:
+                continue
+            spec = catalog.specs.record(claim.uid)
+            if spec is not None and seen.get(claim.uid, -1) < spec.generation:
+                behind.append((spec, claim))
+        for first in range(0, len(behind), limits.BRING_SPECS):
+            answers = [
+                self._order("realise", spec.uid, claim, spec, f"generation-{spec.generation}")
+                for spec, claim in behind[first : first + limits.BRING_SPECS]
+            ]
+            for answer in answers:
+                try:
+                    await answer
+                except (FifoError, SupervisorsError) as error:
+                    logger.warning("Host %s did not take a spec: %s", self.host, error)
+
+    def _order(
+        self, verb: Verb, uid: str, claim: Claim | None, spec: InstanceSpec | None, step: str
+    ) -> Future[CommandResult]:
+        catalog = self.world.catalog
+        wanted = dict.fromkeys(claim.networks.values()) if claim is not None else {}
+        found = (catalog.networks.record(network) for network in wanted)
+        image = catalog.images.record(spec.image) if spec is not None else None
+        command = Command(
+            fence=self.fence,
+            operation=f"session-{self.fence}",
+            step=step,
+            verb=verb,
+            uid=uid,
+            until=self.world.utc() + limits.SETTLE_S,
+            spec=spec,
+            claim=claim,
+            networks=tuple(network for network in found if network is not None),
+            image=image,
+        )
+        return self.link.command(command)

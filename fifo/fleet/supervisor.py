@@ -1,0 +1,87 @@
+"""The fleet's tree: placement, runners of operations, sessions with hosts, the store's history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from fifo.fleet import placement
+from fifo.fleet.history import History
+from fifo.fleet.hosts import HostsClient, session_name
+from fifo.fleet.operations import ACCEPTOR, Acceptor, Expiry, Recovery, runners_spec
+from fifo.fleet.placement import PlacementClient, PlacementServer
+from fifo.fleet.session import Session, SessionSettings
+from fifo.workflows.registry import WORKFLOWS
+from fifo.workflows.world import World
+from supervisors import (
+    REST_FOR_ONE,
+    SIMPLE_ONE_FOR_ONE,
+    Backoff,
+    ChildSpec,
+    DynamicSupervisor,
+    Flags,
+    Supervisor,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fifo.store.catalog import Catalog
+    from supervisors import Node
+
+FLEET = "fleet"
+SESSIONS = "sessions"
+
+
+class Fleet(NamedTuple):
+    """What the rest of a node holds of its fleet: the world, and the client of its hosts."""
+
+    world: World
+    hosts: HostsClient
+
+
+def make_fleet(node: Node, catalog: Catalog, utc: Callable[[], float]) -> Fleet:
+    """Make the values that the fleet's processes and the API share."""
+    hosts = HostsClient(node.whereis)
+    placing = PlacementClient(lambda: node.address(placement.NAME))
+    return Fleet(World(catalog.store, catalog, hosts, placing, utc, WORKFLOWS), hosts)
+
+
+def fleet_spec(fleet: Fleet) -> ChildSpec:
+    """The fleet's supervisor; sessions are started under `SESSIONS` as hosts are known."""
+    world = fleet.world
+    children = [
+        ChildSpec(
+            placement.NAME,
+            (PlacementServer, (world.catalog, world.utc)),
+            name=placement.NAME,
+        ),
+        sessions_spec(),
+        runners_spec(world),
+        ChildSpec("recovery", (Recovery, (world,))),
+        ChildSpec(ACCEPTOR, (Acceptor, (world,)), name=ACCEPTOR),
+        ChildSpec("expiry", (Expiry, (world,))),
+        ChildSpec("history", (History, (world.store,))),
+    ]
+    return ChildSpec(
+        FLEET,
+        (Supervisor, (Flags(REST_FOR_ONE, intensity=10, period=60), children)),
+        type="supervisor",
+        name=FLEET,
+    )
+
+
+def sessions_spec() -> ChildSpec:
+    """The sessions' supervisor: one that fails is started again by itself, with back-off."""
+    session = ChildSpec(
+        "session",
+        (Session, ()),
+        name=lambda settings: session_name(settings.host),
+        backoff=Backoff(min_s=0.1, max_s=10.0),
+    )
+    flags = Flags(SIMPLE_ONE_FOR_ONE)
+    return ChildSpec(
+        SESSIONS, (DynamicSupervisor, (flags, [session])), type="supervisor", name=SESSIONS
+    )
+
+
+__all__ = ["FLEET", "SESSIONS", "Fleet", "SessionSettings", "fleet_spec", "make_fleet"]
