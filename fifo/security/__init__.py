@@ -1,0 +1,1 @@
+"""Who calls, and what they may do: certificates, tokens, and the permission check at the door."""
