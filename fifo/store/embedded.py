@@ -61,12 +61,14 @@ class Image(msgspec.Struct):
 
 
 class PastRead(msgspec.Struct, frozen=True):
-    """A read of what was: `kvs` is the present of the interval, tombstones too, in order."""
+    """A read of what was. `unchanged` are the first keys that are still as they were then."""
 
-    kvs: list[KeyValue]
+    start: bytes
+    end: bytes | None
     limit: int
     revision: int
     keys_only: bool
+    unchanged: list[KeyValue]
 
 
 class EmbeddedStore(Store):
@@ -180,8 +182,8 @@ class EmbeddedStore(Store):
             self._check_kept(at)
             found = keyspace.read(start, end, limit, at)
             if found is None:
-                kvs = keyspace.candidates(start, end)
-                self._read_past(PastRead(kvs, limit, at, keys_only), future)
+                unchanged = keyspace.unchanged(start, end, limit + 1, at)
+                self._read_past(PastRead(start, end, limit, at, keys_only, unchanged), future)
             else:
                 future.resolve(VALUE, make_reply(found[0], at, more=found[1], keys_only=keys_only))
 

@@ -155,7 +155,7 @@ class Keyspace:
         """
         found: list[KeyValue] = []
         head, shadow = self.head, self.shadow
-        for key in (start,) if end is None else self.order.walk(start, end):
+        for key in self.names(start, end):
             kv = shadow[key] if key in shadow else head.get(key)
             if kv is None:
                 continue
@@ -167,7 +167,19 @@ class Keyspace:
                 found.append(kv)
         return found, False
 
-    def candidates(self, start: bytes, end: bytes | None) -> list[KeyValue]:
-        """List the durable state of every key of an interval, tombstones too, in order."""
-        keys = (start,) if end is None else self.order.walk(start, end)
-        return [kv for key in keys if (kv := self.durable_one(key)) is not None]
+    def unchanged(
+        self, start: bytes, end: bytes | None, limit: int, revision: int
+    ) -> list[KeyValue]:
+        """List the first keys of an interval that are there and were not changed since."""
+        found: list[KeyValue] = []
+        for key in self.names(start, end):
+            kv = self.durable_one(key)
+            if kv is not None and kv.version and kv.mod_revision <= revision:
+                found.append(kv)
+                if len(found) == limit:
+                    break
+        return found
+
+    def names(self, start: bytes, end: bytes | None) -> Iterable[bytes]:
+        """Give the keys of an interval that are there or were, in order."""
+        return (start,) if end is None else self.order.walk(start, end)

@@ -103,3 +103,9 @@ it back from the shard's thread."""
 
 MEASURE_S = 1.0
 """How often the writer measures the size of the files."""
+
+CACHED_STATEMENTS = ROWS_PER_STATEMENT + 32
+"""Statements the writer keeps compiled: one for each number of rows, and the others."""
+
+LOG_BYTES = 64 * 1024 * 1024
+"""What is left of the log file after a burst."""

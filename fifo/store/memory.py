@@ -212,8 +212,8 @@ class MemoryStore(EmbeddedStore):
     def _read_past(self, read: PastRead, future: Future[RangeReply]) -> None:
         found: list[KeyValue] = []
         more = False
-        for present in read.kvs:
-            kv = self.disk.read_one(present.key, read.revision)
+        for key in self._keyspace.names(read.start, read.end):
+            kv = self.disk.read_one(key, read.revision)
             if kv is not None:
                 if len(found) == read.limit:
                     more = True

@@ -1,0 +1,66 @@
+"""A store's data directory: its files, and the lock that keeps a second node out."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING, Final
+
+from fifo.model.errors import StoreDenied, StoreTaken
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DATABASE: Final = "store.db"
+LOCK: Final = "lock"
+
+
+class DirectoryLock:
+    """Holds a data directory; the kernel lets go of it when the process ends, however it ends.
+
+    Raises StoreTaken if another process has it, StoreDenied if this one may not.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / LOCK
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise denied(directory, error) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(self._file, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._file)
+            raise StoreTaken(
+                f"process {holder} has it open",
+                str(directory),
+                "stop that node, or give this one a data directory of its own",
+            ) from error
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let go; the file stays, since a lock on a file that is removed guards nothing."""
+        os.close(self._file)
+
+
+def denied(directory: Path, error: Exception) -> StoreDenied:
+    """Say that a data directory cannot be used as it is."""
+    return StoreDenied(
+        f"it cannot be opened ({error})",
+        str(directory),
+        "make it a directory that the node's user owns, with mode 0700",
+    )
+
+
+def size_bytes(directory: Path) -> int:
+    """Add up the database and its log."""
+    total = 0
+    for name in (DATABASE, f"{DATABASE}-wal"):
+        try:
+            total += (directory / name).stat().st_size
+        except FileNotFoundError:
+            continue
+    return total

@@ -1,0 +1,240 @@
+"""The writer thread: makes commits durable, as many as wait in one SQL transaction.
+
+Every SQL statement gives the interpreter's lock away and has to win it back from the shard's
+thread, so a batch is as few statements as can be: one INSERT for up to
+`limits.ROWS_PER_STATEMENT` rows, which is a transaction of its own when nothing else is to be
+written.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from fifo.model.errors import FifoError
+from fifo.store import limits
+from fifo.store.sqlite import directory as files
+from fifo.store.sqlite.connection import code_of, connect, explain, explain_use, load, prepare
+from fifo.store.sqlite.rows import COLUMNS, WIDTH, write_rows
+from fifo.store.sqlite.sweeping import Sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from fifo.store.embedded import Image
+    from fifo.store.pipeline import Commit
+
+ROW: Final = f"({', '.join('?' * WIDTH)})"
+INSERTS: Final = tuple(
+    f"INSERT INTO change ({COLUMNS}) VALUES {', '.join([ROW] * rows)}"  # noqa: S608 - constants
+    for rows in range(1, limits.ROWS_PER_STATEMENT + 1)
+)
+
+
+class WriterOwner(Protocol):
+    """Who is told, on the writer's thread, and passes it on to the shard's."""
+
+    def opened(self, image: Image) -> None:
+        """The database is open, and this is what it holds."""
+
+    def durable(self, count: int) -> None:
+        """So many more commits are on the disk."""
+
+    def refused(self, error: FifoError) -> None:
+        """The disk has no room; nothing is written until `Writer.resume`."""
+
+    def failed(self, error: FifoError) -> None:
+        """The disk cannot be trusted any more, or the database not be opened."""
+
+    def closing(self) -> None:
+        """The database is about to be closed; wait for who else has it open."""
+
+    def released(self) -> None:
+        """The database is closed and the directory free; the last word."""
+
+
+class Writer:
+    """A thread that owns the connection which writes."""
+
+    def __init__(
+        self,
+        directory: Path,
+        owner: WriterOwner,
+        *,
+        incarnation: str,
+        max_bytes: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._directory = directory
+        self._owner = owner
+        self._incarnation = incarnation
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._queue: SimpleQueue[Commit | None] = SimpleQueue()
+        self._may_go_on = threading.Event()
+        self._measured_s = 0.0
+        self.size_bytes = 0
+
+    def start(self) -> None:
+        """Start the thread; the first it does is to open the database."""
+        threading.Thread(target=self._run, name="store-writer", daemon=True).start()
+
+    # -- on the shard's thread --------------------------------------------------------------------
+
+    def submit(self, commit: Commit) -> None:
+        """Take a commit; never waits."""
+        self._queue.put(commit)
+
+    def resume(self) -> None:
+        """Forget what was submitted since the disk refused, and go on."""
+        while True:
+            try:
+                self._queue.get_nowait()
+            except Empty:
+                break
+        self._may_go_on.set()
+
+    def close(self) -> None:
+        """Close the database after what was submitted."""
+        self._queue.put(None)
+        self._may_go_on.set()
+
+    # -- on its own -------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            lock = files.DirectoryLock(self._directory)
+        except FifoError as error:
+            self._owner.failed(error)
+            self._owner.released()
+            return
+        try:
+            self._open_and_serve()
+        finally:
+            lock.release()
+            self._owner.released()
+
+    def _open_and_serve(self) -> None:
+        connection: sqlite3.Connection | None = None
+        explained = explain
+        try:
+            connection = connect(self._directory, max_bytes=self._max_bytes)
+            prepare(connection, self._directory, self._incarnation)
+            sweep = Sweep(connection)
+            self.size_bytes = files.size_bytes(self._directory)
+            self._owner.opened(load(connection))
+            explained = explain_use
+            self._serve(connection, sweep)
+        except sqlite3.Error as error:
+            self._owner.failed(explained(error, self._directory))
+            self._await_close()
+        except FifoError as error:
+            self._owner.failed(error)
+            self._await_close()
+        finally:
+            self._owner.closing()
+            if connection is not None:
+                connection.close()
+
+    def _await_close(self) -> None:
+        while self._queue.get() is not None:
+            pass
+
+    def _serve(self, connection: sqlite3.Connection, sweep: Sweep) -> None:
+        """Write batches until told to close; raises what makes the disk untrustworthy."""
+        while True:
+            batch, closing = self._take(wait=not sweep.pending)
+            if batch:
+                self._commit(connection, sweep, batch)
+            if closing:
+                return
+            if sweep.pending:
+                self._sweep(connection, sweep)
+
+    def _take(self, *, wait: bool) -> tuple[list[Commit], bool]:
+        """Take what waits, up to the bounds of a batch; True if the end came with it."""
+        queue = self._queue
+        batch: list[Commit] = []
+        size_bytes = 0
+        try:
+            commit = queue.get() if wait else queue.get_nowait()
+            while commit is not None:
+                batch.append(commit)
+                size_bytes += commit.size_bytes
+                if len(batch) >= limits.BATCH_TXNS or size_bytes >= limits.BATCH_BYTES:
+                    return batch, False
+                commit = queue.get_nowait()
+        except Empty:
+            return batch, False
+        return batch, True
+
+    def _commit(self, connection: sqlite3.Connection, sweep: Sweep, batch: list[Commit]) -> None:
+        try:
+            self._write(connection, batch)
+        except sqlite3.Error as error:
+            if code_of(error) != sqlite3.SQLITE_FULL:
+                raise
+            self._give_way(connection, error)
+            return
+        self._owner.durable(len(batch))
+        sweep.go_on()
+        for commit in batch:
+            if commit.compact:
+                sweep.begin(commit.compact)
+        now_s = self._clock()
+        if now_s >= self._measured_s + limits.MEASURE_S:
+            self._measured_s = now_s
+            self.size_bytes = files.size_bytes(self._directory)
+
+    def _give_way(self, connection: sqlite3.Connection, error: sqlite3.Error) -> None:
+        """Undo a commit there was no room for, and wait until the shard has undone it too."""
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        self._may_go_on.clear()
+        self._owner.refused(explain_use(error, self._directory))
+        self._may_go_on.wait()
+        try:
+            # The log may have room for the next commit once its pages are in the database.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as full:
+            if code_of(full) != sqlite3.SQLITE_FULL:
+                raise
+
+    def _sweep(self, connection: sqlite3.Connection, sweep: Sweep) -> None:
+        try:
+            sweep.step()
+        except sqlite3.Error as error:
+            if code_of(error) != sqlite3.SQLITE_FULL:
+                raise
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            sweep.stand_still()
+
+    def _write(self, connection: sqlite3.Connection, batch: list[Commit]) -> None:
+        parameters = write_rows(batch)
+        rows = len(parameters) // WIDTH
+        plain = not any(commit.granted or commit.revoked or commit.compact for commit in batch)
+        if plain and rows <= limits.ROWS_PER_STATEMENT:
+            connection.execute(INSERTS[rows - 1], parameters)
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        self._insert(connection, parameters)
+        for commit in () if plain else batch:
+            if commit.granted is not None:
+                lease = (commit.granted.id, commit.granted.ttl_s)
+                connection.execute("INSERT INTO lease VALUES (?, ?)", lease)
+            if commit.revoked is not None:
+                connection.execute("DELETE FROM lease WHERE id = ?", (commit.revoked.id,))
+            if commit.compact:
+                compacted = "UPDATE meta SET value = ? WHERE name = 'compacted'"
+                connection.execute(compacted, (commit.compact,))
+        connection.execute("COMMIT")
+
+    def _insert(self, connection: sqlite3.Connection, parameters: list[Any]) -> None:
+        step = limits.ROWS_PER_STATEMENT * WIDTH
+        for at in range(0, len(parameters), step):
+            part = parameters[at : at + step]
+            connection.execute(INSERTS[len(part) // WIDTH - 1], part)
