@@ -1,0 +1,1 @@
+"""The HTTP edge: metrics and discovery for Prometheus; later the console and CloudAPI."""
