@@ -88,10 +88,9 @@ def _admit_branch(operations: tuple[Operation, ...], branch: str) -> int:
     puts = 0
     deletes: list[Delete | DeleteRange] = []
     for operation in operations:
-        kind = operation.__class__
-        if kind is Put:
-            size_bytes += _admit_key(operation.key) + _admit_value(operation.value)  # type: ignore[union-attr]
-            written.add(operation.key)  # type: ignore[union-attr]
+        if operation.__class__ is Put:
+            size_bytes += _admit_key(operation.key) + _admit_value(operation.value)
+            written.add(operation.key)
             puts += 1
         elif isinstance(operation, Delete):
             size_bytes += _admit_key(operation.key)
@@ -103,7 +102,7 @@ def _admit_branch(operations: tuple[Operation, ...], branch: str) -> int:
             admit_interval(operation.start, operation.end, operation.limit)
             size_bytes += len(operation.start) + len(operation.end or b"")
         else:
-            raise _malformed(branch, f"operations, not {kind.__name__}")
+            raise _malformed(branch, f"operations, not {operation.__class__.__name__}")
     if len(written) < puts or (deletes and _overlap(written, deletes)):
         raise _malformed(branch, "each key written at most once")
     return size_bytes

@@ -81,7 +81,7 @@ def act(keyspace: Keyspace, operations: tuple[Operation, ...], *, succeeded: boo
     changes: list[KeyValue] = []
     previous: list[int] = []
     responses: list[Response] = []
-    reads: list[int] = []
+    reads: dict[int, RangeReply] = {}
     for operation in operations:
         if operation.__class__ is Put:
             new, before = keyspace.put(
@@ -94,8 +94,8 @@ def act(keyspace: Keyspace, operations: tuple[Operation, ...], *, succeeded: boo
             previous.append(before)
             responses.append(None)
         elif isinstance(operation, Get):
-            reads.append(len(responses))
-            responses.append(_get(keyspace, operation, revision))
+            reads[len(responses)] = reply = _get(keyspace, operation, revision)
+            responses.append(reply)
         else:
             gone = _doomed(keyspace, operation)
             for old in gone:
@@ -107,8 +107,8 @@ def act(keyspace: Keyspace, operations: tuple[Operation, ...], *, succeeded: boo
         keyspace.revision = revision
     else:
         revision -= 1
-        for at in reads:
-            responses[at] = msgspec.structs.replace(responses[at], revision=revision)  # type: ignore[type-var]
+        for at, reply in reads.items():
+            responses[at] = msgspec.structs.replace(reply, revision=revision)
     return Effect(TxnReply(succeeded, revision, tuple(responses)), changes, previous)
 
 

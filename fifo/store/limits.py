@@ -109,3 +109,12 @@ CACHED_STATEMENTS = ROWS_PER_STATEMENT + 32
 
 LOG_BYTES = 64 * 1024 * 1024
 """What is left of the log file after a burst."""
+
+COMPACT_EVERY_S = 60.0
+"""How often compaction is looked at: history is kept up to so much longer than it must be."""
+
+TAKEN_S = 5.0
+"""How long an owner waits for a data directory that is taken: the last one may still close it."""
+
+TAKEN_RETRY_S = 0.05
+"""How often it looks meanwhile."""

@@ -28,6 +28,7 @@ TABLES: Final = (
     "CREATE TABLE lease (id INTEGER PRIMARY KEY, ttl_s INTEGER NOT NULL)",
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
 )
+EVERYTHING: Final = f"SELECT {COLUMNS} FROM change ORDER BY id"  # noqa: S608 - constants
 CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 DENIED: Final = frozenset(
     {
@@ -128,7 +129,7 @@ def load(connection: sqlite3.Connection) -> Image:
     """Read the whole store once, verify every row, and keep the present."""
     present: dict[bytes, Row] = {}
     last_id = FIRST_REVISION << PLACE_BITS
-    with closing(connection.execute(f"SELECT {COLUMNS} FROM change ORDER BY id")) as rows:  # noqa: S608 - constants
+    with closing(connection.execute(EVERYTHING)) as rows:
         for row in rows:
             read_row(row)
             present[row[1]] = row

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from typing import TYPE_CHECKING, Final
 
-from fifo.model.errors import StoreDenied, StoreTaken
+from fifo.model.errors import StoreDenied, StoreFull, StoreTaken
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from fifo.model.errors import FifoError
 
 DATABASE: Final = "store.db"
 LOCK: Final = "lock"
@@ -53,6 +56,13 @@ def denied(directory: Path, error: Exception) -> StoreDenied:
         str(directory),
         "make it a directory that the node's user owns, with mode 0700",
     )
+
+
+def explain_write(directory: Path, error: OSError) -> FifoError:
+    """Say why a file could not be written."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StoreFull("there is no room for it", str(directory), "free space, or name another")
+    return denied(directory, error)
 
 
 def size_bytes(directory: Path) -> int:
