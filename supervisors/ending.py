@@ -41,9 +41,21 @@ def reason_of(error: BaseException, shard: Shard) -> Any:
 def crash(
     shard: Shard, process: Process, kind: int, payload: Any, future: Any, error: BaseException
 ) -> None:
-    """End a process whose handler raised, as gen_server does: report, terminate, bury."""
-    if process._state >= DOOMED:
-        return
+    """End a process whose handler raised, as gen_server does: report, terminate, bury.
+
+    One that is doomed, before or meanwhile, is left to whoever doomed it.
+    """
+    try:
+        if process._state < DOOMED:
+            _crash(shard, process, kind, payload, future, error)
+    except StuckTurn:
+        if process._state < DOOMED:
+            raise
+
+
+def _crash(
+    shard: Shard, process: Process, kind: int, payload: Any, future: Any, error: BaseException
+) -> None:
     trace = error.__traceback__
     reason = reason_of(error, shard)
     if kind == BEGIN:
@@ -68,11 +80,14 @@ def stop(
 ) -> None:
     """End a process in order: its terminate(reason) runs, then it is buried.
 
+    Called in the process's own turn, whose end buries it if it is doomed while it terminates.
     `future` is the call being handled, whose caller learns the reason, or gets the reply that its
     `Stop` had: when terminate is done, also if that fails (OTP: gen_server).
     """
     if not reported and not is_orderly(reason):
         report_crash(shard, process, reason, None, None)
+    if future is not None:
+        process.extras.future = future  # Whoever buries the process answers it.
     try:
         result = process.terminate(reason)
         if result.__class__ is CoroutineType:
@@ -80,14 +95,20 @@ def stop(
             if advanced is parking.PARKED_RESULT:
                 return
     except BaseException as error:  # noqa: BLE001 - a failing terminate gives the reason (OTP)
-        reason = reason_of(error, shard)
-        report_crash(shard, process, reason, error, None)
+        if process._state < DOOMED:
+            reason = reason_of(error, shard)
+            report_crash(shard, process, reason, error, None)
     depart(shard, process, future, reason)
 
 
 def depart(shard: Shard, process: Process, future: Any, reason: Any) -> None:
-    """Answer the call that ended a process, whose terminate is done, and bury it."""
-    if future is not None and process._state != DEAD and process._ext is not None:
+    """Answer the call that ended a process, whose terminate is done, and bury it.
+
+    Unless it is doomed by now: then it has another reason, and its caller no reply.
+    """
+    if process._state >= DOOMED:
+        return
+    if future is not None and process._ext is not None:
         parting = process._ext.parting
         if parting is not None:
             future.resolve(VALUE, parting[0])
@@ -125,8 +146,13 @@ def doom_of(shard: Shard, process: Process) -> Any:
 
 
 def give_up(shard: Shard, process: Process) -> None:
-    """Bury a process whose turn the watchdog abandoned, and answer the call it was serving."""
-    report_crash(shard, process, STUCK, None, None)
+    """Bury a process whose turn the watchdog abandoned, and answer the call it was serving.
+
+    None of its own code runs here, which might be stuck again where nobody looks.
+    """
+    if process._state == DEAD:
+        return
+    shard.node.reports.crash(process, STUCK, None, None, inside=False)
     _settle_serving(shard, process, STUCK)
     bury(shard, process, STUCK)
 
@@ -135,11 +161,7 @@ def _settle_serving(shard: Shard, process: Process, reason: Any) -> None:
     serving, shard.serving = shard.serving, None
     if serving is None or serving._target is None or serving._target._process is not process:
         return
-    if not serving.resolve(ERROR, CallExit(process.ref, reason)):
-        # An abandoned thread may have answered just now, but could not wake the caller any more.
-        waiter, serving._waiter = serving._waiter, None
-        if waiter is not None:
-            shard.resume(waiter, serving)
+    serving.resolve(ERROR, CallExit(process.ref, reason))
 
 
 def bury(shard: Shard, process: Process, reason: Any) -> None:

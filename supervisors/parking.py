@@ -10,10 +10,10 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from supervisors import ending, starting, turns
-from supervisors.errors import ProcessExit, SupervisorsError
+from supervisors.errors import ProcessExit, StuckTurn, SupervisorsError
 from supervisors.future import ERROR, VALUE, Future
 from supervisors.messages import ASK, BEGIN, CALL, SYSTEM, TERMINATE
-from supervisors.process import DOOMED, PARKED, READY, STARTING, Process
+from supervisors.process import DEAD, DOOMED, PARKED, READY, STARTING, Process
 from supervisors.results import SPECIAL
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def advance(
 def _await(shard: Shard, process: Process, awaited: Any) -> SupervisorsError | None:
     """Park a process on what it awaits; gives the error if that can not be awaited here."""
     state = process._state
+    if state == DEAD:
+        raise StuckTurn  # The turn was abandoned, and has caught the news of it.
     process._ext.awaited = awaited
     if state != DOOMED:
         process._state = PARKED
@@ -164,6 +166,8 @@ def _raise_at_await(shard: Shard, process: Process, refusal: SupervisorsError) -
 
 def _finish(shard: Shard, process: Process, error: BaseException) -> None:
     """Act on the end of a resumed coroutine: its result, or what it raised."""
+    if process._state >= DOOMED:
+        return  # Whoever buries it answers its caller, who stands in the extras.
     extras = process._ext
     kind, payload, future = extras.kind, extras.payload, extras.future
     extras.coroutine = extras.awaited = extras.payload = extras.future = None

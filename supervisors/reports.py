@@ -111,9 +111,18 @@ class Reports:
             self.emit(Report(PROGRESS, level, STARTED, label(supervisor), None, make()))
 
     def crash(
-        self, process: Process, reason: Any, error: BaseException | None, message: Any
+        self,
+        process: Process,
+        reason: Any,
+        error: BaseException | None,
+        message: Any,
+        *,
+        inside: bool = True,
     ) -> None:
-        """Report an end that was not orderly, by the dying process itself."""
+        """Report an end that was not orderly, by the dying process itself.
+
+        `inside` says whether the process is asked what it shows of itself.
+        """
         self.crashes[type(process)] = self.crashes.get(type(process), 0) + 1
         ancestors: list[Any] = []
         parent = process._parent
@@ -133,7 +142,7 @@ class Reports:
             "mailbox_length": process.mailbox_length,
             "reductions": process._reductions,
         }
-        status = process.crash_status(reason)
+        status = process.crash_status(reason) if inside else None
         if status is not None:
             detail |= {"message": status.get("event"), "status": status}
         self.emit(Report(CRASH, logging.ERROR, "crashed", label(process), reason, None, detail))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from supervisors import ending, turns
+from supervisors import turns
 from supervisors.messages import EXIT, SYSTEM, WAKE
 from supervisors.process import HIBERNATED, READY, SUSPENDED, TIMED, Process
 from supervisors.results import Timeout
@@ -31,11 +31,10 @@ def rouse(shard: Shard, process: Process) -> None:
         if process._ext is not None and process._ext.idle is not None:
             process._ext.idle.arm()
     elif process._state == SUSPENDED and queue[-1][0] == EXIT:
-        _, (sender, reason), _ = queue[-1]
-        if sender is not None and sender._process is process._parent is not None:
-            queue.pop()
-            ending.stop(shard, process, reason)
-        return
+        sender = queue[-1][1][0]
+        if sender is None or sender._process is not process._parent:
+            return
+        queue.appendleft(queue.pop())
     else:
         return
     process._state = READY

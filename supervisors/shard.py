@@ -69,7 +69,7 @@ class Shard:
         self.names = node.registry.named
         self.serials = itertools.count(1)
         self.current: Process | None = None
-        self.stack: list[Process] = []
+        self.stack: list[Process | None] = []
         self.dying: deque[tuple[Any, Any, Any]] = deque()
         self.turns = 0
         self.slices = 0

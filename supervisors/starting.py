@@ -11,7 +11,7 @@ import logging
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from supervisors import ending, idleness, limits, parking, signals, turns
+from supervisors import ending, fencing, idleness, limits, parking, signals, turns
 from supervisors.context import RUNNING
 from supervisors.errors import StartError, StuckTurn
 from supervisors.future import ERROR, VALUE, Future
@@ -144,10 +144,10 @@ def _take_name(shard: Shard, name: Any, process: Process) -> None:
 
 def _begin_inline(shard: Shard, process: Process, args: Any, kwargs: Any, timeout_s: Any) -> Any:
     """Run init in the starter's turn, as a nested turn of the new process."""
-    before, running = shard.current, RUNNING.shard
+    before, running, stack = shard.current, RUNNING.shard, shard.stack
     if running is not shard:
         RUNNING.shard = shard
-    shard.stack.append(before)  # type: ignore[arg-type]
+    stack.append(before)
     shard.current = process
     try:
         result = process.begin(args, kwargs)
@@ -160,13 +160,16 @@ def _begin_inline(shard: Shard, process: Process, args: Any, kwargs: Any, timeou
                 _arm(shard, process, timeout_s)
                 return start.future
             process._ext.start = None
-    except BaseException as error:  # noqa: BLE001 - any error of init is the starter's answer
+    except BaseException as error:
+        if shard.stack is not stack:
+            raise  # Another thread has the shard; this one leaves the turn.
         reason = ending.reason_of(error, shard)
         fail(shard, process, reason, error)
         raise StartError(process_class_name(process), reason) from None
     finally:
-        shard.current = before
-        shard.stack.pop()
+        if shard.stack is stack:
+            shard.current = before
+            stack.pop()
         if running is not shard:
             RUNNING.shard = running
     if (
@@ -194,7 +197,8 @@ def _arm(shard: Shard, process: Process, timeout_s: float | None) -> None:
 
 def settle(shard: Shard, process: Process, result: Any) -> Any:
     """Act on what init returned: gives the Process or IGNORE, raises StartError."""
-    if process._state == DOOMED:
+    if process._state >= DOOMED:
+        fencing.leave(shard)
         try:
             reason = ending.doom_of(shard, process)
         except StuckTurn:
@@ -257,6 +261,8 @@ def begin(shard: Shard, process: Process) -> Any:
 
 def answer(shard: Shard, process: Process, result: Any) -> None:
     """Tell the starter what an init said that ran in turns of its own."""
+    if process._state >= DOOMED:
+        fencing.leave(shard)
     start = process._ext.start if process._ext is not None else None
     if start is not None:
         process._ext.start = None

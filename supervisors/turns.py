@@ -194,6 +194,7 @@ def serve(  # noqa: PLR0911 - one return a kind
     if kind == BEGIN:
         return starting.begin(shard, process)
     if kind == SYSTEM:
+        shard.serving = future
         _serve_system(payload, future)
         return resting.timeout_anew(process)
     if kind == WAKE:

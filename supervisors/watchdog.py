@@ -18,11 +18,11 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from supervisors import limits
 from supervisors.errors import StuckTurn
-from supervisors.process import DOOMED
+from supervisors.process import DEAD, DOOMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from supervisors.process import Process
 
 logger = logging.getLogger("supervisors")
+
+NO_THREAD: Final = 0
+"""Whose a shard is between the thread that lost it and the one that takes over: nobody's."""
 
 _PACKAGE = str(Path(__file__).parent)
 _DISPATCH = frozenset(
@@ -143,18 +146,25 @@ class Watchdog:
         if not interruptible(sys._current_frames().get(thread_id)):
             return False
         take_over: Any = getattr(shard.host, "take_over", None)
-        epochs = 0 if take_over is None else 1
+        # Whoever starts `process` within its own turn is on the same stack, and stuck with it.
+        starters = [starter for starter in reversed(shard.stack) if starter is not None]
         with shard.injection:
             # No call and no backward jump from the test to the last assignment: the GIL stays
             # here, so that the turn cannot end between them.
-            if shard.turns != turn or shard.current is not process:
+            if shard.turns != turn or shard.current is not process or process._state == DEAD:
                 return False
             shard.stuck = process
-            shard.epoch += epochs
             process._state = DOOMED
+            if take_over is not None:
+                shard.epoch += 1
+                shard.thread_id = NO_THREAD
+                shard.abandoned = {*shard.abandoned, thread_id}
             raise_in_thread(thread_id, StuckTurn)
+            if take_over is not None:
+                for starter in starters:
+                    starter._state = DOOMED
         self.abandoned += 1
         if take_over is not None:
-            take_over(process)
+            take_over((process, *starters))
         logger.error("a turn of %s is stuck and was abandoned", process)
         return True

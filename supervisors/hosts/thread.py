@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from supervisors import ending, limits
 from supervisors.collector import Collector
-from supervisors.errors import SupervisorsError, WouldDeadlock
+from supervisors.errors import StuckTurn, SupervisorsError, WouldDeadlock
 from supervisors.node import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from supervisors.future import Future
     from supervisors.process import Process
@@ -81,38 +81,46 @@ class ThreadHost:
             f"{process} awaited {awaited!r} under the thread host, which has no asyncio loop"
         )
 
-    def take_over(self, process: Process) -> None:
+    def take_over(self, stuck: Sequence[Process]) -> None:
         """Go on with the shard on a fresh thread and leave the present one to its stuck turn.
 
-        Called by the watchdog, which has raised the epoch while the old thread was inside a
-        handler. What the old thread sends from now on is dropped, since it is no longer the
-        shard's, and it ends when the handler returns.
+        Called by the watchdog, which has raised the epoch and noted the old thread as abandoned
+        while it was inside a handler: what it does to the node from then on is dropped, and it
+        ends when the handler returns. `stuck` are the processes whose turn it is, the innermost
+        first.
         """
         assert self._node is not None
         shard = self._node.shard
-        shard.abandoned.add(shard.thread_id)
         bound = threading.Event()
         self._thread = threading.Thread(
             target=self._run,
-            args=(self._node, bound, process),
+            args=(self._node, bound, stuck),
             name=f"shard-{self._node.name}-{shard.epoch}",
             daemon=True,
         )
         self._thread.start()
         bound.wait()
 
-    def _run(self, node: Node, bound: threading.Event, stuck: Process | None = None) -> None:
+    def _run(self, node: Node, bound: threading.Event, stuck: Sequence[Process] = ()) -> None:
         shard = node.shard
         shard.thread_id = threading.get_ident()
         epoch = shard.epoch
-        if stuck is not None:
-            shard.current = shard.stuck = None
-            ending.give_up(shard, stuck)
-        bound.set()
+        try:
+            if stuck:
+                # A new list: the old thread may still take its turns off the one it knows.
+                shard.current, shard.stuck, shard.stack = None, None, []
+            for process in stuck:
+                ending.give_up(shard, process)
+        finally:
+            bound.set()
         try:
             self._turn_until_closed(node, epoch)
+        except StuckTurn:
+            if shard.epoch == epoch:
+                raise
         finally:
-            shard.abandoned.discard(threading.get_ident())
+            with shard.injection:
+                shard.abandoned.discard(threading.get_ident())
 
     def _turn_until_closed(self, node: Node, epoch: int) -> None:
         shard = node.shard
@@ -122,7 +130,7 @@ class ThreadHost:
                 more = shard.run_slice(limits.TURNS_PER_SLICE)
             except KeyboardInterrupt:
                 continue  # Ctrl-C reaches the main thread alone: a handler raised it, and is dead.
-            if more:
+            if more or shard.epoch != epoch:
                 continue
             due_s = shard.next_due_s()
             wait_s = None
