@@ -21,7 +21,7 @@ class Completed(Protocol):
     """What a command left behind: a negative status is the number of the signal that ended it."""
 
     @property
-    def exit_status(self) -> int:
+    def status(self) -> int:
         """The status."""
 
     @property
@@ -36,24 +36,23 @@ class Completed(Protocol):
 class Run(Protocol):
     """Runs a command to its end; raises DeadlineExceeded, with the command killed, if it is late.
 
-    The node passes the keeper's runner; the command line and the tests pass `spawning.run`.
+    The node passes the driver's runner, behind which the keeper spawns; the command line and the
+    tests pass `spawning.run`. Where a command has to work in a directory, `env --chdir` goes there.
     """
 
     async def __call__(
-        self, argv: Sequence[str], *, stdin: bytes = b"", cwd: str | None = None, deadline_s: float
+        self, argv: Sequence[str], *, stdin: bytes = b"", deadline_s: float
     ) -> Completed:
         """Run it."""
 
 
-async def output(
-    run: Run, argv: Sequence[str], *, cwd: str | None = None, deadline_s: float = DEADLINE_S
-) -> str:
+async def output(run: Run, argv: Sequence[str], *, deadline_s: float = DEADLINE_S) -> str:
     """Run a command that has to succeed and return what it printed; raises DriverFailed."""
-    done = await run(argv, cwd=cwd, deadline_s=deadline_s)
-    if done.exit_status != 0:
+    done = await run(argv, deadline_s=deadline_s)
+    if done.status != 0:
         complaint = done.stderr.decode(errors="replace").strip()[-COMPLAINT_CHARACTERS:]
         raise DriverFailed(
-            f"ended with status {done.exit_status}: {complaint or 'it said nothing'}",
+            f"ended with status {done.status}: {complaint or 'it said nothing'}",
             " ".join(argv[:ARGUMENTS_SHOWN]),
             "run it by hand to see what it lacks",
         )

@@ -49,11 +49,12 @@ async def ext4(
         return
     work = image.with_suffix(".files")
     script = await asyncio.to_thread(_stage, work, files)
-    argv = [tools["env"], FAKE_TIME, tools["debugfs"], "-w", "-f", str(script), str(image)]
-    done = await run(argv, cwd=str(work), deadline_s=commands.DEADLINE_S)
+    there = [tools["env"], f"--chdir={work}", FAKE_TIME]
+    argv = [*there, tools["debugfs"], "-w", "-f", str(script), str(image)]
+    done = await run(argv, deadline_s=commands.DEADLINE_S)
     # It tells its version there, and ends with 0 whatever went wrong.
     complaints = [line for line in done.stderr.decode().splitlines() if "debugfs 1." not in line]
-    if complaints or done.exit_status != 0:
+    if complaints or done.status != 0:
         raise DriverFailed(
             f"could not write into the image: {'; '.join(complaints)}",
             str(image),

@@ -20,7 +20,7 @@ import shutil
 import tempfile
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fifo.model import image_manifest, records
 from fifo.model.errors import Busy, DataLoss, InvalidInput
@@ -75,6 +75,13 @@ def key(*inputs: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:KEY_CHARACTERS]
 
 
+class Lock(NamedTuple):
+    """A file beside a builder's directory, and the open descriptor that it is locked by."""
+
+    descriptor: int
+    path: Path
+
+
 async def obtain(
     cache: Path, kind: str, digest: str, build: Callable[[Workplace], Awaitable[ImageManifest]]
 ) -> GuestImage:
@@ -83,6 +90,7 @@ async def obtain(
     Raises what `build` raises, OSError when the cache cannot be written, Busy when other builders
     of the same are faster every time.
     """
+    cache = await asyncio.to_thread(cache.resolve)
     entry = cache / f"{kind}-{digest}"
     if (found := await asyncio.to_thread(look_up, entry)) is not None:
         return found
@@ -140,7 +148,7 @@ def described(directory: Path, role: Role, form: Format, path: str) -> ImageFile
 async def _building(cache: Path) -> AsyncIterator[Workplace]:
     """Lend directories in the cache, locked while they are in use and removed afterwards."""
     lock = await asyncio.to_thread(_lock, cache)
-    root = Path(lock.name).with_suffix("")
+    root = lock.path.with_suffix("")
     place = Workplace(root / "image", root / "scratch")
     try:
         for directory in (root, *place):
@@ -150,39 +158,37 @@ async def _building(cache: Path) -> AsyncIterator[Workplace]:
         await asyncio.to_thread(_discard, root, lock)
 
 
-def _lock(cache: Path) -> IO[bytes]:
+def _lock(cache: Path) -> Lock:
     """Clear away what dead builders left, and return a new locked file."""
     cache.mkdir(parents=True, exist_ok=True)
     for left in cache.glob(f"{BUILDING}*{LOCK}"):
         _clear(left)
     for _ in range(ATTEMPTS):
-        with tempfile.NamedTemporaryFile(
-            prefix=BUILDING, suffix=LOCK, dir=cache, delete=False
-        ) as made:
-            file = Path(made.name).open("rb")  # noqa: SIM115  # it is closed by who builds
-        if _take(file) and Path(file.name).exists():
-            return file
-        # Another builder took it for a leftover in between.
-        file.close()
+        descriptor, name = tempfile.mkstemp(prefix=BUILDING, suffix=LOCK, dir=cache)
+        lock = Lock(descriptor, Path(name))
+        if _take(descriptor) and lock.path.exists():
+            return lock
+        # Before it was locked, another builder took it for a leftover.
+        os.close(descriptor)
     raise Busy("other builders were faster each time", str(cache), "try again")
 
 
-def _discard(root: Path, lock: IO[bytes]) -> None:
+def _discard(root: Path, lock: Lock) -> None:
     shutil.rmtree(root, ignore_errors=True)
-    Path(lock.name).unlink(missing_ok=True)
-    lock.close()
+    lock.path.unlink(missing_ok=True)
+    os.close(lock.descriptor)
 
 
 def _clear(lock: Path) -> None:
     with suppress(FileNotFoundError), lock.open("rb") as file:
-        if _take(file):
+        if _take(file.fileno()):
             shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
             lock.unlink(missing_ok=True)
 
 
-def _take(file: IO[bytes]) -> bool:
+def _take(descriptor: int) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

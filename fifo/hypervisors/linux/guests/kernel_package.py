@@ -68,8 +68,7 @@ async def unpack(
     wanted = f"{package.name}={package.version}"
     await commands.output(
         run,
-        [tools["apt-get"], "--quiet", "download", wanted],
-        cwd=str(directory),
+        [tools["env"], f"--chdir={directory}", tools["apt-get"], "--quiet", "download", wanted],
         deadline_s=DOWNLOAD_DEADLINE_S,
     )
     (archive,) = await asyncio.to_thread(lambda: list(directory.glob("*.deb")))

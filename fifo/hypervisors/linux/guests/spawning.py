@@ -14,14 +14,12 @@ if TYPE_CHECKING:
 class Finished(NamedTuple):
     """What a command left behind; see `commands.Completed`."""
 
-    exit_status: int
+    status: int
     stdout: bytes
     stderr: bytes
 
 
-async def run(
-    argv: Sequence[str], *, stdin: bytes = b"", cwd: str | None = None, deadline_s: float
-) -> Finished:
+async def run(argv: Sequence[str], *, stdin: bytes = b"", deadline_s: float) -> Finished:
     """Run a command on the asyncio loop, and kill it at the deadline or when cancelled.
 
     Raises DeadlineExceeded. Never called by the node, which spawns nothing itself.
@@ -31,7 +29,6 @@ async def run(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        cwd=cwd,
     )
     try:
         async with asyncio.timeout(deadline_s):

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from fifo.hypervisors.linux.guests.file_tree import Tree
 
 PROMPT: Final = "[fifo-guest "
-"""What the shell on the serial console prints before the host name, `]# ` and nothing else."""
+"""What the shell on the serial console prints before the host name and `]# `.
+
+After it busybox asks the terminal where its cursor is (ESC [ 6 n): a program drops that.
+"""
 DATA_LABEL: Final = "fifo-data"
 KERNEL_ARGS: Final = (
     "console=ttyS0 quiet nokaslr mitigations=off no_timer_check tsc=reliable panic=-1"
@@ -140,8 +143,6 @@ trap 'finish reboot' TERM
 export PS1='{PROMPT}\\h]# '
 console() {{
     cd /root
-    # The shell would ask a terminal of unknown size, and a program there does not answer.
-    stty rows 24 columns 80 </dev/console
     while :; do
         setsid cttyhack sh -i
         sleep 1
