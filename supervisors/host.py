@@ -5,6 +5,8 @@
 2. run: after `wake` call `Shard.run_slice` until it says that nothing is left to do.
 3. time: call `run_slice` again at or before `Shard.next_due_s()`.
 4. outside: after `wake_from_outside`, which any thread may call, do as for 2.
+5. close: when it will not run the shard any more, call `closing.close` on the shard's thread, and
+   from then on `closing.refuse` in `wake_from_outside`.
 """
 
 from __future__ import annotations

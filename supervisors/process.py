@@ -6,9 +6,9 @@ import logging
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from supervisors import context, limits, mailbox, reserved, signals
+from supervisors import closing, context, limits, mailbox, reserved, signals
 from supervisors._pykka import LeanActor
-from supervisors.errors import CallTimeout, NoNode, NotStarted, ProcessExit
+from supervisors.errors import CallExit, CallTimeout, NoNode, NotStarted, ProcessExit
 from supervisors.extras import Extras
 from supervisors.future import EndFuture, Future, Sleep
 from supervisors.messages import Exit
@@ -272,11 +272,15 @@ class Process(LeanActor):
         Ref(self).ask(message, block=False).add_done_callback(hand_over)
 
     def wait_ended(self, timeout_s: float | None) -> bool:
-        """Wait from outside until the process has ended; False if the time ran out first."""
+        """Wait from outside until the process has ended; False if it never will, or not in time."""
         ended = EndFuture(self._shard)
-        self._shard.run_on_shard(lambda: signals.watch_end(self, ended))
+        self._shard.run_on_shard(
+            lambda: signals.watch_end(self, ended), lambda: closing.fail(self._shard, ended)
+        )
         try:
             ended.get(timeout=timeout_s)
+        except CallExit:  # the node was closed
+            return False
         except CallTimeout:
             self._shard.run_on_shard(lambda: signals.unwatch(self, ended))
             return False

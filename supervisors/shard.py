@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from supervisors import ending, limits, mailbox, resting, starting, turns
+from supervisors import closing, ending, limits, mailbox, resting, starting, turns
 from supervisors.context import RUNNING
 from supervisors.errors import WouldDeadlock
 from supervisors.future import EndFuture, Future
@@ -74,6 +74,7 @@ class Shard:
         self.turns = 0
         self.slices = 0
         self.abandoned: set[int] = set()
+        self.closed = False
         self.tally: dict[type, int] = {}
         self.meter: Any = None
         self.shuffle: Callable[[deque[Any]], None] | None = None
@@ -170,17 +171,25 @@ class Shard:
             self.outside_woke = True
             self.host.wake_from_outside()
 
-    def run_on_shard(self, function: Callable[[], None]) -> None:
-        """Run a function on the shard's thread between turns, at once if that is this thread."""
+    def run_on_shard(
+        self, function: Callable[[], None], otherwise: Callable[[], Any] | None = None
+    ) -> None:
+        """Run a function on the shard's thread between turns, at once if that is this thread.
+
+        If the shard is closed before it comes to that, `otherwise` is called instead, anywhere.
+        """
         if get_ident() == self.thread_id:
             function()
         else:
-            self.post_from_outside(None, SYSTEM, function, None)
+            self.post_from_outside(None, SYSTEM, function, otherwise)
 
     def system(self, process: Process, function: Callable[[], Any]) -> Future[Any]:
         """Run a function in a process's turn ahead of its mailbox, and give its result."""
         future: Future[Any] = Future(self, process.ref)
-        self.run_on_shard(lambda: turns.push_front(self, process, SYSTEM, function, future))
+        self.run_on_shard(
+            lambda: turns.push_front(self, process, SYSTEM, function, future),
+            lambda: closing.fail(self, future),
+        )
         return future
 
     def exit_signal(self, process: Process, reason: Any) -> None:
@@ -228,7 +237,8 @@ class Shard:
 
         Settled is settled: whoever it was, nobody else will wake the waiter.
         """
-        self._take_in(None, RESUME, future, None)
+        if not self.closed:
+            self._take_in(None, RESUME, future, None)
 
     def resume(self, process: Process, awaited: Any) -> None:
         """Put a parked process back into the run queue, ahead of its mailbox."""

@@ -25,7 +25,7 @@ from supervisors.process import (
     STARTING,
     Process,
 )  # fmt: skip
-from supervisors.reasons import KILLED, NORMAL, TIMEOUT
+from supervisors.reasons import KILLED, NOCONNECTION, NORMAL, TIMEOUT
 from supervisors.registry import Via
 from supervisors.results import IGNORE, Continue, Hibernate, Ignore, Stop, Timeout
 from supervisors.timers import patience
@@ -318,7 +318,12 @@ def launch(
             if shard.asleep:
                 shard.wake()
 
-    shard.run_on_shard(enqueue)
+    def never() -> None:
+        process._state = DEAD
+        process._ext = NOCONNECTION
+        shard.processes.pop(process._serial, None)
+
+    shard.run_on_shard(enqueue, never)
     return process
 
 
@@ -358,5 +363,8 @@ def start_future(
         else:
             told(spawned)
 
-    shard.run_on_shard(begin_start)
+    def refused() -> None:
+        future.resolve(ERROR, StartError(process_class.__name__, NOCONNECTION))
+
+    shard.run_on_shard(begin_start, refused)
     return future

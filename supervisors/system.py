@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from supervisors import resting, turns
+from supervisors import closing, resting, turns
 from supervisors.context import running_shard
 from supervisors.errors import CallExit, WouldDeadlock
 from supervisors.future import ERROR, VALUE, Future
@@ -73,7 +73,7 @@ def terminate(process: Any, reason: Any = NORMAL) -> Future[None]:
             turns.push_front(shard, target, SYSTEM, lambda: target.exit(reason), inner)
 
     inner.add_done_callback(settle)
-    shard.run_on_shard(end)
+    shard.run_on_shard(end, lambda: closing.fail(shard, inner))
     return ended
 
 

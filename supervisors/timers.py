@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from supervisors import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _TICKS_PER_S = round(1 / limits.TIMER_TICK_S)
 _MASK = limits.TIMER_SLOTS - 1
@@ -121,6 +121,13 @@ class TimerWheel:
     def __len__(self) -> int:
         """Count the entries held, cancelled ones that were not swept yet included."""
         return self._count
+
+    def __iter__(self) -> Iterator[Any]:
+        """Give the entries that are held and wait, in no order."""
+        for entries in (*self.due, *self._slots):
+            yield from filter(_waits, entries or ())
+        for held in self._later.values():
+            yield from (entry for _, entry in held if _waits(entry))
 
     def insert(self, due_s: float, entry: Entry) -> None:
         """Hold an entry until `due_s` on the shard's clock; never fires early.

@@ -7,7 +7,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from supervisors import limits
+from supervisors import closing, limits
 from supervisors.collector import Collector
 from supervisors.errors import SupervisorsError, WouldDeadlock
 from supervisors.node import Node
@@ -58,7 +58,10 @@ class AsyncioHost:
         return self._node
 
     def close(self) -> None:
-        """Stop running the node; its processes stay as they are. On the loop's thread."""
+        """Stop running the node; its processes stay as they are. On the loop's thread.
+
+        Who waits for an answer gets CallExit with `noconnection`, and so does who asks later.
+        """
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -68,6 +71,8 @@ class AsyncioHost:
         if self._collector is not None:
             self._collector.uninstall()
             self._collector = None
+        if self._node is not None:
+            closing.close(self._node.shard)
 
     # -- what a shard asks for ---------------------------------------------------------------
 
@@ -78,9 +83,11 @@ class AsyncioHost:
             self.loop.call_soon(self._slice)
 
     def wake_from_outside(self) -> None:
-        """Run a slice soon, unless the host was closed; called by other threads."""
+        """Run a slice soon; called by other threads. Closed, refuse what the caller has sent."""
         if not self._closed:
             self.loop.call_soon_threadsafe(self.wake)
+        elif self._node is not None:
+            closing.refuse(self._node.shard)
 
     def run_until(self, future: Future[Any], timeout_s: float | None) -> None:
         """Refuse: waiting here would stop the loop that should settle the future."""

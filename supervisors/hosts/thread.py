@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from supervisors import ending, limits
+from supervisors import closing, ending, limits
 from supervisors.collector import Collector
 from supervisors.errors import StuckTurn, SupervisorsError, WouldDeadlock
 from supervisors.node import Node
@@ -55,7 +55,10 @@ class ThreadHost:
         return node
 
     def close(self) -> None:
-        """End the thread after its present slice; processes stay as they are."""
+        """End the thread after its present slice; processes stay as they are.
+
+        Who waits for an answer gets CallExit with `noconnection`, and so does who asks later.
+        """
         self._closing = True
         self._work.set()
         if self._thread is not None:
@@ -68,8 +71,10 @@ class ThreadHost:
         """Nothing to do: the thread looks at the run queue before it waits."""
 
     def wake_from_outside(self) -> None:
-        """Wake the thread."""
+        """Wake the thread; if it has ended, refuse what the caller has sent."""
         self._work.set()
+        if self._node is not None and self._node.shard.closed:
+            closing.refuse(self._node.shard)
 
     def run_until(self, future: Future[Any], timeout_s: float | None) -> None:
         """Refuse: the shard's own thread would wait for itself."""
@@ -121,6 +126,8 @@ class ThreadHost:
         finally:
             with shard.injection:
                 shard.abandoned.discard(threading.get_ident())
+            if shard.epoch == epoch:
+                closing.close(shard)
 
     def _turn_until_closed(self, node: Node, epoch: int) -> None:
         shard = node.shard

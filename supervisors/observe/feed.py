@@ -92,7 +92,7 @@ class Feed:
             self._waiting.append(future)
             self._serve()
 
-        self._shard.run_on_shard(wait)
+        self._shard.run_on_shard(wait, lambda: future.resolve(VALUE, []))
         return future
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from supervisors import limits
+from supervisors import closing, limits
 from supervisors.errors import CallExit
 from supervisors.future import ERROR, VALUE, Future
 from supervisors.messages import SYSTEM
@@ -79,11 +79,14 @@ class Observer:
                 except Exception as error:  # noqa: BLE001 - the shard goes on, the asker learns it
                     future.resolve(ERROR, error)
                 else:
-                    shard.post_from_outside(None, SYSTEM, step, None)
+                    shard.post_from_outside(None, SYSTEM, step, refused)
 
             step()
 
-        shard.run_on_shard(begin)
+        def refused() -> None:
+            closing.fail(shard, future)
+
+        shard.run_on_shard(begin, refused)
         return future
 
     def _find(self, root: Any) -> Process | None:
@@ -104,6 +107,11 @@ class Observer:
         feed = Feed(self._node.shard, frozenset(kinds), self._leave)
         self._node.shard.run_on_shard(lambda: self._set((*self._feeds, feed)))
         return feed
+
+    def close(self) -> None:
+        """End all feeds; called when the shard is closed."""
+        for feed in self._feeds:
+            feed._end()
 
     def _leave(self, feed: Feed) -> None:
         self._set(tuple(one for one in self._feeds if one is not feed))

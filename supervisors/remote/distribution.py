@@ -15,7 +15,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from supervisors import context, limits
+from supervisors import closing, context, limits
 from supervisors.errors import CallExit, MailboxFull
 from supervisors.future import ERROR, Future
 from supervisors.messages import INFO, SYSTEM, NodeDown, NodeUp
@@ -185,7 +185,11 @@ class Distribution:
 
     def post(self, address: RemoteAddress, frame: Frame, message: Any) -> None:
         """Send a message that wants no answer; from any thread."""
-        self.node.shard.run_on_shard(lambda: self._post(address, frame, message))
+        letters = self.node.dead_letters
+        self.node.shard.run_on_shard(
+            lambda: self._post(address, frame, message),
+            lambda: letters.record(str(address), message, "closed"),
+        )
 
     def _post(self, address: RemoteAddress, frame: Frame, message: Any) -> None:
         peer, why = self.route(address)
@@ -205,8 +209,15 @@ class Distribution:
         """Send what `make` gives for a number and give the future of its answer; any thread."""
         shard = self.node.shard
         future: Future[Any] = Future(shard, address, patience(timeout_s))
-        shard.run_on_shard(lambda: self._request(address, make, future))
+        shard.run_on_shard(
+            lambda: self._request(address, make, future), lambda: closing.fail(shard, future)
+        )
         return future
+
+    def calls(self) -> Iterator[Future[Any]]:
+        """Give the requests sent to peers that have no answer yet; on the shard's thread."""
+        for peer in self.peers.values():
+            yield from tuple(peer.calls.values())
 
     def _request(
         self, address: RemoteAddress, make: Callable[[int], Frame], future: Future[Any]
