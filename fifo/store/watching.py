@@ -147,9 +147,11 @@ class WatchHub:
 
     def tell(self, changes: list[KeyValue], revision: int) -> None:
         """Tell every watch of what has become durable; whole txns, in their order."""
+        if self._watches:
+            self._tell(changes, revision)
         self.told = revision
-        if not self._watches:
-            return
+
+    def _tell(self, changes: list[KeyValue], revision: int) -> None:
         by_key = self._by_key
         if by_key:
             hit: dict[bytes, list[KeyValue]] = {}

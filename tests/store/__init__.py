@@ -1,0 +1,1 @@
+"""Tests of `fifo.store`: one contract for all engines, then each engine's own promises."""
