@@ -78,7 +78,7 @@ class Leases:
     def overdue(self, now_s: float) -> list[int]:
         """List the leases whose time is over, oldest first."""
         over = [lease for lease in self._leases.values() if lease.due_s <= now_s]
-        return [lease.id for lease in sorted(over, key=lambda lease: lease.due_s)]
+        return [lease.id for lease in sorted(over, key=lambda lease: (lease.due_s, lease.id))]
 
     def next_due_s(self) -> float | None:
         """Say when the first lease ends if none gives a sign of life."""

@@ -159,7 +159,7 @@ class WatchHub:
                 if kv.key in by_key:
                     hit.setdefault(kv.key, []).append(kv)
             for key, events in hit.items():
-                self._pass_on(by_key[key], events, revision)
+                self._pass_on(by_key.get(key, []), events, revision)
         for (start, end), watches in tuple(self._by_interval.items()):
             covered = [kv for kv in changes if covers(start, end, kv.key)]
             if covered:

@@ -24,7 +24,7 @@ from supervisors.errors import MailboxFull
 from tests.store.engines import PATIENCE_S, Watcher
 
 if TYPE_CHECKING:
-    from fifo.store.contract import Delivery, KeyValue, Store
+    from fifo.store.contract import Delivery, EndReason, KeyValue, Store
     from tests.store.engines import Engine
 
 
@@ -179,7 +179,7 @@ def test_a_watch_is_told_when_its_store_is_closed(engine: Engine) -> None:
     ("error", "reason"), [(ValueError("broken"), FAILED), (MailboxFull("it", 1), OVERFLOW)]
 )
 def test_who_cannot_take_an_event_has_its_watch_ended(
-    store: Store, error: Exception, reason: str, caplog: pytest.LogCaptureFixture
+    store: Store, error: Exception, reason: EndReason
 ) -> None:
     deliveries: list[Delivery] = []
 
