@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
 class Entry(NamedTuple):
@@ -99,20 +98,6 @@ def _newc_member(number: int, path: str, entry: Entry) -> bytes:
 
 def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
-
-
-def write(tree: Mapping[str, Entry], directory: Path) -> None:
-    """Write all of it below an empty directory that is there already. Blocks on the disk."""
-    for path, entry in complete(tree).items():
-        target = directory / path
-        if stat.S_ISDIR(entry.mode):
-            target.mkdir()
-        elif stat.S_ISLNK(entry.mode):
-            target.symlink_to(entry.content.decode())
-        else:
-            target.write_bytes(entry.content)
-        if not stat.S_ISLNK(entry.mode):
-            target.chmod(stat.S_IMODE(entry.mode))
 
 
 def fingerprint(tree: Mapping[str, Entry]) -> str:

@@ -116,7 +116,8 @@ async def _inputs(run: Run, names: Sequence[str]) -> _Inputs:
 
 def _key(inputs: _Inputs, boot: Boot) -> str:
     scripts = file_tree.fingerprint(vm.tree(inputs.box, {}))
-    return image_cache.key(scripts, *vm.MODULES, vm.KERNEL_ARGS, *inputs.package, boot)
+    settings = (*vm.MODULES, vm.KERNEL_ARGS, str(DISK_MIB))
+    return image_cache.key(scripts, *settings, *inputs.package, boot)
 
 
 async def _kernel(inputs: _Inputs, place: Workplace) -> _Kernel:

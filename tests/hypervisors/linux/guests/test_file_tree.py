@@ -93,11 +93,6 @@ def test_an_initramfs_unpacks_to_the_tree(tmp_path: Path) -> None:
     assert on_disk(tmp_path) == file_tree.complete(EXAMPLE)
 
 
-def test_a_written_directory_holds_the_tree(tmp_path: Path) -> None:
-    file_tree.write(EXAMPLE, tmp_path)
-    assert on_disk(tmp_path) == file_tree.complete(EXAMPLE)
-
-
 def test_a_changed_mode_changes_the_fingerprint() -> None:
     changed = {**EXAMPLE, "etc/empty": file_tree.file(b"", 0o600)}
     assert file_tree.fingerprint(changed) != file_tree.fingerprint(EXAMPLE)

@@ -22,6 +22,52 @@ if TYPE_CHECKING:
     from fifo.hypervisors.linux.guests.image_cache import GuestImage
 
 
+# --- the images ----------------------------------------------------------------------------------
+# First, so that no test both builds an image and boots it: that is long on a busy machine.
+
+
+def test_each_image_says_how_it_boots(vm_guest: GuestImage, firmware_guest: GuestImage) -> None:
+    direct, disk = vm_guest.manifest, firmware_guest.manifest
+    assert (direct.boot, direct.brand, disk.boot, disk.brand) == ("direct", "kvm", "disk", "kvm")
+    assert [file.role for file in direct.files] == ["kernel", "initrd", "disk"]
+    assert [file.role for file in disk.files] == ["disk"]
+    assert direct.kernel_args == vm.KERNEL_ARGS
+    assert direct.inputs == disk.inputs
+
+
+def test_an_overwritten_kernel_is_found_out(vm_guest: GuestImage, tmp_path: Path) -> None:
+    copy = tmp_path / "vm"
+    shutil.copytree(vm_guest.directory, copy)
+    assert image_cache.look_up(copy) == image_cache.GuestImage(copy, vm_guest.manifest)
+    with (copy / "vmlinux").open("r+b") as kernel:
+        kernel.seek(-1, 2)
+        kernel.write(b"!")
+    assert image_cache.look_up(copy) is None
+
+
+def test_every_shell_script_of_the_vm_is_one(box: Busybox) -> None:
+    scripts = [
+        entry.content
+        for entry in vm.tree(box, {"m": b""}).values()
+        if entry.content.startswith(b"#!/bin/sh")
+    ]
+    assert len(scripts) == 3
+    for script in scripts:
+        checked = asyncio.run(
+            spawning.run(["/bin/busybox", "sh", "-n"], stdin=script, deadline_s=10.0)
+        )
+        assert (checked.status, checked.stderr) == (0, b"")
+
+
+def test_modules_are_listed_in_the_order_in_which_they_were_given(box: Busybox) -> None:
+    tree = vm.tree(box, {"second": b"2", "first": b"1"})
+    assert tree["lib/modules/order"] == file_tree.file("second\nfirst\n")
+    assert tree["lib/modules/first.ko"] == file_tree.file(b"1")
+
+
+# --- the lives -----------------------------------------------------------------------------------
+
+
 class Life(NamedTuple):
     """What was seen of a VM from its boot to its end."""
 
@@ -108,45 +154,3 @@ def test_the_disk_image_boots_by_firmware_to_the_same(firmware_life: Life) -> No
     assert firmware_life.hostname == f"{machine.HOSTNAME}\n"
     assert machine.ADDRESS in firmware_life.page
     assert firmware_life.exit_status == 0
-
-
-# --- the images ----------------------------------------------------------------------------------
-
-
-def test_each_image_says_how_it_boots(vm_guest: GuestImage, firmware_guest: GuestImage) -> None:
-    direct, disk = vm_guest.manifest, firmware_guest.manifest
-    assert (direct.boot, direct.brand, disk.boot, disk.brand) == ("direct", "kvm", "disk", "kvm")
-    assert [file.role for file in direct.files] == ["kernel", "initrd", "disk"]
-    assert [file.role for file in disk.files] == ["disk"]
-    assert direct.kernel_args == vm.KERNEL_ARGS
-    assert direct.inputs == disk.inputs
-
-
-def test_an_overwritten_kernel_is_found_out(vm_guest: GuestImage, tmp_path: Path) -> None:
-    copy = tmp_path / "vm"
-    shutil.copytree(vm_guest.directory, copy)
-    assert image_cache.look_up(copy) == image_cache.GuestImage(copy, vm_guest.manifest)
-    with (copy / "vmlinux").open("r+b") as kernel:
-        kernel.seek(-1, 2)
-        kernel.write(b"!")
-    assert image_cache.look_up(copy) is None
-
-
-def test_every_shell_script_of_the_vm_is_one(box: Busybox) -> None:
-    scripts = [
-        entry.content
-        for entry in vm.tree(box, {"m": b""}).values()
-        if entry.content.startswith(b"#!/bin/sh")
-    ]
-    assert len(scripts) == 3
-    for script in scripts:
-        checked = asyncio.run(
-            spawning.run(["/bin/busybox", "sh", "-n"], stdin=script, deadline_s=10.0)
-        )
-        assert (checked.status, checked.stderr) == (0, b"")
-
-
-def test_modules_are_listed_in_the_order_in_which_they_were_given(box: Busybox) -> None:
-    tree = vm.tree(box, {"second": b"2", "first": b"1"})
-    assert tree["lib/modules/order"] == file_tree.file("second\nfirst\n")
-    assert tree["lib/modules/first.ko"] == file_tree.file(b"1")
