@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from supervisors import fencing
 from supervisors.messages import STEP
 from supervisors.process import HIBERNATED, IDLE, Process
 from supervisors.results import Hibernate
@@ -39,6 +40,7 @@ class IdleWatch:
     def arm(self) -> None:
         """Watch from now on; does nothing while armed."""
         if self._status:
+            fencing.leave(self._process._shard)
             self._status = 0
             self._look_again()
 

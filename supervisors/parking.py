@@ -180,6 +180,8 @@ def _finish(shard: Shard, process: Process, error: BaseException) -> None:
 
 
 def give_back(process: Process, future: Any, error: Exception) -> None:
-    """Hand the exception of an ask to the asker; the process lives on (Pykka)."""
+    """Hand the exception of an ask to the asker; the process lives on (Pykka), unless doomed."""
+    if process._state >= DOOMED:
+        return
     logger.info("Exception returned from %s to caller:", process, exc_info=error)
     future.resolve(ERROR, error)

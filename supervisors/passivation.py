@@ -12,7 +12,7 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from supervisors import context, limits, turns
+from supervisors import context, fencing, limits, turns
 from supervisors._pykka import PYKKA_MESSAGES
 from supervisors.errors import SupervisorsError, WouldDeadlock
 from supervisors.future import Future
@@ -27,6 +27,7 @@ from supervisors.results import Ignore, Stop
 
 if TYPE_CHECKING:
     from supervisors.process import Process
+    from supervisors.shard import Shard
 
 logger = logging.getLogger("supervisors")
 
@@ -41,8 +42,11 @@ class Store(Protocol):
         """Give the state kept last as bytes, or None if there is none."""
 
 
-async def _outcome(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
+async def _outcome(shard: Shard, value: Any) -> Any:
+    """Give what a user's function gave, once it is there; not to a turn that was abandoned."""
+    outcome = await value if inspect.isawaitable(value) else value
+    fencing.leave(shard)
+    return outcome
 
 
 class Passive(GenServer):
@@ -67,8 +71,8 @@ class Passive(GenServer):
         turns.push_front(self._shard, self, STEP, lambda: self._load(kwargs), None)
 
     async def _load(self, kwargs: dict[str, Any]) -> Any:
-        state = await _outcome(self._table.store.load(self.passive_name))
-        result = await _outcome(self.init(self.passive_name, state, **kwargs))
+        state = await _outcome(self._shard, self._table.store.load(self.passive_name))
+        result = await _outcome(self._shard, self.init(self.passive_name, state, **kwargs))
         if isinstance(result, (Ignore, Stop)):
             return result if isinstance(result, Stop) else Stop(NORMAL)
         self._is_loaded = True
@@ -85,7 +89,7 @@ class Passive(GenServer):
 
     async def save(self) -> None:
         """Store the state now; call it whenever losing it to a crash would be too much."""
-        await _outcome(self._table.store.save(self.passive_name, self.dump()))
+        await _outcome(self._shard, self._table.store.save(self.passive_name, self.dump()))
 
     async def passivate(self) -> Stop | None:
         """Store the state and end, unless a message came meanwhile: `return await ...` it.

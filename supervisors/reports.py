@@ -7,7 +7,7 @@ import math
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from supervisors import limits
+from supervisors import fencing, limits
 from supervisors.pid import Pid
 from supervisors.reasons import Crash
 
@@ -143,6 +143,8 @@ class Reports:
             "reductions": process._reductions,
         }
         status = process.crash_status(reason) if inside else None
+        if inside:
+            fencing.leave(process._shard)
         if status is not None:
             detail |= {"message": status.get("event"), "status": status}
         self.emit(Report(CRASH, logging.ERROR, "crashed", label(process), reason, None, detail))

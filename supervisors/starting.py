@@ -301,7 +301,9 @@ def launch(
     shard = node.shard
     process = make(shard, process_class, None)
     try:
+        fencing.refuse(shard, process, process_class)
         process.__init__(*args, **kwargs)  # type: ignore[misc]
+        fencing.leave(shard)
     except BaseException:
         process._state = DEAD
         del shard.processes[process._serial]

@@ -6,7 +6,7 @@ import logging
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from supervisors import reports, signals, starting
+from supervisors import fencing, reports, signals, starting
 from supervisors.child import (
     ALL_SIGNIFICANT,
     ANY_SIGNIFICANT,
@@ -22,7 +22,7 @@ from supervisors.future import EndFuture, Future
 from supervisors.gen_server import GenServer
 from supervisors.intensity import RestartIntensity
 from supervisors.pid import Pid
-from supervisors.process import DEAD, TRAPS_EXIT, Process
+from supervisors.process import DEAD, DOOMED, TRAPS_EXIT, Process
 from supervisors.reasons import KILL, KILLED, SHUTDOWN, Crash, is_orderly
 from supervisors.ref import Ref
 from supervisors.reports import Offender, Report
@@ -70,6 +70,7 @@ class Supervising(GenServer):
         wanted = self.init(*args, **kwargs)
         if hasattr(wanted, "__await__"):
             wanted = await wanted
+        fencing.leave(self._shard)
         if isinstance(wanted, Ignore):
             return wanted
         if not isinstance(wanted, tuple) or len(wanted) != 2:  # noqa: PLR2004 - flags, specs
@@ -108,7 +109,11 @@ class Supervising(GenServer):
         """Start a child that is a process class; gives what `starting.spawn` gives."""
         name = spec.name
         if name is not None:
-            name = named(spec, args)
+            try:
+                name = named(spec, args)
+            finally:
+                if self._state >= DOOMED:
+                    fencing.leave(self._shard)
         return starting.spawn(
             self._shard, spec.process_class, args, spec.start_kwargs,  # type: ignore[arg-type]
             name=name, parent=self, link=True, tracked=True,
@@ -140,6 +145,8 @@ class Supervising(GenServer):
             raise
         except Exception as error:
             raise StartError(spec.id, Crash.of(error)) from error
+        finally:
+            fencing.leave(self._shard)
         answer, info = told, None
         if isinstance(told, tuple) and len(told) == 2:  # noqa: PLR2004 - ref, info
             answer, info = told

@@ -22,7 +22,7 @@ from supervisors.errors import (
 )
 from supervisors.future import ERROR, VALUE, EndFuture, Future
 from supervisors.gen_server import GenServer
-from supervisors.process import Process
+from supervisors.process import DOOMED, Process
 from supervisors.reasons import NORMAL, Shutdown
 from supervisors.ref import Ref
 from supervisors.requests import start_child
@@ -111,6 +111,8 @@ class Task(GenServer):
         value = job.function(*job.args, **job.kwargs)
         if inspect.isawaitable(value):
             value = await value
+        if self._state >= DOOMED:
+            return Stop(NORMAL)  # It was killed or given up meanwhile; whoever waits is told that.
         self._unlink_owner(job)
         if job.answer is not None:
             job.answer.resolve(VALUE, value)

@@ -195,7 +195,7 @@ def serve(  # noqa: PLR0911 - one return a kind
         return starting.begin(shard, process)
     if kind == SYSTEM:
         shard.serving = future
-        _serve_system(payload, future)
+        _serve_system(shard, process, payload, future)
         return resting.timeout_anew(process)
     if kind == WAKE:
         return process.on_wake()
@@ -232,19 +232,20 @@ def _serve_ask(shard: Shard, process: Process, message: Any, future: Future[Any]
     except Exception as error:  # noqa: BLE001 - handed to the asker whole
         parking.give_back(process, future, error)
         return None
-    if result.__class__ not in SPECIAL or message.__class__ is ProxyGetAttr:
+    if result.__class__ in SPECIAL and message.__class__ is not ProxyGetAttr:
+        return result
+    if process._state < DOOMED:
         future.resolve(VALUE, result)
-        return None
-    return result
+    return None
 
 
-def _serve_system(function: Any, future: Future[Any]) -> None:
+def _serve_system(shard: Shard, process: Process, function: Any, future: Future[Any]) -> None:
     try:
-        value = function()
+        status, value = VALUE, function()
     except Exception as error:  # noqa: BLE001 - handed to who asked; the process is not at fault
-        future.resolve(ERROR, error)
-    else:
-        future.resolve(VALUE, value)
+        status, value = ERROR, error
+    if shard.stuck is not process:
+        future.resolve(status, value)
 
 
 def act(  # noqa: C901, PLR0912 - one branch a result
@@ -309,7 +310,8 @@ def hibernate(process: Process) -> None:
     if result.__class__ is CoroutineType:
         result.close()
         raise TypeError(f"on_hibernate of {type(process).__name__} may not be async")
-    process._state = HIBERNATED
+    if process._state < DOOMED:
+        process._state = HIBERNATED
 
 
 def push_front(shard: Shard, process: Process, kind: int, payload: Any, future: Any) -> None:
@@ -321,7 +323,7 @@ def push_front(shard: Shard, process: Process, kind: int, payload: Any, future: 
         shard.post(process, kind, payload, future)
         return
     if process._state == SUSPENDED and kind == SYSTEM:
-        _serve_system(payload, future)
+        _serve_system(shard, process, payload, future)
         return
     if process._queue is None:
         process._queue = deque()

@@ -17,16 +17,15 @@ import sys
 import threading
 import time
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from supervisors import limits
 from supervisors.errors import StuckTurn
 from supervisors.process import DEAD, DOOMED
+from supervisors.safepoints import interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from supervisors.node import Node
     from supervisors.process import Process
@@ -35,30 +34,6 @@ logger = logging.getLogger("supervisors")
 
 NO_THREAD: Final = 0
 """Whose a shard is between the thread that lost it and the one that takes over: nobody's."""
-
-_PACKAGE = str(Path(__file__).parent)
-_DISPATCH = frozenset(
-    str(Path(__file__).parent / name)
-    for name in ("turns.py", "parking.py", "starting.py", "process.py", "gen_server.py")
-)
-
-
-def interruptible(frame: FrameType | None) -> bool:
-    """Tell whether an exception raised in this frame can only unwind a handler's own code.
-
-    The innermost frame must not be the runtime's, and the first frame of the runtime on the way
-    out must be one that calls handlers: then nothing of the runtime is half done above it. The
-    exception is raised where the thread stands, because a thread that gets the GIL back looks for
-    one before it does anything else.
-    """
-    own = True
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if file.startswith(_PACKAGE):
-            return not own and file in _DISPATCH
-        own = False
-        frame = frame.f_back
-    return False
 
 
 def raise_in_thread(thread_id: int, error: type[BaseException]) -> None:
@@ -95,6 +70,7 @@ class Watchdog:
         self._turn = -1
         self._since_s = 0.0
         self._logged = False
+        self._told = False
 
     def __enter__(self) -> Self:
         self.start()
@@ -125,15 +101,20 @@ class Watchdog:
         shard = self.node.shard
         process, turn, now_s = shard.current, shard.turns, self._clock()
         if process is None or turn != self._turn:
-            self._turn, self._since_s, self._logged = turn, now_s, False
+            self._turn, self._since_s, self._logged, self._told = turn, now_s, False, False
             return
         ran_s = now_s - self._since_s
         if ran_s >= self._slow_s and not self._logged:
             self._logged = True
             self.slow_turns += 1
             self._log(process, ran_s)
-        if ran_s >= self._stuck_s and self._abandon(process, turn):
+        if ran_s < self._stuck_s:
+            return
+        if self._abandon(process, turn):
             self._since_s = now_s
+        elif not self._told and shard.turns == turn:
+            self._told = True
+            logger.error("a turn of %s is stuck where it cannot be given up yet", process)
 
     def _log(self, process: Process, ran_s: float) -> None:
         frame = sys._current_frames().get(self.node.shard.thread_id)
@@ -143,9 +124,10 @@ class Watchdog:
     def _abandon(self, process: Process, turn: int) -> bool:
         shard = self.node.shard
         thread_id = shard.thread_id
-        if not interruptible(sys._current_frames().get(thread_id)):
-            return False
         take_over: Any = getattr(shard.host, "take_over", None)
+        frame = sys._current_frames().get(thread_id)
+        if not interruptible(frame, for_good=take_over is not None):
+            return False
         # Whoever starts `process` within its own turn is on the same stack, and stuck with it.
         starters = [starter for starter in reversed(shard.stack) if starter is not None]
         with shard.injection:

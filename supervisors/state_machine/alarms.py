@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from supervisors import fencing
 from supervisors.messages import INFO
 from supervisors.process import DEAD
 from supervisors.state_machine.actions import SetTimeout
@@ -61,8 +62,11 @@ class Alarms:
 
     def start(self, timeout: Any, due_s: float) -> None:
         """Arm the timer of a timeout that has none running, on the shard's clock."""
+        shard = self._process._shard
+        if shard.abandoned:
+            fencing.refuse(shard, self._process, timeout)
         self._running[timeout] = alarm = Alarm(self._process, timeout)
-        self._process._shard.timers.insert(due_s, alarm)
+        shard.timers.insert(due_s, alarm)
 
     def stop(self, timeout: Any) -> None:
         """Cancel the timer of a timeout, if it runs or waits in the mailbox."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from supervisors import GenServer
 from supervisors.errors import StuckTurn
 from supervisors.watchdog import Watchdog
 from tests.supervisors.world import REAL_PATIENCE_S, WORLDS, ManualClock, ThreadedWorld
-
-if TYPE_CHECKING:
-    from supervisors.reports import Report
 
 SPIN = "spin"
 """Loops for ever in Python: the exception ends it."""
@@ -89,16 +86,13 @@ class StuckWorld:
         return served
 
     def stuck(self) -> list[str]:
-        """Name the classes of the processes that were reported as stuck."""
-        return [_class_of(report) for report in self.world.reports if report.reason == "stuck"]
+        """Name the classes of the processes that reported themselves as stuck."""
+        return [
+            report.detail["class"]
+            for report in self.world.reports
+            if report.reason == "stuck" and report.detail is not None
+        ]
 
     def close(self) -> None:
         self.snag.release.set()
         self.world.close()
-
-
-def _class_of(report: Report) -> str:
-    assert report.kind == "crash", "a supervisor would say it of a child"
-    assert report.detail is not None
-    name: str = report.detail["class"]
-    return name

@@ -1,23 +1,30 @@
 """Every kind of code that a user writes may get stuck: the watchdog gives up its process alone.
 
 On the thread host the node goes on at once, on the asyncio host when the code lets go of the loop.
+Wherever it stands, the code may be ended by the exception, may not see it before it returns, or may
+catch it and return as if nothing had been.
 """
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from types import CodeType
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from supervisors import GenServer, Process, Stop
+import supervisors
+from supervisors import GenServer, Stop
 from supervisors.errors import CallExit
-from tests.supervisors.stuck import BLOCK, CATCH, SPIN, Snag, StuckWorld
+from supervisors.safepoints import DISPATCH, INLINE_START, PROCESS_CODE, TURN
+from tests.supervisors.stuck import BLOCK, CATCH, SPIN, StuckWorld
+from tests.supervisors.stuck_code import KINDS
+from tests.supervisors.stuck_processes import Starter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from supervisors.future import Future
+    from tests.supervisors.world import World
 
 
 @pytest.fixture(params=[SPIN, BLOCK, CATCH])
@@ -34,88 +41,65 @@ def scene(request: pytest.FixtureRequest, how: str) -> Iterator[StuckWorld]:
     made.close()
 
 
-class Stopping(Process):
-    """Stuck in one of Pykka's hooks for the end."""
-
-    def __init__(self, snag: Snag, hook: str) -> None:
-        super().__init__()
-        self.snag, self.hook = snag, hook
-
-    def on_receive(self, message: Any) -> Any:
-        raise ValueError(message)
-
-    def on_stop(self) -> None:
-        if self.hook == "stop":
-            self.snag()
-
-    def on_failure(self, *_: Any) -> None:
-        if self.hook == "failure":
-            self.snag()
-
-
-class Terminating(GenServer):
-    """Stuck in `terminate`."""
-
-    def init(self, snag: Snag) -> None:
-        self.snag = snag
-
-    def handle_call(self, message: Any, caller: Any) -> Any:
-        if message == "crash":
-            raise ValueError(message)
-        return Stop("done", "reply") if message == "reply" else Stop("done")
-
-    def terminate(self, reason: Any) -> Any:
-        self.snag()
-
-
-class TerminatingAsync(Terminating):
-    """The same with `async def`."""
-
-    async def terminate(self, reason: Any) -> Any:
-        self.snag()
-
-
-class TerminatingLater(Terminating):
-    """The same after an await."""
-
-    async def terminate(self, reason: Any) -> Any:
-        await asyncio.sleep(0)
-        self.snag()
-
-
-def called(kind: type[Terminating], message: str) -> Callable[[StuckWorld], Any]:
-    """Start a server and let a call end it."""
-    return lambda scene: kind.start(scene.snag).call(message)
-
-
-ENDS: Final[dict[str, Callable[[StuckWorld], Any]]] = {
-    "on_stop": lambda scene: Stopping.start(scene.snag, "stop").stop(block=False),
-    "on_failure": lambda scene: Stopping.start(scene.snag, "failure").tell("crash"),
-    **{
-        f"{kind.__name__} {message}": called(kind, message)
-        for kind in (TerminatingAsync, TerminatingLater)
-        for message in ("stop", "reply", "crash")
-    },
-}
-
-
-@pytest.mark.parametrize("end", ENDS)
-def test_a_process_that_is_stuck_at_its_end_is_given_up_alone(scene: StuckWorld, end: str) -> None:
-    told = ENDS[end](scene)
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_code_is_stuck_its_process_is_given_up_alone(scene: StuckWorld, kind: str) -> None:
+    waiting = KINDS[kind](scene)
     scene.give_up()
     assert scene.dog.abandoned == 1
     if scene.kind == "thread":
         assert scene.serves()
     scene.let_go()
     assert scene.serves()
-    assert len(scene.stuck()) == 1
-    assert scene.node.shard.stuck is None
-    assert not scene.node.shard.abandoned
-    if end not in {"on_stop", "on_failure"}:
-        refuses_as_stuck(scene, told)
+    assert scene.stuck()
+    shard = scene.node.shard
+    assert (shard.stuck, shard.abandoned, shard.stack) == (None, set(), [])
+    assert not [one for one in shard.processes.values() if one._state == 7], "a doomed one is left"
+    if waiting is not None:
+        with pytest.raises(Exception, match="stuck"):
+            scene.world.wait(waiting)
 
 
-def refuses_as_stuck(scene: StuckWorld, answer: Future[Any]) -> None:
+def test_who_starts_a_stuck_process_within_its_turn_is_given_up_with_it_or_told() -> None:
+    for kind, victims in (("thread", ["Server", "Starter"]), ("asyncio", ["Server"])):
+        scene = StuckWorld(kind, SPIN)
+        with scene.node:
+            Starter.start().cast(scene.snag)
+            scene.give_up()
+            scene.let_go()
+            assert scene.stuck() == victims
+        scene.close()
+
+
+class Suicidal(GenServer):
+    """Is killed while it terminates."""
+
+    def handle_call(self, message: Any, caller: Any) -> Any:
+        return Stop("done", "reply")
+
+    def terminate(self, reason: Any) -> None:
+        self.ref.kill()
+
+
+def test_a_process_killed_while_it_terminates_was_killed(world: World) -> None:
+    ref = world.start(Suicidal)
     with pytest.raises(CallExit) as caught:
-        scene.world.wait(answer)
-    assert caught.value.reason == "stuck"
+        world.call(ref, "end")
+    assert caught.value.reason == ref.exit_reason == "killed"
+
+
+def functions(module: str) -> set[str]:
+    """Name the functions of a module of the runtime, nested ones too."""
+    path = Path(supervisors.__file__).parent / module
+    found: set[str] = set()
+    codes = [compile(path.read_bytes(), str(path), "exec")]
+    while codes:
+        code = codes.pop()
+        found.add(code.co_qualname)
+        codes.extend(const for const in code.co_consts if isinstance(const, CodeType))
+    return found
+
+
+def test_every_function_that_may_be_interrupted_is_there() -> None:
+    for module, names in (*DISPATCH.items(), *((m, {f}) for m, f in (TURN, INLINE_START))):
+        assert set(names) <= functions(module)
+    assert all(functions(module) for module in PROCESS_CODE)

@@ -16,7 +16,8 @@ import pytest
 from supervisors import ChildSpec, Flags, GenServer, Supervisor
 from supervisors.errors import CallExit, StuckTurn
 from supervisors.limits import ABANDONED_THREADS
-from supervisors.watchdog import Watchdog, interruptible
+from supervisors.safepoints import interruptible
+from supervisors.watchdog import Watchdog
 from tests.supervisors.world import REAL_PATIENCE_S, WORLDS, ManualClock, ThreadedWorld
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Worker(GenServer):
                 self.scene.release.wait(REAL_PATIENCE_S)
             self.peer.cast("late")
             self.scene.left.set()
+        elif message == "crash":
+            raise ValueError(message)
 
     def handle_call(self, message: Any, caller: Any) -> Any:
         if message == "ping":
@@ -227,6 +230,25 @@ def test_the_watching_thread_sees_a_stuck_turn_by_itself(on_thread: Theatre) -> 
 class Waiter(GenServer):
     async def init(self, other: Any) -> None:
         self.monitor(other)
+
+
+def test_what_the_runtime_calls_in_its_own_work_is_not_given_up_and_said_once(
+    anywhere: Theatre, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stuck(report: Any) -> None:
+        anywhere.scene.entered.set()
+        anywhere.scene.release.wait(REAL_PATIENCE_S)
+
+    anywhere.world.node.reports.subscribe(stuck)
+    anywhere.worker.cast("crash")
+    anywhere.enter()
+    for _ in range(3):
+        anywhere.pass_time(2.5)
+    assert anywhere.dog.abandoned == 0
+    assert caplog.text.count("cannot be given up yet") == 1
+    anywhere.scene.release.set()
+    anywhere.world.settle()
+    assert anywhere.world.call(anywhere.worker, "ping") == "pong"
 
 
 def test_only_a_handlers_own_code_is_interrupted() -> None:
