@@ -15,6 +15,7 @@ ERRORS: Final[dict[str, type[FifoError]]] = {
     "busy": errors.WrongState,
     "console_full": errors.Unavailable,
     "exhausted": errors.NoRoom,
+    "input_full": errors.Unavailable,
     "journal_full": errors.NoRoom,
     "no_channel": errors.NotFound,
     "no_console": errors.NotFound,

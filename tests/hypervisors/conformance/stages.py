@@ -8,7 +8,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
+from tests.hypervisors.conformance.linux_stage import LinuxStage
 from tests.hypervisors.conformance.simulated_stage import SimulatedStage
+from tests.hypervisors.linux.zone_host import small_zone, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +35,20 @@ def simulated_plain() -> Iterator[Stage]:
     yield SimulatedStage(unsupported=dict.fromkeys(refused, reason))
 
 
+@contextmanager
+def linux_zones() -> Iterator[Stage]:
+    """Give zones on this very host, on a plain directory with overlays."""
+    if reason := why_not():
+        pytest.skip(reason)
+    stage = LinuxStage(*small_zone())
+    try:
+        yield stage
+    finally:
+        stage.close()
+
+
 STAGES: dict[str, Callable[[], AbstractContextManager[Stage]]] = {
+    "linux-zones": linux_zones,
     "simulated": simulated,
     "simulated-plain": simulated_plain,
 }

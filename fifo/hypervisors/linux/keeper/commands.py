@@ -47,13 +47,14 @@ class _Output:
 
 
 class Wish(NamedTuple):
-    """A `run` request."""
+    """A `run` request; with `input` its standard input stays open for `Commands.give`."""
 
     program: Program
     stdin: bytes | None
     deadline_ms: int
     output_bytes: int
     log: LogFile | None
+    input: bool = False
 
     @classmethod
     def of(cls, fields: Fields) -> Wish:
@@ -64,6 +65,7 @@ class Wish(NamedTuple):
             fields.integer("deadline_ms", 1, limits.DEADLINE_MS_MAX),
             fields.integer("output_bytes", 0, limits.OUTPUT_BYTES_MAX, limits.OUTPUT_BYTES_DEFAULT),
             LogFile.of(fields.nested("log")),
+            fields.flag("input"),
         )
 
 
@@ -74,11 +76,16 @@ class Command:
     more may come now; if not, the command waits until `Commands.resume`.
     """
 
-    __slots__ = ("answer", "deadline", "late", "outputs", "pid", "started_s", "stdin", "stream")
+    __slots__ = (
+        *("answer", "deadline", "late", "outputs", "pid", "started_s"),
+        *("stdin", "stream", "takes_more"),
+    )
 
-    def __init__(self, answer: Answer, stream: Stream | None) -> None:
+    def __init__(self, answer: Answer, stream: Stream | None, *, takes_more: bool) -> None:
         self.answer = answer
         self.stream = stream
+        # Whether more input may come, or its end.
+        self.takes_more = takes_more
         self.outputs: dict[str, _Output] = {}
         # What is still to be written, and where to.
         self.stdin: tuple[int, memoryview] | None = None
@@ -109,7 +116,7 @@ class Commands:
         """Start a command; raises Refusal if it cannot be, and then never answers."""
         if len(self._running) >= limits.COMMANDS_MAX:
             raise Refusal("exhausted", f"{limits.COMMANDS_MAX} commands run already; try again")
-        command = Command(answer, stream)
+        command = Command(answer, stream, takes_more=wish.input)
         ours: list[int] = []
         theirs: list[int] = []
         try:
@@ -138,12 +145,12 @@ class Commands:
     ) -> tuple[int, int, int]:
         """Make the three streams; what is opened is in the two lists even if this raises."""
         stdin = subprocess.DEVNULL
-        if wish.stdin is not None:
+        if wish.stdin is not None or wish.input:
             stdin, to_stdin = os.pipe()
             theirs.append(stdin)
             ours.append(to_stdin)
             os.set_blocking(to_stdin, False)
-            command.stdin = (to_stdin, memoryview(wish.stdin))
+            command.stdin = (to_stdin, memoryview(wish.stdin or b""))
         if wish.log is not None:
             log = wish.log.open()
             theirs.append(log)
@@ -173,10 +180,24 @@ class Commands:
         if unread:
             command.stdin = (descriptor, unread)
             self._loop.watch(descriptor, WRITE, lambda _: self._feed(command))
+        elif command.takes_more:
+            command.stdin = (descriptor, unread)
+            self._loop.forget(descriptor)
         else:
             command.stdin = None
             self._loop.forget(descriptor)
             os.close(descriptor)
+
+    def give(self, command: Command, data: bytes, *, end: bool) -> None:
+        """Give it more input, or its end; nothing if it takes none any more. Raises Refusal."""
+        if command.stdin is None:
+            return
+        descriptor, unread = command.stdin
+        if len(unread) + len(data) > limits.INPUT_BYTES_MAX:
+            raise Refusal("input_full", "the command does not read; write it later")
+        command.stdin = (descriptor, memoryview(bytes(unread) + data))
+        command.takes_more = command.takes_more and not end
+        self._feed(command)
 
     def resume(self, command: Command) -> None:
         """Read its output again; nothing if it has ended."""
@@ -224,6 +245,7 @@ class Commands:
         if command.stdin is not None:
             self._loop.forget(command.stdin[0])
             os.close(command.stdin[0])
+            command.stdin = None
         result: dict[str, Any] = {
             "status": None if code < 0 else code,
             "signal": -code if code < 0 else None,

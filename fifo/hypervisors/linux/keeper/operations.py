@@ -126,6 +126,15 @@ def _cancel(parts: Parts, asked: Asked) -> Result:
     return {}
 
 
+def _input(parts: Parts, asked: Asked) -> Result:
+    command = asked.connection.commands.get(asked.fields.integer("run", 0, 2**53))
+    data, end = asked.fields.data("data", limits.INPUT_BYTES_MAX), asked.fields.flag("end")
+    asked.fields.end()
+    if command is not None:
+        parts.commands.give(command, data or b"", end=end)
+    return {}
+
+
 def _spawn(parts: Parts, asked: Asked) -> Result:
     start = Start.of(asked.fields)
     known = parts.instances.known(start.instance, start.start_id)
@@ -294,6 +303,7 @@ OPERATIONS: Final[dict[str, Callable[[Parts, Asked], Result]]] = {
     "hello": _hello,
     "run": _run,
     "cancel": _cancel,
+    "input": _input,
     "spawn": _spawn,
     "adopt": _adopt,
     "signal": _signal,

@@ -1,0 +1,49 @@
+"""What an update of a zone changes, and what of that counts at once. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from fifo.model.instance import InstanceSpec
+
+LIMITS: Final = (
+    "max_physical_memory",
+    "max_swap",
+    "max_lwps",
+    "cpu_cap",
+    "cpu_shares",
+    "zfs_io_priority",
+)
+"""The runtime sets them in the running zone's control group."""
+ABOUT: Final = ("alias", "customer_metadata", "tags", "resolvers")
+"""They stand in files that the zone sees."""
+AT_START: Final = (*("hostname", "dns_domain", "init", "filesystems", "tmpfs", "nics", "routes"),)
+"""Properties that a running zone takes over when it starts next."""
+LIVE: Final = (
+    *LIMITS,
+    *ABOUT,
+    *("quota", "internal_metadata", "ram", "autoboot", "restart", "deletion_protection"),
+)
+"""Properties that count at once; the last of them are for the host and the fleet alone."""
+GUARDED: Final = (
+    *("allow_ip_spoofing", "allow_mac_spoofing", "allow_dhcp_spoofing", "allowed_ips"),
+)
+"""Parts of a nic that only the rules of its port know of: a change of nothing else is live."""
+
+
+def changed(old: InstanceSpec, new: InstanceSpec, properties: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the properties that differ."""
+    return tuple(name for name in properties if getattr(old, name) != getattr(new, name))
+
+
+def only_guards(old: InstanceSpec, new: InstanceSpec) -> bool:
+    """Tell whether the nics differ in what they may send, and in nothing else."""
+    return old.nics != new.nics and _unguarded(old) == _unguarded(new)
+
+
+def _unguarded(spec: InstanceSpec) -> list[dict[str, object]]:
+    return [
+        {name: getattr(nic, name) for name in nic.__struct_fields__ if name not in GUARDED}
+        for nic in spec.nics
+    ]

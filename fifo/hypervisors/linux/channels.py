@@ -1,0 +1,152 @@
+"""Consoles and commands as the driver's callers see them: channels over the keeper."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import deque
+from typing import TYPE_CHECKING
+
+from fifo.hypervisors.linux import limits
+from fifo.model.errors import FifoError, Unavailable, Unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from fifo.hypervisors.linux.keeper_client import Attachment
+    from fifo.hypervisors.linux.keeper_client import Exit as KeeperExit
+    from fifo.hypervisors.linux.keeper_commands import KeeperCommand
+
+SIGNALLED = 128
+"""What a shell adds to the number of the signal that ended a command."""
+
+
+class TerminalChannel:
+    """A terminal that the keeper holds: a zone's console, or a command's.
+
+    `outcome` is how the command ended, None for a console; `end` ends a command when its channel is
+    closed, `forget` has the keeper drop it. Used on the node's loop.
+    """
+
+    def __init__(
+        self,
+        attachment: Attachment,
+        outcome: asyncio.Future[KeeperExit] | None = None,
+        end: Callable[[], Awaitable[None]] | None = None,
+        forget: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self.exit_code: int | None = None
+        self._attachment = attachment
+        self._outcome = outcome
+        self._end = end
+        self._forget = forget
+
+    async def read(self) -> tuple[int, bytes] | None:
+        """Wait for output; None when there will be no more."""
+        try:
+            return 1, await anext(self._attachment)
+        except (StopAsyncIteration, Unavailable):
+            await self._settle()
+            return None
+
+    async def _settle(self) -> None:
+        """Learn how a command ended, and have the keeper forget it."""
+        if self._outcome is not None and self.exit_code is None:
+            self.exit_code = exit_code(await self._outcome)
+            if self._forget is not None:
+                await self._forget()
+
+    async def write(self, data: bytes) -> None:
+        """Type; raises Busy if another types, Unavailable if the guest does not read."""
+        if data:
+            await self._attachment.write(data)
+
+    async def resize(self, columns: int, rows: int) -> None:
+        """Tell the terminal its size."""
+        await self._attachment.resize(rows, columns)
+
+    async def close(self) -> None:
+        """Detach, and end a command."""
+        if self._end is not None and self.exit_code is None:
+            await self._end()
+            await self._settle()
+        await self._attachment.detach()
+
+
+class PipeChannel:
+    """A command with pipes. What is not read is bounded: beyond that the command is ended."""
+
+    def __init__(self, kill: Callable[[], None], forget: Callable[[], None]) -> None:
+        """Take what kills the command itself, and what is to be done when it has ended."""
+        self.exit_code: int | None = None
+        self._kill = kill
+        self._forget = forget
+        self._unread: deque[tuple[int, bytes]] = deque()
+        self._unread_bytes = 0
+        self._changed = asyncio.Event()
+        self._done = False
+        self._running: asyncio.Task[None] | None = None
+        self._command: KeeperCommand | None = None
+
+    def begin(self, command: KeeperCommand) -> None:
+        """Wait for the command's end from now on."""
+        self._command = command
+        self._running = asyncio.create_task(self._wait(command))
+
+    async def _wait(self, command: KeeperCommand) -> None:
+        code = SIGNALLED + signal.SIGKILL
+        try:
+            done = await command.finished()
+            code = done.status if done.status is not None else SIGNALLED + (done.signal or 0)
+        except FifoError:
+            # Nobody can say how it ended; the keeper that ran it has gone.
+            code = SIGNALLED - 1
+        finally:
+            self.exit_code = code
+            self._done = True
+            self._forget()
+            self._changed.set()
+
+    def output(self, stream: str, data: bytes) -> None:
+        """Take output; called by the keeper's client."""
+        self._unread.append((1 if stream == "stdout" else 2, data))
+        self._unread_bytes += len(data)
+        self._changed.set()
+        if self._unread_bytes > limits.EXEC_OUTPUT_BYTES and self._running is not None:
+            self._kill()
+            self._running.cancel()
+
+    async def read(self) -> tuple[int, bytes] | None:
+        """Wait for output; None when there will be no more."""
+        while not self._unread:
+            if self._done:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        stream, data = self._unread.popleft()
+        self._unread_bytes -= len(data)
+        return stream, data
+
+    async def write(self, data: bytes) -> None:
+        """Give input; empty data is its end."""
+        if self._command is not None and not self._done:
+            await self._command.give(data)
+
+    async def resize(self, columns: int, rows: int) -> None:
+        """Refuse it: pipes have no size."""
+        del columns, rows
+        raise Unsupported("no terminal, so it has no size", "command", "ask for a terminal")
+
+    async def close(self) -> None:
+        """End the command."""
+        if self._running is not None and not self._done:
+            self._kill()
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+
+def exit_code(end: KeeperExit) -> int:
+    """Give a command's exit code as a shell says it; an unknown end is a failure."""
+    if end.status is not None:
+        return end.status
+    return SIGNALLED + (end.signal or 0) if end.signal else SIGNALLED - 1

@@ -1,0 +1,160 @@
+"""The program that unpacks an image, in a process of its own: `python -m ...images.unpack`.
+
+Hours of decompression and a parser fed by strangers have no place on the node's loop. It reads a
+`Job` from its standard input, opens what it needs, and then has the new root as its own (chroot),
+bounded in memory; what it answers on its standard output is a `Verdict`, by whatever end.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import resource
+import sys
+import zlib
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final, cast
+
+import msgspec
+
+from fifo.hypervisors.linux import limits
+from fifo.hypervisors.linux.images import oci
+from fifo.hypervisors.linux.images.archive import DIRECTORY, Bounds, Refused, Unpacker
+from fifo.hypervisors.linux.images.oci import Layer
+from fifo.hypervisors.linux.init import ImageConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SUFFIXES: Final = {
+    ".tar": "",
+    ".tar.gz": "gzip",
+    ".tgz": "gzip",
+    ".tar.xz": "xz",
+    ".txz": "xz",
+    ".tar.bz2": "bzip2",
+}
+"""What a file's name says of its compression: nothing is probed."""
+
+
+def opened(file: IO[bytes], compression: str) -> IO[bytes]:
+    """Give the uncompressed stream of a file."""
+    match compression:
+        case "gzip":
+            return cast("IO[bytes]", gzip.GzipFile(fileobj=file, mode="rb"))
+        case "xz":
+            return cast("IO[bytes]", lzma.LZMAFile(file))
+        case "bzip2":
+            return cast("IO[bytes]", bz2.BZ2File(file))
+        case _:
+            return file
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What to unpack, as an OCI layout or one archive of a root file system, and to where.
+
+    `archive_of_layout` first unpacks `source` to `layout`, an empty directory, and goes on there.
+    """
+
+    root: str
+    uid_base: int
+    unpacked_bytes: int
+    entries: int
+    machine: str
+    source: str = ""
+    compression: str = ""
+    layout: str = ""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What came of it: `refused` says why the image is not taken, `failed` what the host lacks."""
+
+    unpacked_bytes: int = 0
+    entries: int = 0
+    config: ImageConfig = ImageConfig()
+    refused: str = ""
+    failed: str = ""
+    error_number: int = 0
+
+
+def compression_of(name: str) -> str:
+    """Tell an archive's compression by its name; raises Refused."""
+    for suffix, compression in SUFFIXES.items():
+        if name.endswith(suffix):
+            return compression
+    raise Refused(f"a name that ends with none of {', '.join(SUFFIXES)}", name)
+
+
+def work(job: Job, confine: Callable[[str], None]) -> Verdict:
+    """Do a job; `confine` has the process see nothing but the root, where it may."""
+    try:
+        with ExitStack() as held:
+            layers, config = _layers(job)
+            files = [held.enter_context(layer.path.open("rb")) for layer in layers]
+            root = os.open(job.root, DIRECTORY)
+            held.callback(os.close, root)
+            chown = os.chown if os.geteuid() == 0 else None
+            if chown is not None:
+                chown(root, job.uid_base, job.uid_base)
+            bounds = Bounds(job.unpacked_bytes, job.entries)
+            unpacker = Unpacker(root, bounds, job.uid_base, chown)
+            confine(job.root)
+            for layer, file in zip(layers, files, strict=True):
+                unpacker.unpack(opened(file, layer.compression), whiteouts=bool(job.layout))
+            config = msgspec.structs.replace(config, init_links=_init_links(root))
+            return Verdict(*unpacker.spent, config)
+    except Refused as error:
+        return Verdict(refused=str(error))
+    except (lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        return Verdict(refused=f"it is not compressed as its name says, or cut off ({error})")
+    except MemoryError:
+        return Verdict(refused="it needs more memory than an archive does")
+    except OSError as error:
+        return Verdict(failed=error.strerror or str(error), error_number=error.errno or 0)
+
+
+def _layers(job: Job) -> tuple[tuple[Layer, ...], ImageConfig]:
+    if not job.layout:
+        return (Layer(Path(job.source), job.compression),), ImageConfig()
+    layout = Path(job.layout)
+    if job.source:
+        place = os.open(layout, DIRECTORY)
+        try:
+            bounds = Bounds(job.unpacked_bytes, job.entries)
+            with Path(job.source).open("rb") as file:
+                Unpacker(place, bounds, 0).unpack(opened(file, job.compression))
+        finally:
+            os.close(place)
+    return oci.read(layout, job.machine)
+
+
+def _init_links(root: int) -> str:
+    """Read where /sbin/init leads, through /sbin if that is a link itself (merged /usr)."""
+    for path in ("sbin/init", "usr/sbin/init"):
+        try:
+            return os.readlink(path, dir_fd=root)
+        except OSError:
+            continue
+    return ""
+
+
+def _confine(root: str) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (limits.UNPACK_MEMORY_BYTES,) * 2)
+    if os.geteuid() == 0:
+        os.chroot(root)
+        os.chdir("/")
+
+
+def main() -> int:
+    """Read the job, answer the verdict."""
+    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    os.umask(0o022)
+    sys.stdout.buffer.write(msgspec.json.encode(work(job, _confine)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Where things are on the host's disk, and what is written there about each instance.
+
+```
+STATE/instances/UID/         one directory an instance, made elsewhere and renamed: whole or absent
+STATE/instances/UID/instance.json   the host's truth about it: `Kept`
+STATE/instances/UID/bundle/         what the OCI runtime reads
+STATE/instances/UID/root/           a zone's root file system, mounted while it runs
+STATE/instances/.new-UID/    a create that has not finished; swept away
+STATE/instances/.gone-UID/   a delete that has not finished; swept away
+STATE/images/UID/            an image in the cache: `image.json` and `rootfs/`
+RUN/runtime/                 the OCI runtime's own state
+```
+All of it is for root alone but for the way to the root file systems, which a zone's users need.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from fifo.model import records
+from fifo.model.errors import DataLoss, NotFound
+from fifo.model.instance import Claim, Exit, InstanceSpec  # noqa: TC001 -- msgspec reads them
+from fifo.model.names import is_uid
+from fifo.model.network import Network  # noqa: TC001 -- msgspec reads it
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NEW: Final = ".new-"
+GONE: Final = ".gone-"
+RECORD: Final = "instance.json"
+PASSABLE: Final = 0o711
+"""A zone's root is an ordinary user of the host, who must reach its root file system."""
+
+
+class Kept(records.Record, frozen=True, tag="linux_instance/1"):
+    """What the host knows of one instance: the truth that a new driver starts from.
+
+    `start_id`, `boot_id`, `pid` and `start_time` (of the process, in ticks since boot) are of the
+    latest start; `exit` is how it ended, None while it runs, and `told` whether a subscriber knows.
+    `pending` are properties of the spec that wait for the next start.
+    """
+
+    spec: InstanceSpec
+    claim: Claim
+    networks: tuple[Network, ...] = ()
+    start_id: int = 0
+    boot_id: str = ""
+    pid: int = 0
+    start_time: int = 0
+    stop_signal: int = 15
+    exit: Exit | None = None
+    told: bool = True
+    pending: tuple[str, ...] = ()
+
+    @property
+    def uid(self) -> str:
+        """Whose it is."""
+        return self.spec.uid
+
+
+class Layout:
+    """The paths, and the records in them. Used on the node's loop; each call is a few system calls.
+
+    Raises OSError where the disk refuses.
+    """
+
+    def __init__(self, state_dir: Path, run_dir: Path) -> None:
+        self.instances = state_dir / "instances"
+        self.images = state_dir / "images"
+        self.run_dir = run_dir
+        self.runtime = run_dir / "runtime"
+        for directory in (state_dir, run_dir, self.instances, self.images):
+            directory.mkdir(parents=True, exist_ok=True)
+            directory.chmod(PASSABLE)
+        self.runtime.mkdir(mode=0o700, exist_ok=True)
+
+    def instance(self, uid: str) -> Path:
+        """Give an instance's directory; raises NotFound for what is no uid, whatever is there."""
+        if not is_uid(uid):
+            raise NotFound("not a uid", uid, "name an instance by its uid")
+        return self.instances / uid
+
+    def new(self, uid: str) -> Path:
+        """Give the directory in which an instance is made."""
+        return self.instances / f"{NEW}{self.instance(uid).name}"
+
+    def gone(self, uid: str) -> Path:
+        """Give the directory in which an instance is taken apart."""
+        return self.instances / f"{GONE}{self.instance(uid).name}"
+
+    def uids(self) -> Iterator[str]:
+        """Yield every instance that was created to its end."""
+        for entry in sorted(os.scandir(self.instances), key=lambda entry: entry.name):
+            if is_uid(entry.name):
+                yield entry.name
+
+    def unfinished(self) -> Iterator[Path]:
+        """Yield what a create or a delete did not finish."""
+        for entry in os.scandir(self.instances):
+            if entry.name.startswith((NEW, GONE)):
+                yield Path(entry.path)
+
+    def read(self, uid: str) -> Kept | None:
+        """Read what is kept of an instance, None if it is not there; raises DataLoss."""
+        path = self.instance(uid) / RECORD
+        try:
+            return records.decode(Kept, path.read_bytes(), str(path))
+        except FileNotFoundError:
+            if path.parent.exists():
+                raise DataLoss(
+                    f"{path} is missing", uid, "delete the instance, or put the file back"
+                ) from None
+            return None
+
+    def find(self, uid: str) -> Kept:
+        """Read what is kept of an instance; raises NotFound, DataLoss."""
+        kept = self.read(uid)
+        if kept is None:
+            raise NotFound("no such instance on this host", uid, "see which there are")
+        return kept
+
+    def write(self, kept: Kept, directory: Path | None = None) -> None:
+        """Replace what is kept of an instance in one step, as seen by whoever is killed or reads.
+
+        A loss of power may bring the older one back: then nothing runs that it could be wrong of.
+        """
+        path = (directory or self.instance(kept.uid)) / RECORD
+        replace(path, records.encode(kept))
+
+
+def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file whole or not at all; raises OSError."""
+    draft = path.with_name(f"{path.name}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 -- a descriptor, not a path
+        file.write(data)
+    draft.replace(path)
+
+
+def flush_all(path: Path) -> None:
+    """Have all of a path's file system on the disk for good (syncfs(2)); raises OSError. Blocks."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
+            raise OSError(ctypes.get_errno(), "syncfs", os.fspath(path))
+    finally:
+        os.close(descriptor)

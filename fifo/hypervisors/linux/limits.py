@@ -1,0 +1,46 @@
+"""The Linux driver's bounds, each with its reason."""
+
+from __future__ import annotations
+
+from typing import Final
+
+COMMAND_S: Final = 30.0
+"""A command that changes the host: each takes well under 0.1 s, and 50 at once on 2 cores 3 s."""
+COPY_S: Final = 1_800.0
+"""A command that copies a disk or an image."""
+PROBE_S: Final = 10.0
+"""A command of the probe; what takes longer does not work."""
+STARTS_AT_ONCE: Final = 6
+"""Starts in flight: two cores are busy with three, and the rest waits for the kernel's locks."""
+FORCE_S: Final = 20.0
+"""From SIGKILL to the keeper's word that it ended; a zone in uninterruptible I/O takes longest."""
+WORDS_CHARACTERS: Final = 600
+"""The end of what a command complained, which goes into the error: the reason stands last."""
+EXITS_PENDING: Final = 4_096
+"""Ends a subscriber has not been told of before it hears its inventory: one for each instance."""
+LOG_BYTES: Final = 1024 * 1024
+"""A console's log before it is turned over, and there is one older one."""
+TMP_DEVICE_KIB: Final = 65_536
+"""The size of a zone's /dev and /dev/shm (what other runtimes give)."""
+CPU_PERIOD_US: Final = 100_000
+"""The kernel's default period of a processor quota."""
+REDIRECTS: Final = 5
+"""Of a download; mirrors use two."""
+DOWNLOAD_STALL_S: Final = 30.0
+"""Without a byte for this long a download has died."""
+DOWNLOAD_CHUNK_BYTES: Final = 256 * 1024
+"""Read at once; progress is told for each."""
+LAYERS: Final = 128
+"""Layers of an OCI image: overlayfs itself takes no more."""
+DOCUMENT_BYTES: Final = 4 * 1024 * 1024
+"""An OCI index, manifest or configuration (the distribution specification's own bound)."""
+NAME_BYTES: Final = 4_096
+"""A path in an archive: what Linux takes (PATH_MAX)."""
+NAME_SHOWN: Final = 200
+"""Characters of such a path that an error shows."""
+DEPTH: Final = 256
+"""Directories within directories in an archive: four times the deepest that are in use."""
+UNPACK_MEMORY_BYTES: Final = 1024**3
+"""Address space of the process that unpacks; an archive that wants more is malicious."""
+EXEC_OUTPUT_BYTES: Final = 1024 * 1024
+"""Output of a command that nobody has read, before its channel is closed."""

@@ -1,0 +1,120 @@
+"""Putting the Linux driver together on a host, and taking over what is there."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from fifo.hypervisors.linux import facts, probe, reboot
+from fifo.hypervisors.linux import settings as of_settings
+from fifo.hypervisors.linux.bridges import Bridges
+from fifo.hypervisors.linux.driver import LinuxDriver
+from fifo.hypervisors.linux.host import Host
+from fifo.hypervisors.linux.images.cache import Cache
+from fifo.hypervisors.linux.inside import SESSION
+from fifo.hypervisors.linux.keeper_client import start_keeper
+from fifo.hypervisors.linux.keeper_runner import runner
+from fifo.hypervisors.linux.layout import Layout
+from fifo.hypervisors.linux.network import Networking
+from fifo.hypervisors.linux.storage.btrfs import BtrfsStorage, is_btrfs
+from fifo.hypervisors.linux.storage.overlay import OverlayStorage
+from fifo.hypervisors.linux.watch import Watch
+from fifo.hypervisors.linux.zone import Zones
+from fifo.model.errors import WrongState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from fifo.hypervisors.linux.commands import Run
+    from fifo.hypervisors.linux.keeper_client import KeeperClient, Watched
+    from fifo.hypervisors.linux.kind import Kind
+    from fifo.hypervisors.linux.settings import Settings
+    from fifo.hypervisors.linux.storage.pool import ZoneStorage
+    from fifo.model.hypervisor import Probe
+
+
+async def open_driver(
+    settings: Settings,
+    keeper: KeeperClient,
+    keeper_directory: Path,
+    *,
+    wall: Callable[[], float] = time.time,
+) -> LinuxDriver:
+    """Give a driver that has taken over what is on the host: what runs goes on untouched.
+
+    Called once when the node starts, with its keeper there. Raises InvalidInput for settings that
+    cannot work, NotReady for a host that has to be changed first, Unavailable without a keeper.
+    """
+    of_settings.check(settings)
+    run = runner(keeper)
+    layout = Layout(settings.state_dir, settings.run_dir)
+    facts.require_way_in(settings)
+    known = facts.gather()
+    await reboot.clear_stale(run, layout, known.boot_id, settings.cgroup)
+    found = await probe.find_runtime(run, settings, known, layout.runtime)
+    storage = await _storage(run, settings)
+    host = Host(
+        settings=settings,
+        facts=known,
+        run=run,
+        keeper=keeper,
+        layout=layout,
+        storage=storage,
+        cache=Cache(run, settings, layout.images, storage, {}),
+        networking=Networking(run, settings, Bridges(run, settings)),
+        watch=Watch(keeper, layout, known.boot_id, wall, lambda: start_keeper(keeper_directory)),
+        wall=wall,
+    )
+    zones = Zones(host, found.runtime, found.missing.get("lx", ""))
+    kinds: dict[str, Kind] = dict.fromkeys(zones.brands, zones)
+
+    async def look() -> Probe:
+        again = await probe.find_runtime(run, settings, known, layout.runtime)
+        return await probe.probe(host, again, tuple(kinds) if again.runtime else ())
+
+    driver = LinuxDriver(host, kinds, look)
+    await _take_over(host, driver, kinds)
+    return driver
+
+
+async def _storage(run: Run, settings: Settings) -> ZoneStorage:
+    if not is_btrfs(settings.state_dir):
+        return OverlayStorage(run, settings.state_dir)
+    storage = BtrfsStorage(run, settings.state_dir)
+    await storage.prepare()
+    return storage
+
+
+async def _take_over(host: Host, driver: LinuxDriver, kinds: dict[str, Kind]) -> None:
+    """Watch what runs, and remove what a node that was killed left half done."""
+    watched = {each.instance: each for each in await host.keeper.inventory()}
+    for kept in driver.running():
+        if kept.uid not in watched:
+            await host.keeper.adopt(
+                kept.uid, str(kept.start_id), kept.pid, start_time=kept.start_time
+            )
+    for name in [each for each in watched if each.startswith(SESSION)]:
+        await _end_session(host.keeper, watched[name])
+    await host.watch.open()
+    running = driver.running()
+    for uid in set(host.layout.uids()) - {kept.uid for kept in running}:
+        host.storage.close(host.layout.instance(uid))
+    for kind in dict.fromkeys(kinds.values()):
+        await kind.sweep(tuple(kept for kept in running if kept.spec.brand in kind.brands))
+    for path in list(host.layout.unfinished()):
+        await host.storage.destroy(path)
+    await host.cache.sweep()
+
+
+async def _end_session(keeper: KeeperClient, session: Watched) -> None:
+    """End a command whose caller died with the node; a later opening forgets what this cannot."""
+    try:
+        if session.running:
+            await keeper.signal(session.instance, session.start_id, signal.SIGKILL)
+        else:
+            await keeper.forget(session.instance)
+    except WrongState:
+        # It ended between the two questions.
+        return

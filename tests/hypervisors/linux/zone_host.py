@@ -1,0 +1,191 @@
+"""A share of this very host for a test: its own directories, prefix, keeper and driver."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import functools
+import itertools
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from fifo.hypervisors.driver import Wanted
+from fifo.hypervisors.linux.guests import spawning, zone, zone_image
+from fifo.hypervisors.linux.images.cache import Cache
+from fifo.hypervisors.linux.keeper_client import KeeperClient, start_keeper
+from fifo.hypervisors.linux.layout import PASSABLE
+from fifo.hypervisors.linux.leftovers import Leftovers, leftovers
+from fifo.hypervisors.linux.opening import open_driver
+from fifo.hypervisors.linux.settings import NicTag, Settings
+from fifo.hypervisors.linux.storage.overlay import OverlayStorage
+from fifo.model.image import Image
+from fifo.model.instance import Claim, InstanceSpec, Nic, Shares
+from fifo.model.network import AddressPool, Network
+from tests.hypervisors.linux.keeper.keeper_host import KeeperHost
+from tests.hypervisors.linux.runner import run
+
+if TYPE_CHECKING:
+    from fifo.hypervisors.linux.driver import LinuxDriver
+
+IMAGE_UID: Final = "00000000-0000-4000-9000-0000000000aa"
+NETWORK_UID: Final = "00000000-0000-4000-a000-000000000001"
+TAG: Final = "test"
+NEEDED: Final = ("runc", "ip", "nft", "busybox")
+
+
+def why_not() -> str:
+    """Say why this machine cannot run zones; nothing if it can."""
+    if os.geteuid() != 0:
+        return "needs root: zones are namespaces, mounts and control groups"
+    missing = [name for name in NEEDED if shutil.which(name) is None]
+    return f"not installed: {', '.join(missing)}" if missing else ""
+
+
+def network(subnet: str = "10.77.0.0/24", second: str = "fd77::/64") -> Network:
+    """Describe a network with both families, and this host as its gateway."""
+    four, six = subnet.rpartition(".")[0], second.partition("/")[0]
+    return Network(
+        uid=NETWORK_UID, id="test", create_time=0.0, nic_tag=TAG, resolvers=("10.77.0.1",),
+        pools=(
+            AddressPool(subnet=subnet, first=f"{four}.10", last=f"{four}.250", gateway=f"{four}.1"),
+            AddressPool(subnet=second, first=f"{six}10", last=f"{six}ff", gateway=f"{six}1"),
+        ),
+    )  # fmt: skip
+
+
+class ZoneHost:
+    """One node's share of the host; all of it carries a prefix, so that tests run side by side."""
+
+    def __init__(self, images: Path | None = None, state: Path | None = None) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="fz"))
+        self.directory.chmod(PASSABLE)
+        state = state or self.directory / "state"
+        self.settings = Settings(
+            state_dir=state,
+            run_dir=self.directory / "run",
+            prefix=f"t{secrets.token_hex(2)}",
+            nic_tags={TAG: NicTag(gateway=True)},
+            runtime="runc",
+            private_sources=True,
+        )
+        state.mkdir(exist_ok=True)
+        if images is not None:
+            subprocess.run(["/bin/cp", "-al", images, state / "images"], check=True)
+        self.keeper_host = KeeperHost(self.directory / "k")
+        self.network = network()
+        self._numbers = itertools.count(1)
+        self.keeper: KeeperClient
+        self.driver: LinuxDriver
+
+    async def open(self) -> LinuxDriver:
+        """Start what is not there and open the driver."""
+        await start_keeper(self.keeper_host.directory)
+        self.keeper = await KeeperClient.connect(self.keeper_host.directory)
+        self.driver = await open_driver(self.settings, self.keeper, self.keeper_host.directory)
+        return self.driver
+
+    async def close(self) -> None:
+        """Let the driver and the keeper's client go; what runs goes on."""
+        await self.driver.close()
+        await self.keeper.close()
+
+    async def remove_all(self) -> Leftovers:
+        """Delete every instance; gives what is left of ours then."""
+        for path in (self.settings.state_dir / "instances").iterdir():
+            await self.driver.delete(path.name.removeprefix(".new-").removeprefix(".gone-"))
+        return await self.leftovers()
+
+    def clear(self) -> None:
+        """Kill the keeper and remove what is left, also after a test that failed."""
+        if not asyncio.run(self.leftovers()).none:
+            asyncio.run(self._reopen_and_remove())
+        self.keeper_host.clear()
+        shutil.rmtree(self.directory)
+
+    async def _reopen_and_remove(self) -> None:
+        await self.open()
+        await self.remove_all()
+        await self.close()
+
+    async def leftovers(self) -> Leftovers:
+        """Look for what is ours on the host."""
+        return await leftovers(run, self.settings)
+
+    def wanted(self, *, nics: int = 1, script: str = "", **spec: Any) -> Wanted:
+        """Describe another zone; `script` replaces its init."""
+        number = next(self._numbers)
+        uid = f"00000000-0000-4000-8000-{secrets.token_hex(4)}{number:04x}"
+        if script:
+            spec["init"] = ("/bin/sh", "-c", script)
+        made = InstanceSpec(
+            uid=uid, id=f"i-{number}", org="default", generation=1, wanted="running", brand="lx",
+            create_time=0.0, image=IMAGE_UID, hostname=f"zone-{number}",
+            nics=tuple(
+                Nic(
+                    interface=f"eth{index}",
+                    mac=f"02:00:00:00:{number:02x}:{index:02x}",
+                    network=NETWORK_UID,
+                    primary=index == 0,
+                )
+                for index in range(nics)
+            ),
+            **{"max_physical_memory": 64, "max_swap": 64, **spec},
+        )  # fmt: skip
+        claim = Claim(
+            uid=uid, host="here", shares=Shares(),
+            addresses={
+                nic.mac: (f"10.77.{index}.{9 + number}/24", f"fd77:{index:x}::{9 + number:x}/64")
+                for index, nic in enumerate(made.nics)
+            },
+        )  # fmt: skip
+        return Wanted(made, claim, (self.network,))
+
+    async def running(self, **spec: Any) -> Wanted:
+        """Create and start another zone."""
+        wanted = self.wanted(**spec)
+        await self.driver.create(wanted)
+        await self.driver.start(wanted, 1)
+        return wanted
+
+    async def execute(self, wanted: Wanted, *command: str) -> tuple[int, str]:
+        """Run a command in a zone; gives its exit code and all it wrote."""
+        channel = await self.driver.execute(
+            wanted.spec.uid, command, terminal=False, environment={}
+        )
+        said = b""
+        while (part := await channel.read()) is not None:
+            said += part[1]
+        assert channel.exit_code is not None
+        return channel.exit_code, said.decode()
+
+
+def zone_image_record(source: Path) -> Image:
+    """Describe the small zone's image."""
+    return Image(
+        uid=IMAGE_UID, id="zone", create_time=0.0, format="rootfs_tar", source=str(source),
+        command=zone.COMMAND,
+    )  # fmt: skip
+
+
+@functools.cache
+def small_zone() -> tuple[Path, Path]:
+    """Build the small zone, once: a cache of images that has it, and its archive."""
+    directory = Path(tempfile.mkdtemp(prefix="fzi"))
+    atexit.register(shutil.rmtree, directory)
+    directory.chmod(PASSABLE)
+    return asyncio.run(_prepare_images(directory))
+
+
+async def _prepare_images(directory: Path) -> tuple[Path, Path]:
+    built = await zone_image.build(spawning.run, directory / "guests")
+    settings = Settings(directory, directory, "ta", {})
+    images = directory / "images"
+    images.mkdir(mode=PASSABLE)
+    cache = Cache(run, settings, images, OverlayStorage(run, directory), {})
+    await cache.fetch(zone_image_record(built.path("rootfs")), lambda *_: None)
+    return images, built.path("rootfs")
