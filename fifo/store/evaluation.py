@@ -65,7 +65,11 @@ def refuse(keyspace: Keyspace, operations: tuple[Operation, ...], live_limit_byt
                 keyspace.leases.admit(operation.lease)
         elif isinstance(operation, DeleteRange):
             deleted += len(keyspace.present(operation.start, operation.end))
-    if growth_bytes and keyspace.live_bytes + growth_bytes > live_limit_bytes:
+    if (
+        keyspace.live_bytes + growth_bytes > live_limit_bytes
+        and (growth_bytes := growth_bytes - _freed_bytes(keyspace, operations)) > 0
+        and keyspace.live_bytes + growth_bytes > live_limit_bytes
+    ):
         raise StoreFull(
             f"keys and values are {keyspace.live_bytes} bytes of at most {live_limit_bytes}",
             "store",
@@ -73,6 +77,17 @@ def refuse(keyspace: Keyspace, operations: tuple[Operation, ...], live_limit_byt
         )
     if deleted > limits.DELETE_KEYS:
         raise StoreLimit("DELETE_KEYS", deleted, limits.DELETE_KEYS)
+
+
+def _freed_bytes(keyspace: Keyspace, operations: tuple[Operation, ...]) -> int:
+    """Add up what a branch deletes and what its puts replace."""
+    freed = {
+        kv.key: kv
+        for operation in operations
+        if not isinstance(operation, Get)
+        for kv in _doomed(keyspace, operation)
+    }
+    return sum(len(kv.key) + len(kv.value) for kv in freed.values())
 
 
 def act(keyspace: Keyspace, operations: tuple[Operation, ...], *, succeeded: bool) -> Effect:

@@ -104,6 +104,9 @@ it back from the shard's thread."""
 MEASURE_S = 1.0
 """How often the writer measures the size of the files."""
 
+RESERVED_PAGES = 256
+"""Pages above the bound for commits that only delete: a txn's worth of tombstones, a megabyte."""
+
 CACHED_STATEMENTS = ROWS_PER_STATEMENT + 32
 """Statements the writer keeps compiled: one for each number of rows, and the others."""
 

@@ -10,18 +10,27 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fifo.model.errors import FifoError
 from fifo.store import limits
 from fifo.store.sqlite import directory as files
-from fifo.store.sqlite.connection import code_of, connect, explain, explain_use, load, prepare
+from fifo.store.sqlite.connection import (
+    PAGE_BYTES,
+    code_of,
+    connect,
+    explain,
+    explain_use,
+    load,
+    prepare,
+)
 from fifo.store.sqlite.rows import COLUMNS, WIDTH, write_rows
 from fifo.store.sqlite.sweeping import Sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from fifo.store.embedded import Image
@@ -175,10 +184,39 @@ class Writer:
         try:
             self._write(connection, batch)
         except sqlite3.Error as error:
-            if code_of(error) != sqlite3.SQLITE_FULL:
-                raise
-            self._give_way(connection, error)
-            return
+            self._roll_back(connection, error)
+            self._commit_one_by_one(connection, sweep, batch)
+        else:
+            self._done(sweep, batch)
+
+    def _commit_one_by_one(
+        self, connection: sqlite3.Connection, sweep: Sweep, batch: list[Commit]
+    ) -> None:
+        """Write as many of a batch as there is room for, and wait until the rest is undone."""
+        for commit in batch:
+            try:
+                with self._reserve(connection, commit):
+                    self._write(connection, [commit])
+            except sqlite3.Error as error:
+                self._roll_back(connection, error)
+                self._may_go_on.clear()
+                self._owner.refused(explain_use(error, self._directory))
+                self._may_go_on.wait()
+                return
+            self._done(sweep, [commit])
+
+    @contextmanager
+    def _reserve(self, connection: sqlite3.Connection, commit: Commit) -> Iterator[None]:
+        """Let a commit that only deletes go over the bound, since it is what makes room."""
+        pages = self._max_bytes // PAGE_BYTES
+        reserve = 0 if any(kv.version for kv in commit.changes) else limits.RESERVED_PAGES
+        connection.execute(f"PRAGMA max_page_count={pages + reserve}")
+        try:
+            yield
+        finally:
+            connection.execute(f"PRAGMA max_page_count={pages}")
+
+    def _done(self, sweep: Sweep, batch: list[Commit]) -> None:
         self._owner.durable(len(batch))
         sweep.go_on()
         for commit in batch:
@@ -189,28 +227,18 @@ class Writer:
             self._measured_s = now_s
             self.size_bytes = files.size_bytes(self._directory)
 
-    def _give_way(self, connection: sqlite3.Connection, error: sqlite3.Error) -> None:
-        """Undo a commit there was no room for, and wait until the shard has undone it too."""
+    def _roll_back(self, connection: sqlite3.Connection, error: sqlite3.Error) -> None:
+        """Undo what there was no room for; raises any other error again."""
+        if code_of(error) != sqlite3.SQLITE_FULL:
+            raise error
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        self._may_go_on.clear()
-        self._owner.refused(explain_use(error, self._directory))
-        self._may_go_on.wait()
-        try:
-            # The log may have room for the next commit once its pages are in the database.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        except sqlite3.Error as full:
-            if code_of(full) != sqlite3.SQLITE_FULL:
-                raise
 
     def _sweep(self, connection: sqlite3.Connection, sweep: Sweep) -> None:
         try:
             sweep.step()
         except sqlite3.Error as error:
-            if code_of(error) != sqlite3.SQLITE_FULL:
-                raise
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            self._roll_back(connection, error)
             sweep.stand_still()
 
     def _write(self, connection: sqlite3.Connection, batch: list[Commit]) -> None:
