@@ -9,17 +9,15 @@ from fifo.fleet.history import History
 from fifo.fleet.hosts import HostsClient, session_name
 from fifo.fleet.operations import ACCEPTOR, Acceptor, Expiry, Recovery, runners_spec
 from fifo.fleet.placement import PlacementClient, PlacementServer
-from fifo.fleet.session import Session, SessionSettings
+from fifo.fleet.session import Session
 from fifo.workflows.registry import WORKFLOWS
 from fifo.workflows.world import World
 from supervisors import (
-    REST_FOR_ONE,
     SIMPLE_ONE_FOR_ONE,
     Backoff,
     ChildSpec,
     DynamicSupervisor,
     Flags,
-    Supervisor,
 )
 
 if TYPE_CHECKING:
@@ -46,14 +44,11 @@ def make_fleet(node: Node, catalog: Catalog, utc: Callable[[], float]) -> Fleet:
     return Fleet(World(catalog.store, catalog, hosts, placing, utc, WORKFLOWS), hosts)
 
 
-def fleet_spec(fleet: Fleet) -> ChildSpec:
-    """The fleet's supervisor; sessions are started under `SESSIONS` as hosts are known."""
-    world = fleet.world
-    children = [
+def fleet_children(world: World) -> list[ChildSpec]:
+    """The fleet's processes; sessions are started under `SESSIONS` as hosts are known."""
+    return [
         ChildSpec(
-            placement.NAME,
-            (PlacementServer, (world.catalog, world.utc)),
-            name=placement.NAME,
+            placement.NAME, (PlacementServer, (world.catalog, world.utc)), name=placement.NAME
         ),
         sessions_spec(),
         runners_spec(world),
@@ -62,12 +57,6 @@ def fleet_spec(fleet: Fleet) -> ChildSpec:
         ChildSpec("expiry", (Expiry, (world,))),
         ChildSpec("history", (History, (world.store,))),
     ]
-    return ChildSpec(
-        FLEET,
-        (Supervisor, (Flags(REST_FOR_ONE, intensity=10, period=60), children)),
-        type="supervisor",
-        name=FLEET,
-    )
 
 
 def sessions_spec() -> ChildSpec:
@@ -82,6 +71,3 @@ def sessions_spec() -> ChildSpec:
     return ChildSpec(
         SESSIONS, (DynamicSupervisor, (flags, [session])), type="supervisor", name=SESSIONS
     )
-
-
-__all__ = ["FLEET", "SESSIONS", "Fleet", "SessionSettings", "fleet_spec", "make_fleet"]
