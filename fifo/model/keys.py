@@ -33,6 +33,8 @@ AGENT_MEMORY: Final = b"agent/memory/"
 AGENT_RESULT: Final = b"agent/result/"
 AGENT_JOURNAL: Final = b"agent/journal/"
 AGENT_FENCE: Final = b"agent/fence"
+AGENT_STATUS: Final = b"agent/status/"
+AGENT_ACKNOWLEDGED: Final = b"agent/acknowledged"
 
 
 def by_uid(prefix: bytes, uid: str) -> bytes:

@@ -12,11 +12,15 @@ class Memory(Record, frozen=True, tag="restart_memory/1"):
     """What an agent remembers of an instance's ends; written before it acts on one.
 
     `ends` are UTC seconds of the latest ends, oldest first, as many as the policy counts.
-    `stayed_down` is the generation in which it ended for good: a later one may ask for it again.
+    `ended` is the latest start whose end was dealt with. `stayed_down` is the generation in which
+    it ended for good, or failed: a later one may ask for it again; `crash_loop` is then why it
+    failed. `generation` is the newest that the host was brought to, `pending` what of it waits for
+    the next start. `back_at` is the UTC second of the next start, 0 if none is waited for.
     """
 
     uid: str
     start_id: int = 0
+    ended: int = 0
     boot_id: str = ""
     boot_generation: int = 0
     ends: tuple[float, ...] = ()
@@ -25,6 +29,8 @@ class Memory(Record, frozen=True, tag="restart_memory/1"):
     crash_loop: str = ""
     last_exit: Exit | None = None
     back_at: float = 0.0
+    generation: int = 0
+    pending: tuple[str, ...] = ()
 
 
 class Decision(Value, frozen=True):

@@ -1,0 +1,177 @@
+"""What an instance's actor does next, and what it remembers: functions of values alone.
+
+The order is the rule: nothing of what is to go is started, what was asked for last counts, and an
+instance is brought up to date before it is started.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+
+from fifo.model.restart import decide, describe, within
+
+if TYPE_CHECKING:
+    from fifo.agent.intent import Intent
+    from fifo.hypervisors.driver import Observed
+    from fifo.model.instance import Exit, InstanceSpec, State
+    from fifo.model.instance_states import Happening
+    from fifo.model.restart import Decision, Memory
+
+Step = Literal["create", "update", "start", "stop", "delete", "settle", "rest"]
+"""`settle` is the event "stop" of a state in which nothing runs; `rest` is to wait."""
+
+_WISHES: Final = ("generation", "wanted", "boot_generation", "deleting", "autoboot", "restart")
+"""Fields of a spec that are for the actor, and nothing of the host's business."""
+
+
+def next_step(
+    state: State, intent: Intent, memory: Memory, *, stale: bool = False, due: bool = False
+) -> Step:
+    """Say what to do next in a state.
+
+    `stale` says that the host has an older spec, `due` that the wait of a back-off is over.
+    """
+    if intent.removing or state == "deleting":
+        return "delete"
+    if state == "provisioning":
+        return "create"
+    if intent.spec.wanted == "stopped":
+        return _towards_rest(state, intent.spec, memory, stale=stale)
+    return _towards_running(state, intent.spec, memory, stale=stale, due=due)
+
+
+def _towards_running(
+    state: State, spec: InstanceSpec, memory: Memory, *, stale: bool, due: bool
+) -> Step:
+    if state == "running" and spec.boot_generation > memory.boot_generation:
+        return "stop"
+    asked = spec.generation > memory.stayed_down
+    if stale and (state == "running" or (state == "stopped" and asked)):
+        return "update"
+    if state in {"stopped", "failed"} and asked:
+        return "start"
+    if state == "backing_off" and (due or spec.generation > memory.generation):
+        return "start"
+    return "rest"
+
+
+def _towards_rest(state: State, spec: InstanceSpec, memory: Memory, *, stale: bool) -> Step:
+    if state == "running":
+        return "stop"
+    if state == "backing_off" or (state == "failed" and spec.generation > memory.stayed_down):
+        return "settle"
+    return "update" if stale and state == "stopped" else "rest"
+
+
+def is_stale(host_has: InstanceSpec | None, wanted: InstanceSpec, memory: Memory) -> bool:
+    """Tell whether the host has to be told of a spec; `host_has` is what it is known to have."""
+    if host_has is None:
+        return memory.generation < wanted.generation
+    kept = {name: getattr(wanted, name) for name in _WISHES}
+    return msgspec.structs.replace(host_has, **kept) != wanted
+
+
+def found(observed: Observed | None) -> Happening:
+    """Name what a look at the host has shown."""
+    if observed is None:
+        return "found_absent"
+    return "found_running" if observed.state == "running" else "found_stopped"
+
+
+def before(intent: Intent, memory: Memory) -> State:
+    """Say in which state an actor was that has left this behind."""
+    if intent.removing:
+        return "deleting"
+    if memory.crash_loop:
+        return "failed"
+    if memory.back_at:
+        return "backing_off"
+    return "starting" if memory.start_id > memory.ended else "provisioning"
+
+
+def before_start(intent: Intent, memory: Memory, observed: Observed | None, boot: str) -> Memory:
+    """Remember a start before it is made.
+
+    One that was remembered and never seen on the host is made again under its own number.
+    """
+    on_host = observed.start_id if observed is not None else 0
+    begun = memory.start_id > max(on_host, memory.ended)
+    start_id = memory.start_id if begun else max(memory.start_id, on_host) + 1
+    spec = intent.spec
+    asked_anew = spec.generation > memory.generation
+    return msgspec.structs.replace(
+        memory,
+        start_id=start_id,
+        boot_id=boot,
+        boot_generation=max(spec.boot_generation, memory.boot_generation),
+        generation=spec.generation,
+        ends=() if asked_anew else memory.ends,
+        crash_loop="",
+        back_at=0.0,
+        pending=(),
+    )
+
+
+def after_end(
+    intent: Intent, memory: Memory, start_id: int, end: Exit, jitter: float
+) -> tuple[Memory, Decision]:
+    """Decide after an end that nobody asked for, and remember it."""
+    policy = intent.spec.restart
+    decision = decide(policy, memory.ends, end, jitter)
+    ends = (*within(policy, memory.ends, end.at), end.at)[-policy.attempts :]
+    remembered = msgspec.structs.replace(
+        memory, ended=max(start_id, memory.ended), last_exit=end, ends=ends, back_at=0.0
+    )
+    generation = intent.spec.generation
+    if decision.what == "restart":
+        return msgspec.structs.replace(
+            remembered,
+            back_at=end.at + decision.after_s,
+            restarts=memory.restarts + 1,
+        ), decision
+    why = decision.reason if decision.what == "give_up" else ""
+    return msgspec.structs.replace(
+        remembered, stayed_down=generation, generation=generation, crash_loop=why
+    ), decision
+
+
+def after_stop(memory: Memory, start_id: int, end: Exit | None) -> Memory:
+    """Remember an end that was asked for; it counts for nothing."""
+    last = end if end is not None else memory.last_exit
+    return msgspec.structs.replace(memory, ended=max(start_id, memory.ended), last_exit=last)
+
+
+def after_reboot(intent: Intent, memory: Memory, boot: str) -> Memory:
+    """Remember that the host was rebooted: what ran then ended through no fault of its own.
+
+    Without `autoboot` it stays down until a later generation asks for it.
+    """
+    kept_down = intent.spec.wanted == "running" and not intent.spec.autoboot
+    return msgspec.structs.replace(
+        memory,
+        boot_id=boot,
+        ended=memory.start_id,
+        back_at=0.0,
+        stayed_down=max(memory.stayed_down, intent.spec.generation if kept_down else 0),
+    )
+
+
+def given_up(intent: Intent, memory: Memory, why: str) -> Memory:
+    """Remember that this generation has failed; a later one may try again."""
+    generation = intent.spec.generation
+    return msgspec.structs.replace(
+        memory, stayed_down=generation, generation=generation, crash_loop=why, back_at=0.0
+    )
+
+
+def wait_s(memory: Memory, intent: Intent, utc: float) -> float:
+    """Give how long to wait for the next start; never longer than the policy's longest wait."""
+    most_s = intent.spec.restart.most_s * 1.2
+    return min(max(0.0, memory.back_at - utc), most_s)
+
+
+def why_it_ended(end: Exit | None) -> str:
+    """Say how it ended, for people."""
+    return describe(end) if end is not None else "it had ended"

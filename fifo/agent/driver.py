@@ -1,0 +1,301 @@
+"""The owner of the host's driver: it runs the orders of all others, and hears the host's events.
+
+Orders about one instance run one after the other, whoever gave them: an actor that comes back does
+not act while what its former life began is still under way. How many run at once is bounded by
+gates. Its tasks end with it, so that nothing is under way that it does not know.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from fifo.agent import limits, names
+from fifo.agent.orders import BOOTS, CREATES, OTHERS, STARTS, Answer, Look, Order, Seen, Sighted
+from fifo.hypervisors.driver import Broken, Ended, Inventory
+from fifo.model.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    DriverFailed,
+    FifoError,
+    Unavailable,
+)
+from supervisors import (
+    CallTimeout,
+    Continue,
+    Future,
+    GenServer,
+    NoReply,
+    SupervisorsError,
+    run_task,
+    within,
+)
+
+if TYPE_CHECKING:
+    from fifo.agent.settings import AgentSettings
+    from fifo.hypervisors.driver import Driver, Event, Observed, Subscription
+    from fifo.model.hypervisor import Probe
+
+PROBE: Final = "probe"
+"""The verb that is ordered before all others."""
+SIGHT: Final = "sight"
+"""Call: a Sighted, as soon as the host is in sight."""
+_OUT_OF_SIGHT: Final = "out of sight"
+
+
+class Gate:
+    """How many orders of a kind may run, how many do, and who waits."""
+
+    __slots__ = ("most", "running", "waiting")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.running = 0
+        self.waiting: deque[Order] = deque()
+
+
+class _Done(NamedTuple):
+    order: Order
+    result: Future[Any]
+
+
+class HostDriver(GenServer):
+    """Runs orders and follows events (`names.driver`)."""
+
+    mailbox_limit = limits.ORDERS_WAITING
+
+    def init(self, settings: AgentSettings) -> Continue:
+        """Open the driver; the host is looked at after the start was answered."""
+        self.trap_exit = True  # Its tasks are linked to it; how they end, their futures tell.
+        self.host = settings.host
+        self.driver = settings.driver()
+        self.tasks = self.node.address(names.tasks(settings.host))
+        self.gates = {
+            STARTS: Gate(settings.parallel_starts),
+            BOOTS: Gate(settings.boot_starts),
+            CREATES: Gate(settings.parallel_creates),
+            OTHERS: Gate(limits.PARALLEL_OTHERS),
+        }
+        self.behind: dict[str, deque[Order]] = {}
+        self.probe: Probe | None = None
+        self.inventory: Inventory | None = None
+        self.unseen: dict[str, Observed] = {}
+        self.followed: dict[str, None] = {}
+        self.present: frozenset[str] = frozenset()
+        self.subscription: Subscription | None = None
+        self.attempts = 0
+        self.sighted = False
+        self.looking: list[Look] = []
+        self.asking: list[Future[Any]] = []
+        self.patience: Any = None
+        return Continue(None)
+
+    def terminate(self, reason: Any) -> None:
+        """Hear no more; instances are left as they are."""
+        del reason
+        if self.subscription is not None:
+            self.subscription.cancel()
+
+    # -- messages ----------------------------------------------------------------------------
+
+    def handle_continue(self, argument: Any) -> None:
+        """Look at the host for the first time."""
+        del argument
+        self._subscribe()
+
+    def handle_cast(self, message: Order | Look) -> None:
+        """Take an order, or a question how an instance is."""
+        if isinstance(message, Order):
+            self._admit(message)
+        elif self.sighted:
+            self._look(message)
+        else:
+            self.looking.append(message)
+
+    def handle_call(self, message: str, caller: Future[Any]) -> NoReply:
+        """Answer SIGHT."""
+        del message
+        if self.sighted and self.probe is not None:
+            caller.reply(Sighted(self.present, self.probe))
+        else:
+            self.asking.append(caller)
+        return NoReply()
+
+    def handle_info(self, message: Any) -> None:
+        """Take what the driver says, and the ends of orders."""
+        if message.__class__ is _Done:
+            self._finish(message.order, message.result)
+        elif isinstance(message, Answer):
+            if message.error is None:
+                self._see(message.value)
+        elif isinstance(message, (Ended, Inventory, Broken)):
+            self._hear(message)
+        elif message == _OUT_OF_SIGHT:
+            self._subscribe()
+
+    # -- the host's events -------------------------------------------------------------------
+
+    def _subscribe(self) -> None:
+        if self.subscription is not None:
+            self.subscription.cancel()
+        ref = self.ref
+        self.attempts += 1
+        self._be_patient()
+        self.subscription = self.driver.subscribe(ref.send)
+
+    def _be_patient(self) -> None:
+        """Give the driver its time to find the host; then it is asked anew, ever later."""
+        if self.patience is not None:
+            self.patience.cancel()
+        wait_s = min(limits.SIGHT_RETRY_MOST_S, limits.SIGHT_RETRY_S * 2 ** min(self.attempts, 16))
+        self.patience = self.send_after(limits.SIGHT_DEADLINE_S + wait_s, _OUT_OF_SIGHT)
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Ended):
+            self.unseen.pop(event.uid, None)
+            actor = self.node.whereis(names.instance(self.host, event.uid))
+            if actor is not None:
+                actor.send(event)
+        elif isinstance(event, Inventory):
+            self.inventory = event
+            self._admit(Order(PROBE, (), limits.LOOK_DEADLINE_S, to=self.ref))
+        else:
+            self.sighted = False
+            self.inventory = None
+            self._be_patient()
+
+    def _see(self, probe: Probe) -> None:
+        """Tell everyone what is there, now that it is known which boot of the host this is."""
+        inventory, self.inventory = self.inventory, None
+        if inventory is None:
+            return
+        if self.patience is not None:
+            self.patience.cancel()
+        self.patience = None
+        self.attempts = 0
+        self.probe = probe
+        self.sighted = True
+        self.unseen = {seen.uid: seen for seen in inventory.instances}
+        self.present = frozenset(self.unseen)
+        for uid in tuple(self.followed):
+            actor = self.node.whereis(names.instance(self.host, uid))
+            if actor is not None:
+                actor.send(Seen(0, self.unseen.pop(uid, None), probe.boot_id))
+            else:
+                del self.followed[uid]
+        gateway = self.node.whereis(names.gateway(self.host))
+        if gateway is not None:
+            gateway.send(Sighted(self.present, probe))
+        looking, self.looking = self.looking, []
+        for look in looking:
+            self._look(look)
+        asking, self.asking = self.asking, []
+        for caller in asking:
+            caller.reply(Sighted(self.present, probe))
+
+    def _look(self, look: Look) -> None:
+        """Say how an instance is: as the inventory had it, once; later the host is asked."""
+        self.followed[look.uid] = None
+        observed = self.unseen.pop(look.uid, None)
+        if observed is None:
+            self._run(
+                Order("inspect", (look.uid,), limits.LOOK_DEADLINE_S, to=look.to, token=look.token)
+            )
+        elif look.to.is_alive():
+            look.to.send(Seen(look.token, observed, self.boot_id))
+
+    @property
+    def boot_id(self) -> str:
+        """Which boot of the host this is."""
+        return self.probe.boot_id if self.probe is not None else ""
+
+    # -- orders ------------------------------------------------------------------------------
+
+    def _admit(self, order: Order) -> None:
+        """Let an order wait behind those of its subject, then at its gate."""
+        if order.subject:
+            self.unseen.pop(order.subject, None)
+            behind = self.behind.get(order.subject)
+            if behind is not None:
+                behind.append(order)
+                return
+            self.behind[order.subject] = deque()
+        self._pass(order)
+
+    def _pass(self, order: Order) -> None:
+        gate = self.gates[order.gate]
+        if gate.running >= gate.most:
+            gate.waiting.append(order)
+            return
+        gate.running += 1
+        self._run(order)
+
+    def _run(self, order: Order) -> None:
+        ref = self.ref
+        result: Future[Any]
+        if order.withdrawn:
+            result = Future()
+            result.fail(Cancelled("it was withdrawn before its turn", order.subject))
+            ref.send(_Done(order, result))
+            return
+        result = run_task(
+            self.tasks, _perform, self.driver, order,
+            timeout_s=order.deadline_s + limits.CLEAN_UP_S,
+        )  # fmt: skip
+        result.add_done_callback(lambda settled: ref.send(_Done(order, settled)))
+
+    def _finish(self, order: Order, result: Future[Any]) -> None:
+        value, error = None, None
+        try:
+            value = result.result()
+        except FifoError as failed:
+            error = failed
+        except CallTimeout:
+            error = _too_late(order)
+        except SupervisorsError as failed:
+            error = DriverFailed(f"{order.verb}: the driver crashed: {failed}", order.subject)
+        if isinstance(value, FifoError):
+            value, error = None, value
+        if order.verb == "inspect":
+            self._tell_seen(order, value, error)
+            return
+        order.answer(value, error)
+        gate = self.gates[order.gate]
+        gate.running -= 1
+        if order.subject:
+            behind = self.behind[order.subject]
+            if behind:
+                self._pass(behind.popleft())
+            else:
+                del self.behind[order.subject]
+        if gate.waiting and gate.running < gate.most:
+            gate.running += 1
+            self._run(gate.waiting.popleft())
+
+    def _tell_seen(self, order: Order, value: Observed | None, error: FifoError | None) -> None:
+        """Answer a question that the host was asked; such questions wait for nothing."""
+        if order.to is not None and order.to.is_alive():
+            order.to.send(Seen(order.token, value, self.boot_id, error))
+
+
+async def _perform(driver: Driver, order: Order) -> Any:
+    """Make the call in a task of its own; gives the error that is the caller's to handle."""
+    try:
+        call = getattr(driver, order.verb)(*order.args, **(order.keywords or {}))
+        return await within(order.deadline_s, call)
+    except FifoError as error:
+        return error
+    except CallTimeout:
+        return _too_late(order)
+
+
+def _too_late(order: Order) -> FifoError:
+    return DeadlineExceeded(
+        f"{order.verb} was not done within {order.deadline_s:g} s", order.subject,
+        "look whether it was done after all",
+    )  # fmt: skip
+
+
+def is_doubtful(error: FifoError) -> bool:
+    """Tell whether what was ordered may have been done all the same."""
+    return isinstance(error, (Unavailable, DeadlineExceeded))

@@ -1,0 +1,307 @@
+"""One instance as an actor: a state machine that closes the difference between wish and host.
+
+It moves by `fifo.model.instance_states` alone. When it begins, whatever its former life did, it
+reads its intent and its memory from the journal and looks at the host; then it takes one step at
+a time (`fifo.agent.course`): one order to the driver, or one write to the journal, is under way at
+most, and while it is the machine goes on answering and hears of newer specs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from fifo.agent import course, limits
+from fifo.agent.acting import BACK, LOOK
+from fifo.agent.answering import Answering
+from fifo.agent.keeping import TELL
+from fifo.agent.messages import STATUS, Forget, Granted, Inside, Realise, Remove, Wish
+from fifo.agent.orders import Answer, Look, Order, Seen
+from fifo.agent.writes import Recalled, Write, Written
+from fifo.hypervisors.driver import Ended
+from fifo.model.errors import FifoError, NotReady, Unavailable, WrongState
+from fifo.model.instance import Exit
+from fifo.model.instance_states import admit
+from fifo.model.limits import STOP_PATIENCE_S, STOP_PATIENCE_VM_S
+from supervisors import Stop
+from supervisors.state_machine import Call, NextState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fifo.agent.intent import Intent
+    from fifo.hypervisors.driver import Observed
+    from supervisors import Future
+
+_VERBS: Final = {"console": "console", "execute": "exec"}
+"""What the table of requests calls the verbs of a look inside; logs can be read in any state."""
+
+
+class Instance(Answering):
+    """The events of an instance; `Zone` and `VirtualMachine` differ in their patience."""
+
+    def init(self, settings: Any, uid: str) -> Any:
+        """Begin by asking the journal."""
+        self.over = False
+        self.blind = 0
+        return super().init(settings, uid)
+
+    def handle_event(self, event_type: Any, content: Any, state: Any) -> Any:
+        """Take a call, or one of the messages in `_HANDLERS`; then go where that leads."""
+        if event_type.__class__ is Call:
+            self._asked(content, event_type.caller)
+            return None
+        if content.__class__ is str:
+            self._alarmed(content)
+        else:
+            handler = _HANDLERS.get(content.__class__)
+            if handler is None:
+                return None
+            handler(self, content)
+        if self.over:
+            return Stop("normal")
+        if self.ready:
+            self.tell_in_time()
+        return NextState(self.at) if self.at != state else None
+
+    # -- beginning ---------------------------------------------------------------------------
+
+    def take_recalled(self, recalled: Recalled) -> None:
+        """Be who it was before, then look at the host."""
+        if recalled.intent is None and not hasattr(self, "intent"):
+            self.over = True  # It was removed while it began.
+            return
+        if recalled.intent is not None:
+            self._take(recalled.intent)
+        if recalled.memory is not None:
+            self.memory = recalled.memory
+        if recalled.told is not None:
+            self.told = recalled.told
+            self.snapshots = recalled.told.snapshots
+        if self.memory.generation == self.intent.spec.generation:
+            self.host_has = self.intent.spec
+        self.at = course.before(self.intent, self.memory)
+        if recalled.again:
+            self.note("actor_restarted", "its actor was started again; the instance went on")
+        self._look()
+
+    def _look(self) -> None:
+        self.driver.cast(Look(self.uid, self.ref, self.next_token()))
+
+    def _alarmed(self, what: str) -> None:
+        """Take what the actor sent itself."""
+        if what == TELL:
+            self.telling = None
+            self.tell()
+        elif what == LOOK:
+            self._look()
+        elif what == BACK:
+            self.due = True
+            self.go_on()
+
+    # -- seeing ------------------------------------------------------------------------------
+
+    def take_sight(self, seen: Seen) -> None:
+        """Take a look at the host: it is the truth."""
+        if seen.token != (self.token if seen.token else 0):
+            return
+        if seen.error is not None:
+            self.blind += 1
+            wait_s = limits.LOOK_AGAIN_S * 2 ** min(self.blind - 1, 16)
+            self.pausing = self.send_after(min(wait_s, limits.DOUBT_WAIT_MOST_S), LOOK)
+            return
+        self.blind = 0
+        if not seen.token and (not self.ready or self.order is not None or self.writing):
+            return  # What is under way will tell, or is looked after.
+        self.pausing = None
+        first, self.ready = not self.ready, True
+        rebooted = self._is_rebooted(seen)
+        self.boot_id = seen.boot_id
+        self.seen = seen.observed
+        if rebooted:
+            self._reboot_seen(seen.observed)
+        elif self._has_ended(seen.observed):
+            assert seen.observed is not None
+            self._over(seen.observed.start_id, seen.observed.exit)
+        else:
+            self._found(seen.observed)
+        if first and self.at == "backing_off":
+            self.wait_for_start()
+        self.go_on()
+
+    def _found(self, observed: Observed | None) -> None:
+        """Be in the state that the host shows."""
+        if observed is not None and observed.state == "running":
+            self.memory = msgspec.structs.replace(
+                self.memory, start_id=observed.start_id, crash_loop="", back_at=0.0
+            )
+        self.move(course.found(observed))
+        if self.at == "deleted":
+            self.gone()
+
+    def _has_ended(self, observed: Observed | None) -> bool:
+        return (
+            observed is not None
+            and observed.state == "stopped"
+            and observed.start_id == self.memory.start_id > self.memory.ended
+            and self.at in {"starting", "running", "stopping"}
+        )
+
+    def _is_rebooted(self, seen: Seen) -> bool:
+        memory = self.memory
+        stopped = seen.observed is None or seen.observed.state == "stopped"
+        return bool(memory.boot_id) and memory.boot_id != seen.boot_id and stopped
+
+    def _reboot_seen(self, observed: Observed | None) -> None:
+        """The host was rebooted: it starts again by itself, with others of its kind, or not."""
+        if self.at == "deleting":
+            self._found(observed)
+            return
+        self.booting = self.memory.start_id > self.memory.ended or self.at == "backing_off"
+        if self.booting:
+            self.note("ended", "the host was rebooted")
+        self.memory = course.after_reboot(self.intent, self.memory, self.boot_id)
+        if self.at == "backing_off":
+            self.move("stop")
+        else:
+            self.move(course.found(observed))
+        self.remember(self.memory, self.go_on)
+
+    # -- ending ------------------------------------------------------------------------------
+
+    def take_end(self, event: Ended) -> None:
+        """Take the news of an end, unless it was dealt with."""
+        if self.ready and event.start_id > self.memory.ended:
+            self._over(event.start_id, event.exit)
+            self.go_on()
+
+    def _over(self, start_id: int, end: Exit | None) -> None:
+        if self.at not in {"starting", "running", "stopping"}:
+            return
+        spec = self.intent.spec
+        asked = (
+            self.at == "stopping"
+            or spec.wanted == "stopped"
+            or spec.boot_generation > self.memory.boot_generation
+            or (end is not None and end.forced)
+        )
+        if asked:
+            self.stopped(start_id, end)
+        else:
+            self.ended(start_id, end or Exit(at=self.settings.utc()))
+
+    # -- orders of the gateway ---------------------------------------------------------------
+
+    def _take(self, intent: Intent) -> None:
+        """Want the newer of two intents; one that says to go is not taken back."""
+        known: Intent | None = getattr(self, "intent", None)
+        if known is None:
+            self.intent = intent
+        elif intent.removing or known.removing:
+            self.intent = msgspec.structs.replace(intent, removing=True)
+        elif intent.spec.generation >= known.spec.generation:
+            self.intent = intent
+        order = self.order
+        if order is not None and (
+            self.intent.removing or (order.verb == "start" and self.intent.spec.wanted == "stopped")
+        ):
+            order.withdrawn = True
+
+    def take_written(self, message: Written) -> None:
+        """Go on after a write."""
+        if message.token == self.marking:
+            self.marking = 0
+            self.go_on()
+        else:
+            self.written(message.token)
+
+    def take_realise(self, message: Realise) -> None:
+        """Want what is newer."""
+        self._take(message.intent)
+        self.go_on()
+
+    def take_remove(self, message: Remove) -> None:
+        """Remove it, after that was written down; repeated, try again at once."""
+        if not self.ready:
+            return  # Who asks will ask again, since nobody answers.
+        if not self.intent.removing:
+            self._take(
+                msgspec.structs.replace(self.intent, removing=True, operation=message.operation)
+            )
+            self.marking = self.next_token()
+            self.journal.cast(Write(self.ref, self.marking, intent=self.intent))
+        while self.wishes and self.order is None:
+            wish = self.wishes.popleft()
+            wish.to.cast(Granted(wish.token, None, WrongState("it is being removed", self.uid)))
+        if self.pausing is not None:
+            self.pausing.cancel()
+            self.pausing = None
+            self.doubts = 0
+        self.go_on()
+
+    def take_forget(self, message: Forget) -> None:
+        """End and leave the instance as it is."""
+        del message
+        self.over = True
+
+    def take_wish(self, wish: Wish) -> None:
+        """Let a wish wait for its turn."""
+        if self.ready and self.intent.removing:
+            wish.to.cast(Granted(wish.token, None, WrongState("it is being removed", self.uid)))
+        elif len(self.wishes) >= limits.WISHES:
+            busy = Unavailable(f"{limits.WISHES} requests wait for it already", self.uid)
+            wish.to.cast(Granted(wish.token, None, busy))
+        else:
+            self.wishes.append(wish)
+            self.go_on()
+
+    # -- questions ---------------------------------------------------------------------------
+
+    def _asked(self, question: Any, caller: Future[Any]) -> None:
+        """Answer STATUS, or pass a look inside on to the driver."""
+        if not self.ready:
+            caller.fail(NotReady("its actor has just begun", self.uid, "ask again in a moment"))
+        elif question == STATUS:
+            caller.reply(self.status())
+        elif isinstance(question, Inside):
+            try:
+                if question.verb in _VERBS:
+                    admit(_VERBS[question.verb], self.at, self.uid)
+            except FifoError as error:
+                caller.fail(error)
+            else:
+                self.driver.cast(
+                    Order(
+                        question.verb,
+                        (self.uid, *question.args),
+                        limits.INSIDE_DEADLINE_S,
+                        caller=caller,
+                        keywords=question.keywords,
+                    )
+                )
+
+
+_HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
+    Recalled: Instance.take_recalled,
+    Seen: Instance.take_sight,
+    Answer: Instance.answered,
+    Written: Instance.take_written,
+    Ended: Instance.take_end,
+    Realise: Instance.take_realise,
+    Remove: Instance.take_remove,
+    Forget: Instance.take_forget,
+    Wish: Instance.take_wish,
+}
+
+
+class Zone(Instance):
+    """A zone: it stops within a minute, or is forced (vmadm)."""
+
+    patience_s = STOP_PATIENCE_S
+
+
+class VirtualMachine(Instance):
+    """A VM: a guest's own kernel has three minutes to power down (vmadm)."""
+
+    patience_s = STOP_PATIENCE_VM_S

@@ -1,0 +1,153 @@
+"""What each verb of a command makes the gateway do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from fifo.agent import limits, names
+from fifo.agent.image_cache import Drop, Ensure, Uses
+from fifo.agent.intent import intent_of
+from fifo.agent.messages import Forget, Realise, Remove, Wish
+from fifo.agent.orders import Order
+from fifo.agent.recollection import known_of
+from fifo.agent.writes import Write
+from fifo.model import keys
+from fifo.model.errors import InvalidInput, NotFound, Violation, WrongState
+from fifo.store.contract import Delete
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fifo.agent.gateway import Gateway
+    from fifo.model.link import Command
+    from supervisors import Future, Ref
+
+
+class Open:
+    """A command that is under way, and who waits for its answer."""
+
+    __slots__ = ("callers", "command", "key", "monitor")
+
+    def __init__(self, command: Command, key: bytes, callers: list[Future[Any]]) -> None:
+        self.command = command
+        self.key = key
+        self.callers = callers
+        self.monitor: Any = None
+
+
+def realise(gateway: Gateway, opened: Open) -> None:
+    """Write an intent down and hand it to the instance's actor; older ones change nothing."""
+    command = opened.command
+    uid = command.uid
+    intent = intent_of(command)
+    if intent is None:
+        wrong = Violation("spec, claim", "both are needed to realise an instance")
+        gateway.finish(opened, None, InvalidInput(uid, (wrong,)))
+        return
+    known = gateway.known.get(uid)
+    if known is not None and known.removing:
+        gateway.finish(opened, None, WrongState("it is being removed", uid, "create another"))
+        return
+    if known is not None and intent.spec.generation < known.generation:
+        gateway.finish(opened, None, None)
+        return
+    gateway.known[uid] = known_of(intent)
+
+    def hand_over() -> None:
+        if intent.image is not None:
+            gateway.images.cast(Uses(uid, intent.image.uid))
+        actor = gateway.node.whereis(names.instance(gateway.host, uid))
+        if actor is not None:
+            actor.cast(Realise(intent))
+        elif known is None:
+            gateway.start_actor(uid)
+
+    gateway.finish(opened, None, None, Write(intent=intent, fresh=known is None), hand_over)
+
+
+def remove(gateway: Gateway, opened: Open) -> None:
+    """Have nothing left of an instance, known or not."""
+    command = opened.command
+    known = gateway.known.get(command.uid)
+    if known is None:
+        gateway.driver.cast(
+            Order(
+                "delete",
+                (command.uid,),
+                limits.DELETE_DEADLINE_S,
+                subject=command.uid,
+                to=gateway.ref,
+                token=gateway.token_for(opened),
+            )
+        )
+        return
+    gateway.known[command.uid] = known._replace(removing=True)
+    actor = _actor(gateway, opened)
+    if actor is not None:
+        actor.cast(Remove(command.operation))
+
+
+def forget(gateway: Gateway, opened: Open) -> None:
+    """Drop what is stored of an instance and leave it on the host, as a foreign one."""
+    uid = opened.command.uid
+    actor = gateway.node.whereis(names.instance(gateway.host, uid))
+    if actor is not None:
+        actor.cast(Forget())
+    gateway.known.pop(uid, None)
+    gateway.started.discard(uid)
+    gateway.images.cast(Uses(uid))
+    prefixes = (keys.AGENT_SPEC, keys.AGENT_MEMORY, keys.AGENT_STATUS)
+    deletes = tuple(Delete(keys.by_uid(prefix, uid)) for prefix in prefixes)
+    gateway.finish(opened, None, None, Write(puts=deletes))
+
+
+def wish(gateway: Gateway, opened: Open) -> None:
+    """Pass a snapshot's verb on to the instance's actor."""
+    command = opened.command
+    if command.uid not in gateway.known:
+        told = NotFound("this host does not know it", command.uid, "look where it is placed")
+        gateway.finish(opened, None, told)
+        return
+    actor = _actor(gateway, opened)
+    if actor is not None:
+        token = gateway.token_for(opened)
+        actor.cast(Wish(command.verb, command.argument, command.image, gateway.ref, token))
+
+
+def _actor(gateway: Gateway, opened: Open) -> Ref[Any] | None:
+    """Find an instance's actor and watch it; if it is between two lives, obey again later."""
+    actor = gateway.node.whereis(names.instance(gateway.host, opened.command.uid))
+    if actor is None:
+        gateway.again(opened)
+    else:
+        gateway.watch(opened, actor)
+    return actor
+
+
+def fetch_image(gateway: Gateway, opened: Open) -> None:
+    """Bring an image into the cache."""
+    image = opened.command.image
+    if image is None:
+        wrong = Violation("image", "the image's record is needed to fetch it")
+        gateway.finish(opened, None, InvalidInput(opened.command.argument, (wrong,)))
+        return
+    gateway.images.cast(Ensure(image, "", gateway.ref, gateway.token_for(opened)))
+
+
+def delete_image(gateway: Gateway, opened: Open) -> None:
+    """Drop an image from the cache."""
+    uid = opened.command.argument or opened.command.uid
+    gateway.images.cast(Drop(uid, gateway.ref, gateway.token_for(opened)))
+
+
+OBEY: Final[dict[str, Callable[[Any, Open], None]]] = {
+    "realise": realise,
+    "remove": remove,
+    "forget": forget,
+    "snapshot": wish,
+    "roll_back": wish,
+    "delete_snapshot": wish,
+    "capture_image": wish,
+    "fetch_image": fetch_image,
+    "delete_image": delete_image,
+}

@@ -1,0 +1,106 @@
+"""Orders to the driver, and what comes of them: what instances and others send to its owner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from fifo.hypervisors.driver import Observed
+    from fifo.model.errors import FifoError
+    from fifo.model.hypervisor import Probe
+    from supervisors import Future, Ref
+
+# Gates: how many orders of a kind run at one time (`fifo.agent.limits`).
+STARTS = "starts"
+BOOTS = "boots"
+CREATES = "creates"
+OTHERS = "others"
+
+
+class Order:
+    """One call of the driver: `verb` is its method, `args` its arguments.
+
+    Orders with the same `subject` run one after the other, in the order they came; without one
+    they run beside all others. The deadline counts from the call, not from the order. The answer
+    goes to `to` as an `Answer`, or settles the future `caller`. An order whose `withdrawn` is set
+    before its turn is answered with Cancelled.
+    """
+
+    __slots__ = (
+        "args", "caller", "deadline_s", "gate", "keywords", "subject", "to", "token", "verb",
+        "withdrawn",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        verb: str,
+        args: tuple[Any, ...],
+        deadline_s: float,
+        *,
+        subject: str = "",
+        gate: str = OTHERS,
+        to: Ref[Any] | None = None,
+        token: int = 0,
+        caller: Future[Any] | None = None,
+        keywords: dict[str, Any] | None = None,
+    ) -> None:
+        self.verb = verb
+        self.args = args
+        self.deadline_s = deadline_s
+        self.subject = subject
+        self.gate = gate
+        self.to = to
+        self.token = token
+        self.caller = caller
+        self.keywords = keywords
+        self.withdrawn = False
+
+    def answer(self, value: Any, error: FifoError | None) -> None:
+        """Tell whoever asked, if that still lives."""
+        if self.caller is not None:
+            if error is None:
+                self.caller.reply(value)
+            else:
+                self.caller.fail(error)
+        elif self.to is not None and self.to.is_alive():
+            self.to.send(Answer(self.token, self.verb, value, error))
+
+
+class Answer(NamedTuple):
+    """What became of an order."""
+
+    token: int
+    verb: str
+    value: Any
+    error: FifoError | None
+
+
+class Look(NamedTuple):
+    """A question how an instance is on the host; answered with Seen."""
+
+    uid: str
+    to: Ref[Any]
+    token: int
+
+
+class Seen(NamedTuple):
+    """How an instance is on the host, None if it is not there, and which boot of the host this is.
+
+    Also told, with token 0, after sight of the host was lost and found again. `error` says that
+    it could not be looked at.
+    """
+
+    token: int
+    observed: Observed | None
+    boot_id: str
+    error: FifoError | None = None
+
+
+class Sighted(NamedTuple):
+    """Told to the gateway: the host is in sight, and these are all the uids on it."""
+
+    uids: frozenset[str]
+    probe: Probe
+
+
+Told: TypeAlias = Answer | Seen | Sighted
