@@ -104,7 +104,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if subprocess.run(arguments, check=False, capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
     yield place
-    subprocess.run([umount, str(place)], check=True)
+    # Lazily: a test that failed may still have files open, and must not leave the mount behind.
+    subprocess.run([umount, "--lazy", str(place)], check=True)
 
 
 def test_a_disk_without_room_fails_commits_and_nothing_else(

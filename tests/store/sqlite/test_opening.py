@@ -19,8 +19,11 @@ from fifo.store.sqlite.directory import DATABASE
 from tests.store.engines import PATIENCE_S
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.store.engines import SqliteEngine
 
+NOBODY = 65_534
 ROOT = Path(__file__).parents[3]
 HOLD = """
 import sys
@@ -135,9 +138,33 @@ def test_a_path_that_is_no_directory_is_refused(sqlite: SqliteEngine) -> None:
         sqlite.open()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
-def test_a_directory_without_permission_is_refused(sqlite: SqliteEngine) -> None:
-    sqlite.directory.mkdir(mode=0o500)
+@pytest.fixture
+def nobody() -> Iterator[None]:
+    """Go on as a user without rights, if this is root."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(NOBODY)
+    yield
+    os.seteuid(before)
+
+
+def test_a_directory_without_permission_is_refused(sqlite: SqliteEngine, nobody: None) -> None:
+    if os.geteuid() != NOBODY:
+        sqlite.directory.mkdir(mode=0o500)
+    with pytest.raises(StoreDenied, match="mode 0700"):
+        sqlite.open()
+
+
+def test_a_database_without_permission_is_refused(sqlite: SqliteEngine, nobody: None) -> None:
+    """The directory may be written, and the database in it not even read."""
+    before = os.geteuid()
+    if before == NOBODY:
+        os.seteuid(0)
+    sqlite.directory.parent.chmod(0o755)
+    sqlite.directory.mkdir()
+    sqlite.directory.chmod(0o777)
+    (sqlite.directory / DATABASE).touch(mode=0o000)
+    os.seteuid(before)
     with pytest.raises(StoreDenied, match="mode 0700"):
         sqlite.open()
 
