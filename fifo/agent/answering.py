@@ -100,11 +100,14 @@ class Answering(Acting):
     def stopped(self, start_id: int, end: Exit | None) -> None:
         """Take an end that was asked for."""
         self.move("ended")
-        self.memory = course.after_stop(self.memory, start_id, end)
+        memory = course.after_stop(self.memory, start_id, end)
         self._not_running(end)
         forced = end is not None and end.forced
         self.note("stopped", "stopped by force" if forced else "stopped")
-        self.remember(self.memory, self.go_on)
+        if self.intent.spec.wanted == "stopped" and not self.stale:
+            generation = self.intent.spec.generation
+            memory = msgspec.structs.replace(memory, generation=generation)
+        self.remember(memory, self.go_on)
 
     def ended(self, start_id: int, end: Exit) -> None:
         """Take an end that nobody asked for, or a start that came to nothing."""

@@ -21,8 +21,10 @@ from fifo.model.errors import (
     Unavailable,
 )
 from supervisors import (
+    CallExit,
     CallTimeout,
     Continue,
+    Crash,
     Future,
     GenServer,
     NoReply,
@@ -253,7 +255,7 @@ class HostDriver(GenServer):
         except CallTimeout:
             error = _too_late(order)
         except SupervisorsError as failed:
-            error = DriverFailed(f"{order.verb}: the driver crashed: {failed}", order.subject)
+            error = _interrupted(order, failed)
         if isinstance(value, FifoError):
             value, error = None, value
         if order.verb == "inspect":
@@ -287,6 +289,13 @@ async def _perform(driver: Driver, order: Order) -> Any:
         return error
     except CallTimeout:
         return _too_late(order)
+
+
+def _interrupted(order: Order, failed: SupervisorsError) -> FifoError:
+    """Tell a driver's fault from a call that was ended with its surroundings."""
+    if isinstance(failed, CallExit) and isinstance(failed.reason, Crash):
+        return DriverFailed(f"{order.verb}: the driver crashed: {failed.reason}", order.subject)
+    return Unavailable(f"{order.verb} was interrupted: {failed}", order.subject)
 
 
 def _too_late(order: Order) -> FifoError:

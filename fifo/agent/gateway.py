@@ -380,5 +380,5 @@ def _tell(ref: Ref[Any], sight: Future[Any]) -> None:
 def _log_failed_start(started: Future[Any]) -> None:
     try:
         started.result()
-    except SupervisorsError:
-        logger.exception("An instance's actor did not start")
+    except SupervisorsError as error:
+        logger.warning("An instance's actor did not start: %s", error)

@@ -136,6 +136,8 @@ class Instance(Answering):
             self.memory = msgspec.structs.replace(
                 self.memory, start_id=observed.start_id, crash_loop="", back_at=0.0
             )
+            if self.told is None or self.told.start_id < observed.start_id:
+                self.note("started", f"was found running, start {observed.start_id}")
         self.move(course.found(observed))
         if self.at == "deleted":
             self.gone()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fifo.agent import limits, names, recollection
 from fifo.agent.intent import Acknowledged, Fence
+from fifo.agent.messages import Realise
 from fifo.agent.writes import (
     Entries,
     Grown,
@@ -268,7 +269,10 @@ class Journal(GenServer):
                 reporter.cast(Grown(self.next - 1))
 
     def _remember(self, write: Write) -> None:
-        """Keep what the actor of an instance will ask for as soon as it begins."""
+        """Hand what is durable to the instance's actor, or keep it for when that begins.
+
+        It is not left to the gateway, which may end before.
+        """
         assert write.intent is not None
         uid = write.intent.spec.uid
         self.known[uid] = recollection.known_of(write.intent)
@@ -277,6 +281,9 @@ class Journal(GenServer):
             self.loaded[uid] = found._replace(intent=write.intent)
         elif write.fresh:
             self.loaded[uid] = Recalled(0, write.intent, None, None, again=False)
+        actor = self.node.whereis(names.instance(self.host, uid))
+        if actor is not None:
+            actor.cast(Realise(write.intent))
 
     def _note(self, puts: tuple[Operation, ...]) -> None:
         """Keep up what a gateway that begins anew is given."""

@@ -82,11 +82,15 @@ class Keeping(StateMachine):
     # -- writing and telling -----------------------------------------------------------------
 
     def remember(self, memory: Memory, then: Callable[[], None]) -> None:
-        """Write a memory down, and go on when it is on disk; nothing else is begun meanwhile."""
+        """Write a memory down, and go on when it is on disk; nothing else is begun meanwhile.
+
+        What is to be told of it is in the same commit, so that neither is without the other.
+        """
         self.memory = memory
         self.writing = self.next_token()
         self.then = then
-        self.journal.cast(Write(self.ref, self.writing, memory=memory))
+        tells = () if self.at in telling.PASSING else self._news()
+        self.journal.cast(Write(self.ref, self.writing, memory=memory, tells=tells))
 
     def erase(self, deletes: tuple[Delete, ...], then: Callable[[], None]) -> None:
         """Delete what is stored of the instance, telling of its end in the same commit."""

@@ -48,7 +48,7 @@ STATUS: Final = "status"
 """Call to an instance: its InstanceStatus now."""
 
 
-# -- from the gateway to an instance --------------------------------------------------------------
+# -- from the gateway or the journal to an instance ------------------------------------------------
 
 
 class Realise(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fifo.agent import limits, names
 from fifo.agent.image_cache import Drop, Ensure, Uses
 from fifo.agent.intent import intent_of
-from fifo.agent.messages import Forget, Realise, Remove, Wish
+from fifo.agent.messages import Forget, Remove, Wish
 from fifo.agent.orders import Order
 from fifo.agent.recollection import known_of
 from fifo.agent.writes import Write
@@ -36,7 +36,7 @@ class Open:
 
 
 def realise(gateway: Gateway, opened: Open) -> None:
-    """Write an intent down and hand it to the instance's actor; older ones change nothing."""
+    """Write an intent down, from where its actor has it; older ones change nothing."""
     command = opened.command
     uid = command.uid
     intent = intent_of(command)
@@ -56,10 +56,7 @@ def realise(gateway: Gateway, opened: Open) -> None:
     def hand_over() -> None:
         if intent.image is not None:
             gateway.images.cast(Uses(uid, intent.image.uid))
-        actor = gateway.node.whereis(names.instance(gateway.host, uid))
-        if actor is not None:
-            actor.cast(Realise(intent))
-        elif known is None:
+        if known is None:
             gateway.start_actor(uid)
 
     gateway.finish(opened, None, None, Write(intent=intent, fresh=known is None), hand_over)

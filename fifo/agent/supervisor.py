@@ -73,6 +73,8 @@ def agent_spec(settings: AgentSettings) -> ChildSpec:
         (Supervisor, (Flags(REST_FOR_ONE, intensity=10, period=60), children)),
         type="supervisor",
         name=names.agent(host),
+        # The parts of a supervisor that was killed end after it, and hold their names until then.
+        backoff=PART_BACKOFF,
     )
 
 

@@ -23,7 +23,7 @@ from supervisors import Flags, Future, GenServer, Node, Supervisor, gather
 from supervisors import SimulatedHost as VirtualTime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from fifo.hypervisors.driver import Driver
     from fifo.hypervisors.simulated.settings import HostSettings
@@ -108,7 +108,8 @@ class AgentWorld:
 
     def _open(self, node: Node) -> Future[Any]:
         future: Future[Any] = Future()
-        store = MemoryStore(node, self.disk, faults=self.faults or NO_FAULTS)
+        faults, self.faults = self.faults or NO_FAULTS, None
+        store = MemoryStore(node, self.disk, faults=faults)
         self.stores.append(store)
         future.reply(store)
         return future
@@ -123,9 +124,31 @@ class AgentWorld:
             sight.cancel()
         self.time.nodes.remove(self.node)
 
-    def kill(self, name: Any) -> None:
+    def kill_if_there(self, name: Any) -> None:
         """Kill one process."""
-        self.node.address(name).kill()
+        found = self.node.whereis(name)
+        if found is not None:
+            found.kill()
+
+    def after_turns(self, turns: int, act: Callable[[], None]) -> None:
+        """Do something when the agent's node has had so many more slices of a single turn."""
+        shard = self.node.shard
+        run_slice = shard.run_slice
+        left = [turns]
+
+        def run_one(max_turns: int, slice_s: float | None = None) -> bool:
+            if left[0] < 0:
+                return run_slice(max_turns, slice_s)
+            left[0] -= 1
+            if left[0] < 0:
+                act()
+            return run_slice(1, slice_s)
+
+        shard.run_slice = run_one  # type: ignore[method-assign]
+
+    def claim(self, spec: InstanceSpec) -> Claim:
+        """Make a claim that fits any host."""
+        return claim_of(spec)
 
     # -- the session -------------------------------------------------------------------------
 

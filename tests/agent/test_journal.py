@@ -1,0 +1,192 @@
+"""The journal: numbered without gap, told in order, whatever ends when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fifo.agent import limits, names
+from fifo.agent.journal import NUMBERS
+from fifo.model import keys, records
+from fifo.model.link import JournalEntry
+from fifo.store.faults import NO_FAULTS, Fate, ScriptedFaults
+from tests.agent.world import HOST, AgentWorld, newer, spec_of
+
+if TYPE_CHECKING:
+    from fifo.model.instance import InstanceSpec
+    from fifo.store.faults import Outcome
+
+
+def life(world: AgentWorld) -> InstanceSpec:
+    """Create an instance, kill it, stop it; each is repeated until it is answered."""
+    spec = spec_of(1)
+    stopped = newer(spec, wanted="stopped")
+    for wanted, state in ((spec, "running"), (stopped, "stopped")):
+        answered = False
+
+        def ask(wanted: InstanceSpec = wanted, state: str = state) -> bool:
+            nonlocal answered
+            if not answered:
+                future = world.send("realise", wanted.uid, operation=state, spec=wanted,
+                                    claim=world.claim(wanted))  # fmt: skip
+                world.time.run_ready()
+                answered = future.done() and future._status != 2
+            return answered and world.is_in(wanted.uid, state)
+
+        world.until(ask, step_s=0.1)
+        if state == "running":
+            world.host.end(wanted.uid)
+            world.until(lambda: world.host.find(spec.uid).start_id >= 2)
+    return stopped
+
+
+def stored(world: AgentWorld) -> list[JournalEntry]:
+    """Read the journal from the disk."""
+    return [
+        records.decode(JournalEntry, versions[-1].value)
+        for key, versions in sorted(world.disk.versions.items())
+        if key.startswith(keys.AGENT_JOURNAL) and versions[-1].version
+    ]
+
+
+def check(world: AgentWorld, spec: InstanceSpec) -> None:
+    """The journal has no gap and ends as the host is."""
+    world.time.advance(5.0)
+    entries = stored(world)
+    assert [entry.sequence for entry in entries] == list(range(1, len(entries) + 1))
+    statuses = [entry.status for entry in entries if entry.status is not None]
+    assert (statuses[-1].state, statuses[-1].generation) == ("stopped", 2)
+    starts = [status.start_id for status in statuses]
+    assert starts == sorted(starts)
+    assert not world.host.find(spec.uid).running
+    assert world.host.find(spec.uid).start_id == 2
+    ends = [entry.event.kind for entry in entries if entry.event is not None]
+    assert ends.count("ended") == 1
+
+
+COMMITS = 11
+"""More than the life above makes."""
+
+
+def test_the_life_makes_fewer_commits_than_are_walked() -> None:
+    world = AgentWorld()
+    spec = life(world)
+    check(world, spec)
+    assert 5 < world.stores[0]._number < COMMITS
+
+
+@pytest.mark.parametrize("number", range(1, COMMITS + 1))
+@pytest.mark.parametrize("outcome", ["crash before", "crash after", "reply lost", "refused"])
+def test_no_commit_that_goes_wrong_leaves_a_gap_or_a_double(outcome: Outcome, number: int) -> None:
+    world = AgentWorld(seed=number, faults=ScriptedFaults({number: Fate(outcome)}))
+    check(world, life(world))
+
+
+PARTS = [
+    names.journal(HOST), names.driver(HOST), names.tasks(HOST), names.image_cache(HOST),
+    names.zones(HOST), names.reporter(HOST), names.gateway(HOST), names.store(HOST),
+    names.agent(HOST), names.instance(HOST, spec_of(1).uid),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", PARTS, ids=str)
+@pytest.mark.parametrize("turns", [1, 5, 10, 20, 40, 80])
+def test_no_part_that_is_killed_leaves_a_gap_or_a_double(part: names.Name, turns: int) -> None:
+    world = AgentWorld(seed=turns)
+    world.after_turns(turns, lambda: world.kill_if_there(part))
+    check(world, life(world))
+
+
+def test_a_session_is_told_in_order_and_what_it_acknowledges_is_dropped() -> None:
+    world = AgentWorld()
+    world.attach()
+    life(world)
+    world.time.advance(1.0)
+    sequences = [entry.sequence for entry in world.reported()]
+    assert sequences == list(range(1, len(sequences) + 1))
+    world.time.run_ready()
+    assert stored(world) == []
+    numbers = world.node.address(names.journal(HOST)).call(NUMBERS).get()
+    assert numbers.first_unacknowledged == numbers.next_sequence == len(sequences) + 1
+
+
+def test_numbers_go_on_after_all_was_acknowledged_and_the_agent_began_anew() -> None:
+    world = AgentWorld()
+    world.attach()
+    spec = life(world)
+    world.time.advance(1.0)
+    last = world.reported()[-1].sequence
+    world.crash_agent()
+    world.start_agent()
+    hello = world.attach()
+    assert hello.next_sequence == last + 1
+    world.realise(newer(spec, wanted="running"))
+    world.await_state(spec.uid, "running")
+    world.time.advance(1.0)
+    assert world.reported()[0].sequence == last + 1
+
+
+def test_a_session_that_does_not_acknowledge_is_told_again_and_no_more_than_that() -> None:
+    world = AgentWorld()
+    world.attach(acknowledges=False)
+    life(world)
+    world.time.advance(3 * limits.RESEND_S)
+    first = [entry.sequence for entry in world.reported()]
+    assert first[0] == 1
+    hello = world.attach()
+    assert hello.first_unacknowledged == 1
+    world.time.advance(1.0)
+    assert [entry.sequence for entry in world.reported()] == list(
+        range(1, len(stored(world)) + 1)
+    ) or (stored(world) == [])
+
+
+def test_what_was_not_acknowledged_outlives_the_agent() -> None:
+    world = AgentWorld()
+    life(world)
+    world.time.advance(1.0)
+    before = stored(world)
+    world.crash_agent()
+    world.start_agent()
+    world.attach()
+    world.time.advance(1.0)
+    assert world.reported() == before
+
+
+def test_a_full_disk_stops_the_agent_and_not_the_instances() -> None:
+    world = AgentWorld()
+    spec = spec_of(1)
+    world.realise(spec)
+    world.await_state(spec.uid, "running")
+    world.stores[-1]._faults = ScriptedFaults(dict.fromkeys(range(1, 200), Fate("refused")))
+    answer = world.send("realise", spec.uid, spec=newer(spec, wanted="stopped"),
+                        claim=world.claim(spec))  # fmt: skip
+    world.time.advance(limits.WRITE_DEADLINE_S / 2)
+    assert not answer.done()
+    assert world.host.find(spec.uid).running
+    world.time.advance(limits.WRITE_DEADLINE_S)
+    world.stores[-1]._faults = NO_FAULTS
+    assert answer.done()
+    assert world.host.find(spec.uid).running
+    world.await_state(spec.uid, "running")
+    world.realise(newer(spec, wanted="stopped"))
+    world.await_state(spec.uid, "stopped")
+
+
+def test_a_journal_that_nobody_reads_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "JOURNAL_ENTRIES", 20)
+    monkeypatch.setattr(limits, "JOURNAL_DROP_ENTRIES", 5)
+    world = AgentWorld()
+    spec = spec_of(1)
+    for _ in range(30):
+        world.realise(spec)
+        world.await_state(spec.uid, spec.wanted)
+        spec = newer(spec, wanted="stopped" if spec.wanted == "running" else "running")
+    entries = stored(world)
+    assert len(entries) <= 20
+    hello = world.attach()
+    assert hello.first_unacknowledged == entries[0].sequence > 1
+    assert [status.uid for status in hello.statuses] == [spec.uid]
+    world.time.advance(1.0)
+    assert world.reported() == entries
