@@ -22,7 +22,7 @@ import msgspec
 from fifo.model.errors import AlreadyExists, DataLoss, FifoError, NotFound, StoreTooNew
 from fifo.store.keyspace import FIRST_REVISION
 from fifo.store.sqlite.connection import EVERYTHING, SCHEMA, connect_to_read, explain, explain_use
-from fifo.store.sqlite.directory import DATABASE, LOCK, DirectoryLock, denied, explain_write
+from fifo.store.sqlite.directory import DATABASE, LOCK, DirectoryLock, denied, explain_write, sync
 from fifo.store.sqlite.rows import PLACE_BITS, read_row
 from supervisors import Future
 from supervisors.future import ERROR, VALUE
@@ -100,9 +100,9 @@ def _make(directory: Path, target: Path, made_at: str) -> Manifest:
         content = _copy(directory, partial / DATABASE)
         manifest = _describe(content, partial / DATABASE, made_at)
         _write(partial / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
-        _sync(partial)
+        sync(partial)
         partial.rename(target)
-        _sync(target.parent)
+        sync(target.parent)
     except (OSError, sqlite3.Error, FifoError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise _explained(error, target) from error
@@ -226,7 +226,7 @@ def restore(backup: Path, directory: Path, *, incarnation: str | None = None) ->
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.rename(directory / DATABASE)
-        _sync(directory)
+        sync(directory)
     except (OSError, sqlite3.Error) as error:
         partial.unlink(missing_ok=True)
         raise _explained(error, directory) from error
@@ -265,12 +265,3 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

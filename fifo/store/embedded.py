@@ -287,14 +287,21 @@ class EmbeddedStore(Store):
         if self._alarm is not None:
             if self._alarm_due_s <= due_s:
                 return
-            self._alarm.cancel()
+            self._disarm()
         if shard.asleep:
             shard.wake()
         self._alarm_due_s = due_s
         self._alarm = Deadline(shard, max(0.0, due_s - shard.now_s()), self._expire)
 
+    def _disarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
     def _expire(self) -> None:
         self._alarm = None
+        if self._is_torn():
+            return
         for lease in self._leases.overdue(self._shard.now_s()):
             self._end_lease(Future(self._shard), lease)
         self._arm()
@@ -334,14 +341,19 @@ class EmbeddedStore(Store):
         return future
 
     def _try(self, act: Callable[[Future[T]], None], future: Future[T]) -> None:
-        if self._acting and self._closed is None:
-            self._stop(StoreClosed("a turn was ended in the middle of a txn", "store", REOPEN))
         try:
+            self._is_torn()
             if self._closed is not None:
                 raise self._closed
             act(future)
         except FifoError as error:
             future.fail(error)
+
+    def _is_torn(self) -> bool:
+        """Stop, and tell, if a turn was ended in the middle of a txn."""
+        if self._acting and self._closed is None:
+            self._stop(StoreClosed("a turn was ended in the middle of a txn", "store", REOPEN))
+        return self._acting
 
     def _refused(self, error: FifoError) -> None:
         """Fail what waits for the disk, which refused it and has not written any of it."""
@@ -353,6 +365,7 @@ class EmbeddedStore(Store):
         if self._failure is not None:
             return
         self._failure = failure
+        self._disarm()
         self._closed = StoreClosed(f"it has stopped: {failure}", "store", REOPEN)
         self._pipeline.refused(OutcomeUnknown(f"{failure}", "commit", "read before repeating it"))
         self._let_go()
@@ -365,12 +378,11 @@ class EmbeddedStore(Store):
     def _close(self) -> None:
         if self._closed is None:
             self._closed = StoreClosed("it was closed", "store", "use the one that is open now")
+            self._disarm()
             self._pipeline.when_empty(self._let_go)
 
     def _gone(self) -> None:
         """Note that the disk was let go of."""
-        if self._alarm is not None:
-            self._alarm.cancel()
         self._hub.close(CLOSED if self._failure is None else FAILED)
         if self._failure is None:
             self.ended.resolve(VALUE, None)

@@ -148,10 +148,16 @@ class MemoryStore(EmbeddedStore):
             self._pipeline.durable(done)
 
     def _delay(self, fate: Fate) -> None:
+        def meet() -> None:
+            self.run_on_shard(lambda: self._meet(fate))
+
         shard = self._shard
+        if not fate.delay_s:
+            meet()
+            return
         if shard.asleep:
             shard.wake()
-        Deadline(shard, fate.delay_s, lambda: self.run_on_shard(lambda: self._meet(fate)))
+        Deadline(shard, fate.delay_s, meet)
 
     def _meet(self, fate: Fate) -> None:
         """Let the oldest commit meet its fate, and go on with the next."""

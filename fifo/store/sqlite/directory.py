@@ -27,7 +27,9 @@ class DirectoryLock:
     def __init__(self, directory: Path) -> None:
         self._path = directory / LOCK
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not directory.exists():
+                directory.mkdir(mode=0o700, parents=True)
+                sync(directory.parent)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise denied(directory, error) from error
@@ -47,6 +49,15 @@ class DirectoryLock:
     def release(self) -> None:
         """Let go; the file stays, since a lock on a file that is removed guards nothing."""
         os.close(self._file)
+
+
+def sync(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def denied(directory: Path, error: Exception) -> StoreDenied:

@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 CHANGES: Final = f"""
 SELECT {COLUMNS} FROM change WHERE id >= ? AND id < ? AND key >= ? AND (? OR key < ?) ORDER BY id
 """  # noqa: S608 - constants
-# The first change of a key after the revision names, as `previous`, the state at the revision.
+# The first change of a key after the revision names, as `previous`, the state at the revision. The
+# outer loop of the join walks `later` in its order, so that reading stops when a page is full; that
+# order is checked where the rows are read.
 PAST: Final = f"""
-WITH later AS (
-    SELECT key, min(id), previous FROM change
-    WHERE id >= ? AND key >= ? AND (? OR key < ?) GROUP BY key
-)
 SELECT {", ".join(f"old.{column}" for column in COLUMNS.split(", "))}
-FROM later JOIN change AS old
+FROM (
+    SELECT key, min(id), previous FROM change
+    WHERE id >= ? AND key >= ? AND (? OR key < ?) GROUP BY key ORDER BY key
+) AS later CROSS JOIN change AS old
     ON old.id >= later.previous << {PLACE_BITS} AND old.id < (later.previous + 1) << {PLACE_BITS}
     AND old.key = later.key
-WHERE later.previous > 0 AND old.version > 0 ORDER BY later.key LIMIT ?
+WHERE later.previous > 0 AND old.version > 0 LIMIT ?
 """  # noqa: S608 - constants
 
 
@@ -62,10 +63,13 @@ def read_past(connection: sqlite3.Connection, read: PastRead) -> RangeReply:
     """Read an interval as it was at a revision."""
     states = {kv.key: kv for kv in read.unchanged}
     parameters = (first_id(read.revision + 1), *interval(read.start, read.end))
+    last = b""
     with closing(connection.execute(PAST, (*parameters, read.limit + 1))) as rows:
         for row in rows:
             kv = read_row(row)
+            assert kv.key > last, "the keys come in their order"
             states[kv.key] = kv
+            last = kv.key
     found: list[KeyValue] = []
     size_bytes = 0
     for key in sorted(states):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fifo.model.errors import FifoError, StoreOverloaded
+from fifo.model.errors import FifoError, StoreClosed, StoreOverloaded
 from fifo.store import limits
 from fifo.store.sqlite.connection import connect_to_read, explain_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+
+logger = logging.getLogger("fifo.store")
 
 
 class Read(NamedTuple):
@@ -62,6 +66,9 @@ class Reader:
                 result = explain_use(error, self._directory)
             except FifoError as error:
                 result = error
+            except Exception as error:
+                logger.exception("a read of %s has failed", self._directory)
+                result = StoreClosed(f"the read has failed ({error!r})", "store", "report it")
             self._answer(read, result)
         if connection is not None:
             connection.close()

@@ -8,13 +8,14 @@ written.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from fifo.model.errors import FifoError
+from fifo.model.errors import FifoError, StoreClosed
 from fifo.store import limits
 from fifo.store.sqlite import directory as files
 from fifo.store.sqlite.connection import (
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from fifo.store.embedded import Image
     from fifo.store.pipeline import Commit
 
+logger = logging.getLogger("fifo.store")
+
+REPORT: Final = "start the node again, and report the error that is logged"
 ROW: Final = f"({', '.join('?' * WIDTH)})"
 INSERTS: Final = tuple(
     f"INSERT INTO change ({COLUMNS}) VALUES {', '.join([ROW] * rows)}"  # noqa: S608 - constants
@@ -142,6 +146,12 @@ class Writer:
             self._await_close()
         except FifoError as error:
             self._owner.failed(error)
+            self._await_close()
+        except Exception as error:
+            logger.exception("the writer of %s has failed", self._directory)
+            self._owner.failed(
+                StoreClosed(f"its writer has failed ({error!r})", str(self._directory), REPORT)
+            )
             self._await_close()
         finally:
             self._owner.closing()

@@ -1,0 +1,75 @@
+"""The store on the asyncio host: handlers and coroutines await it, and a batch costs one wake."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from fifo.store.sqlite.store import open_store
+from fifo.store.watch_queue import WatchQueue
+from supervisors import AsyncioHost, GenServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fifo.store.contract import Store
+
+
+class Writer(GenServer):
+    """Writes a key when told to."""
+
+    def init(self, store: Store) -> None:
+        self.store = store
+
+    async def handle_call(self, message: bytes, caller: object) -> Any:
+        return (await self.store.put(message, b"")).revision
+
+
+def test_handlers_and_coroutines_await_one_store(tmp_path: Path) -> None:
+    async def main() -> None:
+        host = AsyncioHost(tune_gc=False)
+        with host.node(log_reports=False) as node:
+            store = await open_store(node, tmp_path)
+            queue = WatchQueue(store, b"a", b"z")
+            writers = [await node.start(Writer, store) for _ in range(20)]
+            async with asyncio.timeout(20):
+                revisions = await asyncio.gather(
+                    *(writer.call(b"h%d" % number) for number, writer in enumerate(writers)),
+                    *(one(store, b"c%d" % number) for number in range(20)),
+                )
+                seen = 0
+                while seen < 40:
+                    seen += len((await queue.take()).events)  # type: ignore[union-attr]
+            assert sorted(revisions) == list(range(2, 42))
+            assert len((await store.range(b"a", b"z")).kvs) == 40
+            await store.close()
+        host.close()
+
+    async def one(store: Store, key: bytes) -> int:
+        return (await store.put(key, b"")).revision
+
+    asyncio.run(main())
+
+
+def test_a_batch_costs_one_wake_of_the_loop(tmp_path: Path) -> None:
+    wakes = 0
+
+    class CountingHost(AsyncioHost):
+        def wake_from_outside(self) -> None:
+            nonlocal wakes
+            wakes += 1
+            super().wake_from_outside()
+
+    async def main() -> None:
+        host = CountingHost(tune_gc=False)
+        with host.node(log_reports=False) as node:
+            store = await open_store(node, tmp_path)
+            before = wakes
+            await asyncio.gather(*(store.put(b"k%d" % number, b"") for number in range(200)))
+            commits = store.statistics().commits
+            assert commits < 20
+            assert wakes - before <= commits
+            await store.close()
+        host.close()
+
+    asyncio.run(main())
