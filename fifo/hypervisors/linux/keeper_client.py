@@ -20,7 +20,7 @@ from fifo.hypervisors.linux.keeper_values import Exit, Finished, Watched
 from fifo.model.errors import DeadlineExceeded, HistoryGone, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 __all__ = [
     "Attachment",
@@ -231,7 +231,7 @@ class KeeperClient:
         """Drop an instance that has ended, and its console; WrongState while it runs."""
         await self._call("forget", instance=instance)
 
-    async def exits(self, from_seq: int, journal: str = "") -> AsyncIterator[Exit]:
+    async def exits(self, from_seq: int, journal: str = "") -> AsyncGenerator[Exit, None]:
         """Yield how instances ended, from a number on: what was missed, then what comes.
 
         It goes on over broken connections and new keepers. Raises HistoryGone if some are not kept

@@ -54,7 +54,7 @@ LOG_BYTES_MAX: Final = 1024 * 1024 * 1024
 """What a caller may ask for a log file."""
 LOG_FILES_MAX: Final = 16
 """Older log files kept beside the present one."""
-LOG_CHECK_S: Final = 5.0
+LOG_CHECK_S: Final = 1.0
 """How often the size of a log that a process writes by itself is looked at."""
 RETRY_S: Final = 1.0
 """Pause before a full disk, a lack of descriptors or an absent console is tried again."""

@@ -66,6 +66,8 @@ def handle(parts: Parts, connection: Connection, request: dict[str, Any]) -> Non
             )
         result = OPERATIONS[name](parts, Asked(connection, number, Fields(request)))
         if result is not None:
+            # What an answer tells must be known to the next keeper too.
+            parts.journal.flush()
             connection.answer(number, result)
     except Refusal as refusal:
         connection.refuse(number, refusal.code, refusal.message)
