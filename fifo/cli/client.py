@@ -1,0 +1,148 @@
+"""The connection of one command: a channel, the token, and calls that wait for operations."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import grpc
+from google.longrunning import operations_pb2, operations_pb2_grpc
+
+from fifo.cli.exits import report_status
+from fifo.cli.progress import Progress
+from fifo.model.errors import InvalidInput, Violation
+from fifo.v1 import operation_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fifo.cli.target import Target
+
+SHORT_ID: Final = re.compile(r"[0-9a-f]{4,}(-[0-9a-f-]*)?")
+"""The beginning of a uid: four digits and more."""
+WAIT_S: Final = 10.0
+"""One wait for an operation; the server takes at most a minute."""
+MESSAGE_BYTES: Final = 16 * 1024 * 1024
+_RETRIES: Final = json.dumps(
+    {
+        "methodConfig": [
+            {
+                "name": [{}],
+                "retryPolicy": {
+                    "maxAttempts": 4,
+                    "initialBackoff": "0.1s",
+                    "maxBackoff": "2s",
+                    "backoffMultiplier": 2,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ]
+    }
+)
+"""Every mutation carries a request id, so that a repeat is harmless (AIP-155, AIP-194)."""
+
+
+class Client:
+    """One channel; a context manager."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.timeout_s = target.timeout_s
+        address = target.address()
+        options = [
+            ("grpc.service_config", _RETRIES),
+            ("grpc.max_receive_message_length", MESSAGE_BYTES),
+        ]
+        self.metadata: tuple[tuple[str, str | bytes], ...] = ()
+        if address.startswith("unix:"):
+            # gRPC would take the path for the name that the server is called by.
+            options.append(("grpc.default_authority", "localhost"))
+            self.channel = grpc.insecure_channel(address, options)
+        else:
+            roots = target.read(target.ca_file) if target.ca_file else None
+            credentials = grpc.ssl_channel_credentials(roots)
+            self.channel = grpc.secure_channel(address, credentials, options)
+        if target.token_file:
+            token = target.read(target.token_file).decode("ascii", "replace").strip()
+            self.metadata = (("authorization", f"Bearer {token}"),)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.channel.close()
+
+    def call(self, method: Callable[..., Any], request: Any) -> Any:
+        """Make one call, with the deadline and the token."""
+        return method(request, timeout=self.timeout_s, metadata=self.metadata)
+
+    def stream(self, method: Callable[..., Any], request: Any) -> Any:
+        """Begin a call that streams, without a deadline."""
+        return method(request, metadata=self.metadata)
+
+    @staticmethod
+    def request_id() -> str:
+        """Make the id that tells a repeat of a request from another one."""
+        return str(uuid.uuid4())
+
+    def pages(self, method: Callable[..., Any], request: Any, field: str, most: int) -> list[Any]:
+        """Read a list, page by page, up to `most` entries (0: all)."""
+        found: list[Any] = []
+        while True:
+            reply = self.call(method, request)
+            found += getattr(reply, field)
+            if not reply.next_page_token or (most and len(found) >= most):
+                return found[:most] if most else found
+            request.page_token = reply.next_page_token
+
+    def resolve(self, text: str, find: Callable[[str], list[str]]) -> str:
+        """Give the name of what is named by the beginning of its uid; others stay as they are."""
+        own = text.rpartition("/")[2]
+        if not SHORT_ID.fullmatch(own) or len(own) == 36:  # noqa: PLR2004 - a whole uid is a name
+            return text
+        names = find(own)
+        if len(names) > 1:
+            shown = ", ".join(names[:5])
+            raise InvalidInput(own, (Violation("id", f"more of it: it fits {shown}"),))
+        return names[0] if names else text
+
+    # -- operations --------------------------------------------------------------------------
+
+    def finish(self, operation: Any, *, wait: bool, quiet: bool) -> tuple[int, Any]:
+        """Wait for an operation with a progress bar; gives an exit status and the operation."""
+        if not wait or operation.done:
+            return (report_status(operation.error) if operation.HasField("error") else 0), operation
+        with Progress(quiet=quiet) as progress:
+            for seen in self._states(operation):
+                operation = seen
+                metadata = metadata_of(operation)
+                progress.show(metadata.verb, metadata.stage, metadata.progress_percent)
+        if operation.HasField("error"):
+            return report_status(operation.error), operation
+        return 0, operation
+
+    def _states(self, operation: Any) -> Iterator[Any]:
+        """Give an operation each time it was waited for, the ended one last."""
+        stub = operations_pb2_grpc.OperationsStub(self.channel)  # type: ignore[no-untyped-call]
+        while not operation.done:
+            request = operations_pb2.WaitOperationRequest(name=operation.name)
+            request.timeout.FromTimedelta(_seconds(min(WAIT_S, 0.5)))
+            operation = stub.WaitOperation(
+                request, timeout=WAIT_S + self.timeout_s, metadata=self.metadata
+            )
+            yield operation
+
+
+def _seconds(number: float) -> Any:
+    from datetime import timedelta  # noqa: PLC0415 - rarely needed
+
+    return timedelta(seconds=number)
+
+
+def metadata_of(operation: Any) -> operation_pb2.OperationMetadata:
+    """Read an operation's metadata."""
+    metadata = operation_pb2.OperationMetadata()
+    operation.metadata.Unpack(metadata)
+    return metadata

@@ -1,0 +1,126 @@
+"""The columns of every resource's table."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fifo.cli.client import metadata_of
+from fifo.cli.output import Column, enum, last, since
+from fifo.cli.text import size
+
+
+def _pools(network: Any) -> str:
+    return ", ".join(pool.subnet for pool in network.pools)
+
+
+def _free(network: Any) -> str:
+    return str(sum(pool.free_count for pool in network.pools if ":" not in pool.subnet))
+
+
+def _share(host: Any, part: str) -> str:
+    return f"{getattr(host.allocated, part)}/{getattr(host.capacity, part)}"
+
+
+def _outcome(operation: Any) -> str:
+    if not operation.done:
+        metadata = metadata_of(operation)
+        return f"{metadata.stage} {metadata.progress_percent} %"
+    return operation.error.message if operation.HasField("error") else "ok"
+
+
+INSTANCES: Final = (
+    Column("NAME", lambda own: last(own.name)),
+    Column("UID", lambda own: own.uid[:8]),
+    Column("BRAND", lambda own: enum(own, "brand")),
+    Column("STATE", lambda own: enum(own, "state")),
+    Column("MEMORY", lambda own: str(own.max_physical_memory), right=True),
+    Column("ADDRESSES", lambda own: ", ".join(own.addresses)),
+    Column("HOST", lambda own: last(own.hypervisor)),
+    Column("AGE", lambda own: since(own.create_time), right=True),
+    Column("ALIAS", lambda own: own.alias, wide=True),
+    Column("IMAGE", lambda own: last(own.image), wide=True),
+    Column("PACKAGE", lambda own: last(own.package), wide=True),
+    Column("RESTARTS", lambda own: str(own.restarts), wide=True, right=True),
+    Column("REASON", lambda own: own.state_reason, wide=True),
+    Column("PENDING", lambda own: ", ".join(own.pending_reboot), wide=True),
+    Column("NOT HONOURED", lambda own: ", ".join(own.unhonoured_properties), wide=True),
+)
+SNAPSHOTS: Final = (
+    Column("NAME", lambda own: last(own.name)),
+    Column("AGE", lambda own: since(own.create_time), right=True),
+    Column("SIZE", lambda own: size(own.size_bytes), right=True),
+)
+IMAGES: Final = (
+    Column("NAME", lambda own: last(own.name)),
+    Column("UID", lambda own: own.uid[:8]),
+    Column("STATE", lambda own: enum(own, "state")),
+    Column("FORMAT", lambda own: enum(own, "format")),
+    Column("OS", lambda own: own.os),
+    Column("SIZE", lambda own: size(own.size_bytes), right=True),
+    Column("USED BY", lambda own: str(own.instance_count), right=True),
+    Column("AGE", lambda own: since(own.create_time), right=True),
+    Column("SOURCE", lambda own: own.source, wide=True),
+    Column("SHA256", lambda own: own.sha256, wide=True),
+    Column("REASON", lambda own: own.state_reason, wide=True),
+)
+PACKAGES: Final = (
+    Column("NAME", lambda own: last(own.name)),
+    Column("MEMORY", lambda own: str(own.max_physical_memory), right=True),
+    Column("CPU CAP", lambda own: str(own.cpu_cap), right=True),
+    Column("VCPUS", lambda own: str(own.vcpus), right=True),
+    Column("QUOTA", lambda own: str(own.quota), right=True),
+    Column("USED BY", lambda own: str(own.instance_count), right=True),
+    Column("DESCRIPTION", lambda own: own.description, wide=True),
+)
+NETWORKS: Final = (
+    Column("NAME", lambda own: last(own.name)),
+    Column("NIC TAG", lambda own: own.nic_tag),
+    Column("VLAN", lambda own: str(own.vlan_id or ""), right=True),
+    Column("SUBNETS", _pools),
+    Column("FREE V4", _free, right=True),
+    Column("AGE", lambda own: since(own.create_time), right=True),
+    Column("RESOLVERS", lambda own: ", ".join(own.resolvers), wide=True),
+    Column("DESCRIPTION", lambda own: own.description, wide=True),
+)
+ADDRESSES: Final = (
+    Column("ADDRESS", lambda own: own.address),
+    Column("STATE", lambda own: enum(own, "state")),
+    Column("INSTANCE", lambda own: last(own.instance)),
+    Column("MAC", lambda own: own.mac),
+    Column("NOTE", lambda own: own.note),
+)
+HYPERVISORS: Final = (
+    Column("NAME", lambda own: last(own.name)),
+    Column("STATE", lambda own: "cordoned" if own.cordoned else enum(own, "state")),
+    Column("DRIVER", lambda own: own.driver),
+    Column("INSTANCES", lambda own: str(own.instance_count), right=True),
+    Column("CPU", lambda own: _share(own, "cpu"), right=True),
+    Column("MEMORY", lambda own: _share(own, "memory"), right=True),
+    Column("DISK", lambda own: _share(own, "disk"), right=True),
+    Column("SINCE", lambda own: since(own.state_time), right=True),
+    Column("RUNTIME", lambda own: own.runtime, wide=True),
+    Column("QEMU", lambda own: f"{own.qemu_version} {own.accelerator}".strip(), wide=True),
+    Column("KERNEL", lambda own: own.kernel, wide=True),
+    Column("FOREIGN", lambda own: str(len(own.foreign_instances)), wide=True, right=True),
+    Column(
+        "CANNOT",
+        lambda own: "; ".join(f"{key}: {why}" for key, why in sorted(own.missing.items())),
+        wide=True,
+    ),
+)
+OPERATIONS: Final = (
+    Column("NAME", lambda own: last(own.name)),
+    Column("VERB", lambda own: metadata_of(own).verb),
+    Column("TARGET", lambda own: last(metadata_of(own).target)),
+    Column("STATE", lambda own: enum(metadata_of(own), "state")),
+    Column("OUTCOME", _outcome),
+    Column("AGE", lambda own: since(metadata_of(own).create_time), right=True),
+    Column("BY", lambda own: metadata_of(own).principal, wide=True),
+)
+EVENTS: Final = (
+    Column("AGE", lambda own: since(own.time), right=True),
+    Column("EVENT", lambda own: enum(own, "kind")),
+    Column("WHAT", lambda own: own.message),
+    Column("HOST", lambda own: last(own.hypervisor)),
+    Column("OPERATION", lambda own: last(own.operation), wide=True),
+)

@@ -1,0 +1,99 @@
+"""`fifo operation`: what runs and what ran."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fifo.cli.options import listing, pass_target
+
+if TYPE_CHECKING:
+    from fifo.cli.client import Client
+    from fifo.cli.target import Target
+
+
+@click.group(name="operation")
+def COMMAND() -> None:  # noqa: N802 - the name by which groups are found
+    """What runs and what ran."""
+
+
+def _stub(client: Client) -> Any:
+    from google.longrunning import operations_pb2_grpc  # noqa: PLC0415
+
+    return operations_pb2_grpc.OperationsStub(client.channel)  # type: ignore[no-untyped-call]
+
+
+def _name(text: str) -> str:
+    return text if "/" in text else f"operations/{text}"
+
+
+@COMMAND.command(name="list")
+@listing
+@pass_target
+def list_operations(target: Target, filter_text: str, order_by: str, limit: int) -> None:
+    """List operations, of the last week."""
+    from google.longrunning import operations_pb2  # noqa: PLC0415
+
+    from fifo.cli import columns, output  # noqa: PLC0415
+
+    del order_by  # The standard service has no order of the caller's.
+    with target.client() as client:
+        request = operations_pb2.ListOperationsRequest(name="operations", filter=filter_text)
+        found = client.pages(_stub(client).ListOperations, request, "operations", limit)
+        output.show(target.output, found, columns.OPERATIONS)
+
+
+@COMMAND.command()
+@click.argument("operation")
+@pass_target
+def get(target: Target, operation: str) -> None:
+    """Show one operation."""
+    from google.longrunning import operations_pb2  # noqa: PLC0415
+
+    from fifo.cli import columns, output  # noqa: PLC0415
+
+    with target.client() as client:
+        request = operations_pb2.GetOperationRequest(name=_name(operation))
+        found = client.call(_stub(client).GetOperation, request)
+        output.show_one(target.output, found, columns.OPERATIONS)
+
+
+@COMMAND.command()
+@click.argument("operation")
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+@pass_target
+def wait(target: Target, operation: str, *, quiet: bool) -> int:
+    """Wait until an operation has ended; ends with its outcome."""
+    from google.longrunning import operations_pb2  # noqa: PLC0415
+
+    from fifo.cli.finishing import finish  # noqa: PLC0415
+
+    with target.client() as client:
+        request = operations_pb2.GetOperationRequest(name=_name(operation))
+        found = client.call(_stub(client).GetOperation, request)
+        return finish(client, target, found, wait=True, quiet=quiet)
+
+
+@COMMAND.command()
+@click.argument("operation")
+@pass_target
+def cancel(target: Target, operation: str) -> None:
+    """Ask an operation to give up and undo what it did."""
+    from google.longrunning import operations_pb2  # noqa: PLC0415
+
+    with target.client() as client:
+        request = operations_pb2.CancelOperationRequest(name=_name(operation))
+        client.call(_stub(client).CancelOperation, request)
+
+
+@COMMAND.command()
+@click.argument("operation")
+@pass_target
+def delete(target: Target, operation: str) -> None:
+    """Forget an operation that has ended."""
+    from google.longrunning import operations_pb2  # noqa: PLC0415
+
+    with target.client() as client:
+        request = operations_pb2.DeleteOperationRequest(name=_name(operation))
+        client.call(_stub(client).DeleteOperation, request)

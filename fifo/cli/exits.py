@@ -1,0 +1,103 @@
+"""Exit statuses, and errors as people read them: what happened, to what, what to do next."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from fifo.cli.text import safe
+from fifo.model.errors import FifoError, InvalidInput, NotReady, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FAILED: Final = 1
+USAGE: Final = 2
+NOT_FOUND: Final = 3
+DENIED: Final = 4
+CONFLICT: Final = 5
+UNAVAILABLE: Final = 6
+NO_ROOM: Final = 7
+
+BY_CODE: Final[dict[str, int]] = {
+    "INVALID_ARGUMENT": USAGE,
+    "OUT_OF_RANGE": USAGE,
+    "NOT_FOUND": NOT_FOUND,
+    "UNAUTHENTICATED": DENIED,
+    "PERMISSION_DENIED": DENIED,
+    "ALREADY_EXISTS": CONFLICT,
+    "FAILED_PRECONDITION": CONFLICT,
+    "ABORTED": CONFLICT,
+    "UNAVAILABLE": UNAVAILABLE,
+    "DEADLINE_EXCEEDED": UNAVAILABLE,
+    "CANCELLED": FAILED,
+    "RESOURCE_EXHAUSTED": NO_ROOM,
+}
+"""gRPC's code -> exit status; all others are FAILED. `fifo --help` does not list them: the manual
+(docs/cli.md) does."""
+
+
+def report(error: BaseException) -> int | None:
+    """Print an error for people and give its exit status; None for one that is a bug."""
+    if isinstance(error, FifoError):
+        _print(error.what, error.subject, error.remedy, [])
+        if isinstance(error, InvalidInput):
+            return USAGE
+        return UNAVAILABLE if isinstance(error, (Unavailable, NotReady)) else FAILED
+    if hasattr(error, "code") and hasattr(error, "details") and callable(error.code):
+        code = error.code()
+        name = getattr(code, "name", "UNKNOWN")
+        _print(str(error.details() or name), "", _remedy(name), list(_details(error)))
+        return BY_CODE.get(name, FAILED)
+    return None
+
+
+def report_status(status: Any) -> int:
+    """Print the `google.rpc.Status` of a failed operation and give its exit status."""
+    import grpc  # noqa: PLC0415 - only where a call was made
+
+    names = {code.value[0]: code.name for code in grpc.StatusCode}
+    name = names.get(status.code, "UNKNOWN")
+    _print(status.message, "", "", list(_of_status(status)))
+    return BY_CODE.get(name, FAILED)
+
+
+def _remedy(name: str) -> str:
+    return {
+        "UNAVAILABLE": "is the node running? see `fifo serve --help`, or name it by --server",
+        "UNAUTHENTICATED": "name a token with --token-file, or use the local socket",
+        "DEADLINE_EXCEEDED": "raise --timeout, or look what became of it",
+    }.get(name, "")
+
+
+def _details(error: Any) -> Iterator[str]:
+    from grpc_status import rpc_status  # noqa: PLC0415 - only where a call was made
+
+    status = rpc_status.from_call(error)
+    if status is not None:
+        yield from _of_status(status)
+
+
+def _of_status(status: Any) -> Iterator[str]:
+    from google.rpc import error_details_pb2  # noqa: PLC0415 - only where a call was made
+
+    for detail in status.details:
+        if detail.Is(error_details_pb2.BadRequest.DESCRIPTOR):
+            bad = error_details_pb2.BadRequest()
+            detail.Unpack(bad)
+            for violation in bad.field_violations:
+                yield f"{violation.field}: {violation.description}"
+        elif detail.Is(error_details_pb2.PreconditionFailure.DESCRIPTOR):
+            failure = error_details_pb2.PreconditionFailure()
+            detail.Unpack(failure)
+            for broken in failure.violations:
+                yield f"{broken.type} {broken.subject}: {broken.description}"
+
+
+def _print(what: str, subject: str, remedy: str, lines: list[str]) -> None:
+    head = f"{subject}: {what}" if subject else what
+    print(f"fifo: {safe(head)}", file=sys.stderr)
+    for line in lines:
+        print(f"  {safe(line)}", file=sys.stderr)
+    if remedy:
+        print(f"  {safe(remedy)}", file=sys.stderr)

@@ -1,0 +1,187 @@
+"""Consoles and commands inside instances, from a terminal: bytes both ways, sizes, detaching."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import selectors
+import signal
+import sys
+import termios
+import threading
+import tty
+from typing import TYPE_CHECKING, Any, Final
+
+from fifo.v1 import (
+    console_service_pb2,
+    console_service_pb2_grpc,
+    instance_service_pb2,
+    instance_service_pb2_grpc,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fifo.cli.client import Client
+
+DETACH: Final = b"\x1d"
+"""Ctrl-], as telnet has it."""
+READ_BYTES: Final = 32 * 1024
+FRAMES: Final = 64
+"""Frames of input that may wait for the network."""
+
+
+class Input:
+    """Standard input as frames for a stream; a thread reads, gRPC's own takes."""
+
+    def __init__(self, first: Any, frame: Callable[[bytes], Any], *, detaches: bool) -> None:
+        self._frames: queue.Queue[Any] = queue.Queue(FRAMES)
+        self._frames.put(first)
+        self._frame = frame
+        self._detaches = detaches
+        self._ended, self._wake = os.pipe()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def put(self, frame: Any) -> None:
+        """Send a frame of another kind."""
+        self._frames.put(frame)
+
+    def close(self) -> None:
+        """Read no more."""
+        os.write(self._wake, b".")
+        self._frames.put(None)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Give the frames to the call."""
+        while (frame := self._frames.get()) is not None:
+            yield frame
+
+    def _read(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._ended, selectors.EVENT_READ)
+            try:
+                selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
+            except (PermissionError, ValueError):
+                self._read_file()
+                return
+            while True:
+                ready = [key.fd for key, _ in selector.select()]
+                if self._ended in ready or not self._take(os.read(sys.stdin.fileno(), READ_BYTES)):
+                    return
+
+    def _read_file(self) -> None:
+        """Read a plain file, which no selector takes."""
+        while self._take(os.read(sys.stdin.fileno(), READ_BYTES)):
+            pass
+
+    def _take(self, data: bytes) -> bool:
+        before, found, _ = data.partition(DETACH) if self._detaches else (data, b"", b"")
+        if before or not data:
+            self._frames.put(self._frame(before))
+        if found:
+            self._frames.put(None)
+        return bool(data) and not found
+
+
+@contextlib.contextmanager
+def raw_terminal() -> Iterator[None]:
+    """Hand every key to the other side; on anything but a terminal change nothing."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    tty.setraw(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def terminal_size() -> instance_service_pb2.TerminalSize:
+    """Give the size of this terminal."""
+    try:
+        size = os.get_terminal_size()
+    except OSError:
+        return instance_service_pb2.TerminalSize(columns=80, rows=24)
+    return instance_service_pb2.TerminalSize(columns=size.columns, rows=size.lines)
+
+
+def execute(
+    client: Client, name: str, command: tuple[str, ...], environment: dict[str, str], *,
+    terminal: bool,
+) -> int:  # fmt: skip
+    """Run a command in an instance and give its exit status."""
+    stub = instance_service_pb2_grpc.InstanceServiceStub(client.channel)
+    first = instance_service_pb2.ExecInstanceRequest()
+    first.open.name = name
+    first.open.command.extend(command)
+    first.open.environment.update(environment)
+    if terminal:
+        first.open.terminal.CopyFrom(terminal_size())
+
+    def frame(data: bytes) -> Any:
+        if data:
+            return instance_service_pb2.ExecInstanceRequest(stdin=data)
+        return instance_service_pb2.ExecInstanceRequest(stdin_closed=True)
+
+    typed = Input(first, frame, detaches=False)
+    status = 0
+    with raw_terminal() if terminal else contextlib.nullcontext():
+        answers = stub.ExecInstance(iter(typed), metadata=client.metadata)
+        typed.start()
+        if terminal:
+            _follow_size(typed, lambda size: instance_service_pb2.ExecInstanceRequest(resize=size))
+        try:
+            for answer in answers:
+                if answer.HasField("exit"):
+                    status = answer.exit.exit_status
+                elif answer.HasField("stderr"):
+                    _write(2, answer.stderr)
+                else:
+                    _write(1, answer.stdout)
+        finally:
+            typed.close()
+    return status
+
+
+def attach(client: Client, name: str, *, shell: bool) -> int:
+    """Attach this terminal to a console or a shell until either side ends."""
+    stub = console_service_pb2_grpc.ConsoleServiceStub(client.channel)
+    first = console_service_pb2.AttachRequest()
+    modes = console_service_pb2.AttachRequest.Open
+    first.open.name = name
+    first.open.mode = modes.SHELL if shell else modes.CONSOLE
+    first.open.size.CopyFrom(terminal_size())
+    typed = Input(first, lambda data: console_service_pb2.AttachRequest(data=data), detaches=True)
+    reason = ""
+    with raw_terminal():
+        answers = stub.Attach(iter(typed), metadata=client.metadata)
+        typed.start()
+        _follow_size(typed, lambda size: console_service_pb2.AttachRequest(resize=size))
+        try:
+            for answer in answers:
+                kind = answer.WhichOneof("frame")
+                if kind == "data":
+                    _write(1, answer.data)
+                elif kind == "exit":
+                    ended = console_service_pb2.AttachResponse.Exit.Reason
+                    reason = ended.Name(answer.exit.reason).lower().replace("_", " ")
+        finally:
+            typed.close()
+    print(f"\n[{reason or 'detached'}]", file=sys.stderr)
+    return 0
+
+
+def _follow_size(typed: Input, frame: Callable[[Any], Any]) -> None:
+    """Tell the other side of each new size of this terminal."""
+    signal.signal(signal.SIGWINCH, lambda *_: typed.put(frame(terminal_size())))
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]

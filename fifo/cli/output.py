@@ -1,0 +1,107 @@
+"""Results as people and programs read them: tables, JSON, YAML, or names alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from fifo.cli.text import age, safe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+GAP: Final = 2
+"""Blanks between columns."""
+LEAST: Final = 4
+"""No column is cut below this."""
+
+
+class Column(NamedTuple):
+    """A column of a table; `wide` ones are shown by `-o wide` alone, `right` ones are numbers."""
+
+    title: str
+    value: Callable[[Any], str]
+    wide: bool = False
+    right: bool = False
+
+
+def last(name: str) -> str:
+    """Give the id at the end of a name."""
+    return name.rpartition("/")[2]
+
+
+def since(timestamp: Any) -> str:
+    """Say how long ago a time was; nothing for none."""
+    return age(time.time() - timestamp.seconds) if timestamp.seconds else ""
+
+
+def enum(message: Any, field: str) -> str:
+    """Give an enum's word in lower case; nothing for the unspecified one."""
+    descriptor = message.DESCRIPTOR.fields_by_name[field]
+    word = descriptor.enum_type.values_by_number[getattr(message, field)].name
+    return "" if word.endswith("UNSPECIFIED") else word.lower().replace("_", "-")
+
+
+def show(output: str, messages: Sequence[Any], columns: Sequence[Column]) -> None:
+    """Print a list."""
+    if output == "json":
+        print(json.dumps([as_dict(message) for message in messages], indent=2))
+    elif output == "yaml":
+        _print_yaml([as_dict(message) for message in messages])
+    elif output == "name":
+        for message in messages:
+            print(safe(message.name))
+    else:
+        wanted = [column for column in columns if output == "wide" or not column.wide]
+        rows = [[safe(column.value(message)) for column in wanted] for message in messages]
+        print_table(wanted, rows, cut=output != "wide")
+
+
+def show_one(output: str, message: Any, columns: Sequence[Column]) -> None:
+    """Print one resource: every column on a line of its own for people."""
+    if output == "json":
+        print(json.dumps(as_dict(message), indent=2))
+    elif output == "yaml":
+        _print_yaml(as_dict(message))
+    elif output == "name":
+        print(safe(message.name))
+    else:
+        width = max(len(column.title) for column in columns)
+        for column in columns:
+            value = safe(column.value(message))
+            if value:
+                print(f"{column.title.lower():<{width}}  {value}")
+
+
+def as_dict(message: Any) -> Any:
+    """Make JSON's form of a message, with the names of its fields as they are in the protos."""
+    from google.protobuf import json_format  # noqa: PLC0415 - only where there is a message
+
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _print_yaml(value: Any) -> None:
+    import yaml  # noqa: PLC0415 - only where it is wanted
+
+    yaml.safe_dump(value, sys.stdout, sort_keys=False, default_flow_style=False)
+
+
+def print_table(columns: Sequence[Column], rows: list[list[str]], *, cut: bool) -> None:
+    """Print rows under titles; on a terminal the widest column gives way to its width."""
+    titles = [column.title for column in columns]
+    widths = [
+        max([len(title), *(len(row[index]) for row in rows)]) for index, title in enumerate(titles)
+    ]
+    if cut and sys.stdout.isatty():
+        room = shutil.get_terminal_size().columns
+        while sum(widths) + GAP * (len(widths) - 1) > room and max(widths) > LEAST:
+            widths[widths.index(max(widths))] -= 1
+    for row in [titles, *rows]:
+        cells = []
+        for column, width, text in zip(columns, widths, row, strict=True):
+            shown = text if len(text) <= width else text[: width - 1] + "…"
+            cells.append(shown.rjust(width) if column.right else shown.ljust(width))
+        print((" " * GAP).join(cells).rstrip())

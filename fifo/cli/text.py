@@ -1,0 +1,32 @@
+"""Text from elsewhere, made harmless for a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def safe(text: str) -> str:
+    """Replace control and format characters, which could move a cursor or colour a line."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        char if unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} else "�"
+        for char in text
+    )
+
+
+def size(number: float) -> str:
+    """Write bytes in the unit that leaves up to four digits."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(number) < 1024:  # noqa: PLR2004
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} TiB"
+
+
+def age(seconds: float) -> str:
+    """Write a duration by its largest unit."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{max(0.0, seconds):.0f}s"
