@@ -78,9 +78,10 @@ class Client:
         """Make one call, with the deadline and the token."""
         return method(request, timeout=self.timeout_s, metadata=self.metadata)
 
-    def stream(self, method: Callable[..., Any], request: Any) -> Any:
+    def stream(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
         """Begin a call that streams, without a deadline."""
-        return method(request, metadata=self.metadata)
+        answers: Iterator[Any] = method(request, metadata=self.metadata)
+        return answers
 
     @staticmethod
     def request_id() -> str:
@@ -136,7 +137,7 @@ class Client:
 
 
 def _seconds(number: float) -> Any:
-    from datetime import timedelta  # noqa: PLC0415 - rarely needed
+    from datetime import timedelta
 
     return timedelta(seconds=number)
 

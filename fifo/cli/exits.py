@@ -54,7 +54,7 @@ def report(error: BaseException) -> int | None:
 
 def report_status(status: Any) -> int:
     """Print the `google.rpc.Status` of a failed operation and give its exit status."""
-    import grpc  # noqa: PLC0415 - only where a call was made
+    import grpc
 
     names = {code.value[0]: code.name for code in grpc.StatusCode}
     name = names.get(status.code, "UNKNOWN")
@@ -71,7 +71,7 @@ def _remedy(name: str) -> str:
 
 
 def _details(error: Any) -> Iterator[str]:
-    from grpc_status import rpc_status  # noqa: PLC0415 - only where a call was made
+    from grpc_status import rpc_status
 
     status = rpc_status.from_call(error)
     if status is not None:
@@ -79,7 +79,7 @@ def _details(error: Any) -> Iterator[str]:
 
 
 def _of_status(status: Any) -> Iterator[str]:
-    from google.rpc import error_details_pb2  # noqa: PLC0415 - only where a call was made
+    from google.rpc import error_details_pb2
 
     for detail in status.details:
         if detail.Is(error_details_pb2.BadRequest.DESCRIPTOR):

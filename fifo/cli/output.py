@@ -78,13 +78,13 @@ def show_one(output: str, message: Any, columns: Sequence[Column]) -> None:
 
 def as_dict(message: Any) -> Any:
     """Make JSON's form of a message, with the names of its fields as they are in the protos."""
-    from google.protobuf import json_format  # noqa: PLC0415 - only where there is a message
+    from google.protobuf import json_format
 
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
 
 
 def _print_yaml(value: Any) -> None:
-    import yaml  # noqa: PLC0415 - only where it is wanted
+    import yaml
 
     yaml.safe_dump(value, sys.stdout, sort_keys=False, default_flow_style=False)
 

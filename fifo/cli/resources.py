@@ -60,7 +60,7 @@ def add_list(group: click.Group, word: str) -> None:
     kind = KINDS[word]
 
     def run(target: Target, filter_text: str, order_by: str, limit: int) -> None:
-        from fifo.cli import output  # noqa: PLC0415
+        from fifo.cli import output
 
         with target.client() as client:
             request = getattr(messages_of(word), f"List{kind.title}sRequest")(
@@ -78,7 +78,7 @@ def add_get(group: click.Group, word: str) -> None:
     kind = KINDS[word]
 
     def run(target: Target, name: str) -> None:
-        from fifo.cli import output  # noqa: PLC0415
+        from fifo.cli import output
 
         with target.client() as client:
             request = getattr(messages_of(word), f"Get{kind.title}Request")(name=full(word, name))
@@ -91,7 +91,7 @@ def add_get(group: click.Group, word: str) -> None:
 
 def _merge(message: Any, file: str, settings: tuple[str, ...]) -> list[str]:
     """Fill a resource from a JSON file and `field=value` pairs; gives the fields."""
-    from google.protobuf import json_format  # noqa: PLC0415
+    from google.protobuf import json_format
 
     wanted: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
     for setting in settings:
@@ -116,7 +116,7 @@ def add_create(group: click.Group, word: str) -> None:
     def run(
         target: Target, name: str, settings: tuple[str, ...], file: str, **options: Any
     ) -> None:
-        from fifo.cli import output  # noqa: PLC0415
+        from fifo.cli import output
 
         with target.client() as client:
             request = getattr(messages_of(word), f"Create{kind.title}Request")(
@@ -139,7 +139,7 @@ def add_update(group: click.Group, word: str) -> None:
     def run(
         target: Target, name: str, settings: tuple[str, ...], file: str, **options: Any
     ) -> None:
-        from fifo.cli import output  # noqa: PLC0415
+        from fifo.cli import output
 
         with target.client() as client:
             request = getattr(messages_of(word), f"Update{kind.title}Request")(

@@ -28,7 +28,7 @@ class Target:
 
     def client(self) -> Client:
         """Connect; raises NotReady for files that cannot be read."""
-        from fifo.cli.client import Client  # noqa: PLC0415 - help must not wait for gRPC
+        from fifo.cli.client import Client
 
         return Client(self)
 

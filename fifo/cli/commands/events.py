@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @pass_target
 def COMMAND(target: Target, instance: str, limit: int) -> None:  # noqa: N802 - found by this name
     """Tell what happened to an instance, in the order of time."""
-    from fifo.cli import columns, output  # noqa: PLC0415
-    from fifo.cli.commands.instance import name_of  # noqa: PLC0415
-    from fifo.v1 import event_service_pb2 as messages  # noqa: PLC0415
-    from fifo.v1 import event_service_pb2_grpc as services  # noqa: PLC0415
+    from fifo.cli import columns, output
+    from fifo.cli.commands.instance import name_of
+    from fifo.v1 import event_service_pb2 as messages
+    from fifo.v1 import event_service_pb2_grpc as services
 
     with target.client() as client:
         stub = services.EventServiceStub(client.channel)

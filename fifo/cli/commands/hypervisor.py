@@ -32,7 +32,7 @@ for add in (add_list, add_get, add_update):
 
 def _verb(name: str, told: str) -> None:
     def run(target: Target, host: str, **options: Any) -> None:
-        from fifo.cli import output  # noqa: PLC0415
+        from fifo.cli import output
 
         with target.client() as client:
             request = getattr(messages_of("hypervisor"), f"{name.title()}HypervisorRequest")(

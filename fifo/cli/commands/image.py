@@ -39,11 +39,13 @@ add_get(COMMAND, "image")
 @pass_target
 def import_image(target: Target, image: str, kind: str, **options: Any) -> int:
     """Bring an image in."""
-    from fifo.cli.finishing import finish  # noqa: PLC0415
-    from fifo.v1 import image_pb2  # noqa: PLC0415
-    from fifo.v1 import image_service_pb2 as messages  # noqa: PLC0415
-    from fifo.v1 import image_service_pb2_grpc as services  # noqa: PLC0415
-    from fifo.v1 import instance_pb2  # noqa: PLC0415
+    from fifo.cli.finishing import finish
+    from fifo.v1 import (
+        image_pb2,
+        instance_pb2,
+    )
+    from fifo.v1 import image_service_pb2 as messages
+    from fifo.v1 import image_service_pb2_grpc as services
 
     given = [name for name in ("url", "file", "oci") if options[name]]
     if len(given) != 1:
@@ -74,10 +76,10 @@ def import_image(target: Target, image: str, kind: str, **options: Any) -> int:
 @pass_target
 def capture(target: Target, image: str, instance: str, **options: Any) -> int:
     """Make an image of a stopped instance."""
-    from fifo.cli.commands.instance import name_of  # noqa: PLC0415
-    from fifo.cli.finishing import finish  # noqa: PLC0415
-    from fifo.v1 import image_service_pb2 as messages  # noqa: PLC0415
-    from fifo.v1 import image_service_pb2_grpc as services  # noqa: PLC0415
+    from fifo.cli.commands.instance import name_of
+    from fifo.cli.finishing import finish
+    from fifo.v1 import image_service_pb2 as messages
+    from fifo.v1 import image_service_pb2_grpc as services
 
     with target.client() as client:
         request = messages.CreateImageFromInstanceRequest(
@@ -98,9 +100,9 @@ def capture(target: Target, image: str, instance: str, **options: Any) -> int:
 @pass_target
 def delete(target: Target, image: str, **options: Any) -> int:
     """Delete an image that nothing is made from."""
-    from fifo.cli.finishing import finish  # noqa: PLC0415
-    from fifo.v1 import image_service_pb2 as messages  # noqa: PLC0415
-    from fifo.v1 import image_service_pb2_grpc as services  # noqa: PLC0415
+    from fifo.cli.finishing import finish
+    from fifo.v1 import image_service_pb2 as messages
+    from fifo.v1 import image_service_pb2_grpc as services
 
     with target.client() as client:
         request = messages.DeleteImageRequest(

@@ -21,8 +21,8 @@ def COMMAND() -> None:  # noqa: N802 - the name by which groups are found
 
 def name_of(client: Client, target: Target, text: str) -> str:
     """Give an instance's whole name; the beginning of a uid will do."""
-    from fifo.v1 import instance_service_pb2 as messages  # noqa: PLC0415
-    from fifo.v1 import instance_service_pb2_grpc as services  # noqa: PLC0415
+    from fifo.v1 import instance_service_pb2 as messages
+    from fifo.v1 import instance_service_pb2_grpc as services
 
     def find(uid: str) -> list[str]:
         stub = services.InstanceServiceStub(client.channel)
@@ -42,11 +42,11 @@ def list_instances(
     target: Target, filter_text: str, order_by: str, limit: int, *, watch: bool
 ) -> None:
     """List instances."""
-    from fifo.cli import columns, output  # noqa: PLC0415
-    from fifo.cli.watching import watch_resources  # noqa: PLC0415
-    from fifo.v1 import instance_pb2  # noqa: PLC0415
-    from fifo.v1 import instance_service_pb2 as messages  # noqa: PLC0415
-    from fifo.v1 import instance_service_pb2_grpc as services  # noqa: PLC0415
+    from fifo.cli import columns, output
+    from fifo.cli.watching import watch_resources
+    from fifo.v1 import instance_pb2
+    from fifo.v1 import instance_service_pb2 as messages
+    from fifo.v1 import instance_service_pb2_grpc as services
 
     with target.client() as client:
         if watch:
@@ -68,9 +68,9 @@ def list_instances(
 @pass_target
 def get(target: Target, instance: str) -> None:
     """Show one instance: its wish, its state and why."""
-    from fifo.cli import columns, output  # noqa: PLC0415
-    from fifo.v1 import instance_service_pb2 as messages  # noqa: PLC0415
-    from fifo.v1 import instance_service_pb2_grpc as services  # noqa: PLC0415
+    from fifo.cli import columns, output
+    from fifo.v1 import instance_service_pb2 as messages
+    from fifo.v1 import instance_service_pb2_grpc as services
 
     with target.client() as client:
         stub = services.InstanceServiceStub(client.channel)
@@ -96,7 +96,7 @@ def get(target: Target, instance: str) -> None:
 @pass_target
 def create(target: Target, instance: str, files: tuple[str, ...], **options: Any) -> int:
     """Create an instance, or as many as files are given."""
-    from fifo.cli.creating import create_batch, create_one  # noqa: PLC0415
+    from fifo.cli.creating import create_batch, create_one
 
     with target.client() as client:
         if len(files) > 1:
@@ -114,10 +114,10 @@ def update(
     validate_only: bool, request_id: str,
 ) -> int:  # fmt: skip
     """Change fields of an instance; says what takes effect at once and what at the next boot."""
-    from fifo.cli.creating import instance_from  # noqa: PLC0415
-    from fifo.cli.finishing import finish  # noqa: PLC0415
-    from fifo.v1 import instance_service_pb2 as messages  # noqa: PLC0415
-    from fifo.v1 import instance_service_pb2_grpc as services  # noqa: PLC0415
+    from fifo.cli.creating import instance_from
+    from fifo.cli.finishing import finish
+    from fifo.v1 import instance_service_pb2 as messages
+    from fifo.v1 import instance_service_pb2_grpc as services
 
     with target.client() as client:
         changed, fields = instance_from(settings)
@@ -137,9 +137,9 @@ def _verb(name: str, told: str, *, stops: bool) -> None:
     """Add a command that asks for another state."""
 
     def run(target: Target, instances: tuple[str, ...], **options: Any) -> int:
-        from fifo.cli.finishing import finish_all  # noqa: PLC0415
-        from fifo.v1 import instance_service_pb2 as messages  # noqa: PLC0415
-        from fifo.v1 import instance_service_pb2_grpc as services  # noqa: PLC0415
+        from fifo.cli.finishing import finish_all
+        from fifo.v1 import instance_service_pb2 as messages
+        from fifo.v1 import instance_service_pb2_grpc as services
 
         with target.client() as client:
             stub = services.InstanceServiceStub(client.channel)
@@ -186,9 +186,9 @@ def delete(
     quiet: bool, validate_only: bool, request_id: str,
 ) -> int:  # fmt: skip
     """Delete instances and everything of theirs."""
-    from fifo.cli.finishing import finish  # noqa: PLC0415
-    from fifo.v1 import instance_service_pb2 as messages  # noqa: PLC0415
-    from fifo.v1 import instance_service_pb2_grpc as services  # noqa: PLC0415
+    from fifo.cli.finishing import finish
+    from fifo.v1 import instance_service_pb2 as messages
+    from fifo.v1 import instance_service_pb2_grpc as services
 
     if not yes and not validate_only:
         click.confirm(f"Delete {', '.join(instances)} and all data of theirs?", abort=True)
@@ -225,7 +225,7 @@ def execute(
     terminal: bool,
 ) -> int:  # fmt: skip
     """Run a command inside a zone; ends with its exit status."""
-    from fifo.cli.inside import execute as run  # noqa: PLC0415
+    from fifo.cli.inside import execute as run
 
     pairs = dict(pair.partition("=")[::2] for pair in environment)
     with target.client() as client:
@@ -239,7 +239,7 @@ def execute(
 @pass_target
 def console(target: Target, instance: str, *, shell: bool) -> int:
     """Attach to the console; Ctrl-] detaches."""
-    from fifo.cli.inside import attach  # noqa: PLC0415
+    from fifo.cli.inside import attach
 
     with target.client() as client:
         return attach(client, name_of(client, target, instance), shell=shell)
@@ -252,8 +252,8 @@ def console(target: Target, instance: str, *, shell: bool) -> int:
 @pass_target
 def logs(target: Target, instance: str, lines: int, *, follow: bool) -> None:
     """Print what an instance wrote to its console."""
-    from fifo.v1 import instance_service_pb2 as messages  # noqa: PLC0415
-    from fifo.v1 import instance_service_pb2_grpc as services  # noqa: PLC0415
+    from fifo.v1 import instance_service_pb2 as messages
+    from fifo.v1 import instance_service_pb2_grpc as services
 
     with target.client() as client:
         stub = services.InstanceServiceStub(client.channel)
@@ -271,9 +271,9 @@ def logs(target: Target, instance: str, lines: int, *, follow: bool) -> None:
 @pass_target
 def stats(target: Target, instance: str) -> None:
     """Show what a running instance has used since its start."""
-    from fifo.cli import output  # noqa: PLC0415
-    from fifo.v1 import instance_service_pb2 as messages  # noqa: PLC0415
-    from fifo.v1 import instance_service_pb2_grpc as services  # noqa: PLC0415
+    from fifo.cli import output
+    from fifo.v1 import instance_service_pb2 as messages
+    from fifo.v1 import instance_service_pb2_grpc as services
 
     with target.client() as client:
         stub = services.InstanceServiceStub(client.channel)

@@ -36,7 +36,7 @@ for add in (add_list, add_get, add_create, add_update, add_delete):
 @pass_target
 def addresses(target: Target, network: str) -> None:
     """List the addresses of a network that are taken, and by whom."""
-    from fifo.cli import columns, output  # noqa: PLC0415
+    from fifo.cli import columns, output
 
     with target.client() as client:
         request = messages_of("network").ListAddressesRequest(parent=full("network", network))
@@ -54,7 +54,7 @@ def addresses(target: Target, network: str) -> None:
 @pass_target
 def reserve(target: Target, network: str, address: str, **options: Any) -> None:
     """Keep an address, or the next free one, out of what instances get."""
-    from fifo.cli import columns, output  # noqa: PLC0415
+    from fifo.cli import columns, output
 
     messages = messages_of("network")
     families = messages.ReserveAddressRequest.Family

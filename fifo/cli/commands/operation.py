@@ -19,7 +19,7 @@ def COMMAND() -> None:  # noqa: N802 - the name by which groups are found
 
 
 def _stub(client: Client) -> Any:
-    from google.longrunning import operations_pb2_grpc  # noqa: PLC0415
+    from google.longrunning import operations_pb2_grpc
 
     return operations_pb2_grpc.OperationsStub(client.channel)  # type: ignore[no-untyped-call]
 
@@ -33,9 +33,9 @@ def _name(text: str) -> str:
 @pass_target
 def list_operations(target: Target, filter_text: str, order_by: str, limit: int) -> None:
     """List operations, of the last week."""
-    from google.longrunning import operations_pb2  # noqa: PLC0415
+    from google.longrunning import operations_pb2
 
-    from fifo.cli import columns, output  # noqa: PLC0415
+    from fifo.cli import columns, output
 
     del order_by  # The standard service has no order of the caller's.
     with target.client() as client:
@@ -49,9 +49,9 @@ def list_operations(target: Target, filter_text: str, order_by: str, limit: int)
 @pass_target
 def get(target: Target, operation: str) -> None:
     """Show one operation."""
-    from google.longrunning import operations_pb2  # noqa: PLC0415
+    from google.longrunning import operations_pb2
 
-    from fifo.cli import columns, output  # noqa: PLC0415
+    from fifo.cli import columns, output
 
     with target.client() as client:
         request = operations_pb2.GetOperationRequest(name=_name(operation))
@@ -65,9 +65,9 @@ def get(target: Target, operation: str) -> None:
 @pass_target
 def wait(target: Target, operation: str, *, quiet: bool) -> int:
     """Wait until an operation has ended; ends with its outcome."""
-    from google.longrunning import operations_pb2  # noqa: PLC0415
+    from google.longrunning import operations_pb2
 
-    from fifo.cli.finishing import finish  # noqa: PLC0415
+    from fifo.cli.finishing import finish
 
     with target.client() as client:
         request = operations_pb2.GetOperationRequest(name=_name(operation))
@@ -80,7 +80,7 @@ def wait(target: Target, operation: str, *, quiet: bool) -> int:
 @pass_target
 def cancel(target: Target, operation: str) -> None:
     """Ask an operation to give up and undo what it did."""
-    from google.longrunning import operations_pb2  # noqa: PLC0415
+    from google.longrunning import operations_pb2
 
     with target.client() as client:
         request = operations_pb2.CancelOperationRequest(name=_name(operation))
@@ -92,7 +92,7 @@ def cancel(target: Target, operation: str) -> None:
 @pass_target
 def delete(target: Target, operation: str) -> None:
     """Forget an operation that has ended."""
-    from google.longrunning import operations_pb2  # noqa: PLC0415
+    from google.longrunning import operations_pb2
 
     with target.client() as client:
         request = operations_pb2.DeleteOperationRequest(name=_name(operation))

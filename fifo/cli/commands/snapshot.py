@@ -22,10 +22,10 @@ def COMMAND() -> None:  # noqa: N802 - the name by which groups are found
 @pass_target
 def list_snapshots(target: Target, instance: str) -> None:
     """List the snapshots of an instance, oldest first."""
-    from fifo.cli import columns, output  # noqa: PLC0415
-    from fifo.cli.commands.instance import name_of  # noqa: PLC0415
-    from fifo.v1 import snapshot_service_pb2 as messages  # noqa: PLC0415
-    from fifo.v1 import snapshot_service_pb2_grpc as services  # noqa: PLC0415
+    from fifo.cli import columns, output
+    from fifo.cli.commands.instance import name_of
+    from fifo.v1 import snapshot_service_pb2 as messages
+    from fifo.v1 import snapshot_service_pb2_grpc as services
 
     with target.client() as client:
         stub = services.SnapshotServiceStub(client.channel)
@@ -36,10 +36,10 @@ def list_snapshots(target: Target, instance: str) -> None:
 
 def _change(name: str, told: str) -> None:
     def run(target: Target, instance: str, snapshot: str, **options: Any) -> int:
-        from fifo.cli.commands.instance import name_of  # noqa: PLC0415
-        from fifo.cli.finishing import finish  # noqa: PLC0415
-        from fifo.v1 import snapshot_service_pb2 as messages  # noqa: PLC0415
-        from fifo.v1 import snapshot_service_pb2_grpc as services  # noqa: PLC0415
+        from fifo.cli.commands.instance import name_of
+        from fifo.cli.finishing import finish
+        from fifo.v1 import snapshot_service_pb2 as messages
+        from fifo.v1 import snapshot_service_pb2_grpc as services
 
         with target.client() as client:
             stub = services.SnapshotServiceStub(client.channel)
