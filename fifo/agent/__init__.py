@@ -1,1 +1,1 @@
-"""The agent: what runs on a hypervisor, one actor for each instance (docs/agent.md)."""
+"""The agent: what runs on a hypervisor, one actor for each instance."""

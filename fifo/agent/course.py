@@ -91,6 +91,22 @@ def before(intent: Intent, memory: Memory) -> State:
     return "starting" if memory.start_id > memory.ended else "provisioning"
 
 
+def running(intent: Intent, memory: Memory, observed: Observed) -> Memory:
+    """Remember one that was found running, by whomever it was started.
+
+    A start that nobody here remembers is as good as the one that was asked for.
+    """
+    unknown = observed.start_id > memory.start_id
+    return msgspec.structs.replace(
+        memory,
+        start_id=observed.start_id,
+        boot_id=observed.boot_id or memory.boot_id,
+        boot_generation=intent.spec.boot_generation if unknown else memory.boot_generation,
+        crash_loop="",
+        back_at=0.0,
+    )
+
+
 def before_start(intent: Intent, memory: Memory, observed: Observed | None, boot: str) -> Memory:
     """Remember a start before it is made.
 

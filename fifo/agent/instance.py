@@ -133,9 +133,7 @@ class Instance(Answering):
     def _found(self, observed: Observed | None) -> None:
         """Be in the state that the host shows."""
         if observed is not None and observed.state == "running":
-            self.memory = msgspec.structs.replace(
-                self.memory, start_id=observed.start_id, crash_loop="", back_at=0.0
-            )
+            self.memory = course.running(self.intent, self.memory, observed)
             if self.told is None or self.told.start_id < observed.start_id:
                 self.note("started", f"was found running, start {observed.start_id}")
         self.move(course.found(observed))

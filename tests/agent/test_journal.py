@@ -94,7 +94,7 @@ PARTS = [
 @pytest.mark.parametrize("turns", [1, 5, 10, 20, 40, 80])
 def test_no_part_that_is_killed_leaves_a_gap_or_a_double(part: names.Name, turns: int) -> None:
     world = AgentWorld(seed=turns)
-    world.after_turns(turns, lambda: world.kill_if_there(part))
+    world.time.after_turns(turns, lambda: world.kill_if_there(part))
     check(world, life(world))
 
 

@@ -25,7 +25,7 @@ from supervisors import SimulatedHost as VirtualTime
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from fifo.hypervisors.driver import Driver
+    from fifo.hypervisors.driver import Driver, Observed, Wanted
     from fifo.hypervisors.simulated.settings import HostSettings
     from fifo.model.link import Hello, Verb
     from fifo.store.faults import Faults
@@ -61,6 +61,54 @@ class Session(GenServer):
         return list(self.entries)
 
 
+class SteppedTime(VirtualTime):
+    """Virtual time that can stop between any two turns to let something happen."""
+
+    left = 0
+    act: Callable[[], None]
+
+    def after_turns(self, turns: int, act: Callable[[], None]) -> None:
+        """Do something when so many more turns were taken."""
+        self.left = turns
+        self.act = act
+
+    def run_ready(self) -> bool:
+        ran = False
+        while self.left and self._take_one_turn():
+            ran = True
+            self.left -= 1
+            if not self.left:
+                self.act()
+        return super().run_ready() or ran
+
+    def _take_one_turn(self) -> bool:
+        for node in tuple(self.nodes):
+            shard = node.shard
+            due_s = shard.timers.next_due_s()
+            timely = due_s is not None and due_s <= self.now_s
+            if shard.runq or shard.inbound or shard.timers.due or timely:
+                shard.run_slice(1)
+                return True
+        return False
+
+
+class CountingDriver(SimulatedDriver):
+    """Notes how many starts are under way at each start."""
+
+    def __init__(self, host: SimulatedHost) -> None:
+        super().__init__(host)
+        self.now = 0
+        self.under_way: list[int] = []
+
+    async def start(self, wanted: Wanted, start_id: int) -> Observed:
+        self.now += 1
+        self.under_way.append(self.now)
+        try:
+            return await super().start(wanted, start_id)
+        finally:
+            self.now -= 1
+
+
 class AgentWorld:
     """One host and its agent, which may crash and come back."""
 
@@ -70,7 +118,7 @@ class AgentWorld:
         host: HostSettings | None = None,
         faults: Faults | None = None,
     ) -> None:
-        self.time = VirtualTime(seed=seed)
+        self.time = SteppedTime(seed=seed)
         self.nature = self.time.node("nature", log_reports=False)
         clockwork = NodeClockwork(self.nature, self.utc)
         self.host = SimulatedHost(clockwork, host)
@@ -129,22 +177,6 @@ class AgentWorld:
         found = self.node.whereis(name)
         if found is not None:
             found.kill()
-
-    def after_turns(self, turns: int, act: Callable[[], None]) -> None:
-        """Do something when the agent's node has had so many more slices of a single turn."""
-        shard = self.node.shard
-        run_slice = shard.run_slice
-        left = [turns]
-
-        def run_one(max_turns: int, slice_s: float | None = None) -> bool:
-            if left[0] < 0:
-                return run_slice(max_turns, slice_s)
-            left[0] -= 1
-            if left[0] < 0:
-                act()
-            return run_slice(1, slice_s)
-
-        shard.run_slice = run_one  # type: ignore[method-assign]
 
     def claim(self, spec: InstanceSpec) -> Claim:
         """Make a claim that fits any host."""
@@ -214,6 +246,12 @@ class AgentWorld:
         """Let time pass until an instance is in a state."""
         self.until(lambda: self.is_in(uid, state), patience_s)
 
+    def watch_starts(self) -> list[int]:
+        """Note how many starts are under way whenever one begins; gives the growing list."""
+        counting = CountingDriver(self.host)
+        self.node.address(names.driver(HOST))._process.driver = counting
+        return counting.under_way
+
     def crashes(self) -> list[str]:
         """List the crashes that no test wanted."""
         return [str(report.reason) for report in self.reports if report.kind == "crash"]
@@ -221,7 +259,7 @@ class AgentWorld:
 
 def claim_of(spec: InstanceSpec) -> Claim:
     """Make a claim that fits any host."""
-    return Claim(uid=spec.uid, host=HOST, shares=Shares(cpu=1, memory=1, disk=0))
+    return Claim(uid=spec.uid, host=HOST, shares=Shares(memory=1))
 
 
 def spec_of(number: int, **more: Any) -> InstanceSpec:

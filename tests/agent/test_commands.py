@@ -1,0 +1,316 @@
+"""The gateway: fences, repeats, deadlines, strangers, images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fifo.agent import limits, names
+from fifo.agent.image_cache import IMAGES, PROGRESS
+from fifo.agent.messages import Lookup
+from fifo.agent.sampling import LATEST
+from fifo.hypervisors.driver import Wanted
+from fifo.hypervisors.simulated.faults import Fault
+from fifo.hypervisors.simulated.settings import HostSettings
+from fifo.model.errors import Conflict, NotFound
+from tests.agent.world import HOST, AgentWorld, claim_of, image_of, newer, spec_of, uid_of
+
+if TYPE_CHECKING:
+    from fifo.model.link import Verb
+
+
+@pytest.fixture
+def world() -> AgentWorld:
+    """An agent on a quick host, owned by a session."""
+    made = AgentWorld()
+    made.attach()
+    return made
+
+
+# -- fences ---------------------------------------------------------------------------------------
+
+
+def test_a_lower_fence_is_refused_and_changes_nothing(world: AgentWorld) -> None:
+    world.realise(spec_of(1), fence=7)
+    failure = world.realise(spec_of(2), fence=6).failure
+    assert failure is not None
+    assert failure.kind == "Conflict"
+    world.time.advance(1.0)
+    assert set(world.host.guests) == {uid_of(1)}
+
+
+def test_a_fence_outlives_the_agent(world: AgentWorld) -> None:
+    world.realise(spec_of(1), fence=7)
+    world.crash_agent()
+    world.start_agent()
+    failure = world.realise(spec_of(2), fence=6).failure
+    assert failure is not None
+    assert failure.kind == "Conflict"
+    with pytest.raises(Conflict, match="fence 1 is lower than 7"):
+        world.attach()
+    world.fence = 7
+    assert world.attach().highest_fence == 7
+
+
+def test_a_newer_session_takes_the_reports_over(world: AgentWorld) -> None:
+    world.realise(spec_of(1))
+    world.await_state(uid_of(1), "running")
+    world.time.advance(1.0)
+    former = world.session
+    assert len(world.reported()) == 1
+    world.fence = 2
+    world.attach()
+    world.realise(spec_of(2))
+    world.await_state(uid_of(2), "running")
+    world.time.advance(1.0)
+    assert [entry.uid for entry in world.reported()] == [uid_of(2)]
+    assert former is not None
+    assert len(former.call("entries").get()) == 1
+
+
+# -- repeats --------------------------------------------------------------------------------------
+
+
+def test_a_repeat_is_answered_from_the_record(world: AgentWorld) -> None:
+    spec = spec_of(1)
+    world.realise(spec)
+    world.await_state(spec.uid, "running")
+    first = world.command("snapshot", spec.uid, argument="a", operation="op")
+    world.host.faults.add(Fault("snapshot", "error"))
+    again = world.command("snapshot", spec.uid, argument="a", operation="op")
+    assert (first.repeated, again.repeated) == (False, True)
+    assert again.value == first.value
+    world.crash_agent()
+    world.start_agent()
+    assert world.command("snapshot", spec.uid, argument="a", operation="op") == again
+
+
+def test_a_refusal_is_repeated_too_and_a_not_now_is_tried_again(world: AgentWorld) -> None:
+    spec = spec_of(1)
+    world.realise(spec)
+    world.await_state(spec.uid, "running")
+    world.host.faults.add(Fault("snapshot", "error", times=1))
+    refused = world.command("snapshot", spec.uid, argument="a", operation="one")
+    assert refused.failure is not None
+    assert world.command("snapshot", spec.uid, argument="a", operation="one").repeated
+    world.host.faults.clear()
+    world.host.faults.add(Fault("snapshot", "lost_reply", times=1))
+    not_now = world.command("snapshot", spec.uid, argument="a", operation="two")
+    assert not_now.failure is not None
+    assert not_now.failure.kind == "Unavailable"
+    again = world.command("snapshot", spec.uid, argument="a", operation="two")
+    assert (again.failure, again.repeated) == (None, False)
+
+
+def test_repeats_during_the_work_wait_for_its_one_answer() -> None:
+    world = AgentWorld(host=HostSettings(latency_s={"delete": (5.0, 5.0)}))
+    spec = spec_of(1)
+    world.realise(spec)
+    world.await_state(spec.uid, "running")
+    answers = [world.send("remove", spec.uid, operation="op") for _ in range(3)]
+    assert len({answer.get() for answer in answers}) == 1
+    assert world.host.guests == {}
+
+
+def test_records_are_dropped_in_the_end(world: AgentWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "RESULT_S", 4 * limits.SWEEP_S)
+    spec = spec_of(1)
+    world.realise(spec, operation="op")
+    world.time.advance(limits.RESULT_S / 2)
+    assert world.realise(spec, operation="op").repeated
+    world.time.advance(limits.RESULT_S / 2 + 2 * limits.SWEEP_S)
+    assert not world.realise(spec, operation="op").repeated
+
+
+def test_a_command_that_comes_too_late_is_not_obeyed(world: AgentWorld) -> None:
+    failure = world.realise(spec_of(1), until=world.utc() - 1.0).failure
+    assert failure is not None
+    assert failure.kind == "DeadlineExceeded"
+    world.time.advance(1.0)
+    assert world.host.guests == {}
+
+
+def test_an_incomplete_command_says_what_it_lacks(world: AgentWorld) -> None:
+    verbs: tuple[Verb, ...] = ("realise", "fetch_image")
+    for verb in verbs:
+        failure = world.command(verb, uid_of(1)).failure
+        assert failure is not None
+        assert failure.kind == "InvalidInput"
+
+
+# -- strangers ------------------------------------------------------------------------------------
+
+
+def test_what_nobody_knows_is_not_found(world: AgentWorld) -> None:
+    failure = world.command("snapshot", uid_of(9), argument="a").failure
+    assert failure is not None
+    assert failure.kind == "NotFound"
+    with pytest.raises(NotFound):
+        world.node.address(names.gateway(HOST)).call(Lookup(uid_of(9))).get()
+
+
+def test_an_actor_is_found_by_its_uid(world: AgentWorld) -> None:
+    world.realise(spec_of(1))
+    world.time.run_ready()
+    found = world.node.address(names.gateway(HOST)).call(Lookup(uid_of(1))).get()
+    assert found == world.actor(uid_of(1))
+
+
+def test_a_foreign_instance_is_listed_and_left_alone() -> None:
+    world = AgentWorld()
+    spec = spec_of(5)
+    guest = world.host.make(Wanted(spec, claim_of(spec)))
+    guest.whole = True
+    world.host.boot(guest, 1)
+    world.crash_agent()
+    world.start_agent()
+    world.realise(spec_of(1))
+    world.time.advance(60.0)
+    assert world.attach().foreign == (spec.uid,)
+    assert guest.running
+
+
+def test_a_foreign_instance_that_is_realised_is_taken_over_as_it_is() -> None:
+    world = AgentWorld()
+    spec = spec_of(5)
+    guest = world.host.make(Wanted(spec, claim_of(spec)))
+    guest.whole = True
+    world.host.boot(guest, 3)
+    world.crash_agent()
+    world.start_agent()
+    world.realise(spec)
+    world.await_state(spec.uid, "running")
+    assert (guest.start_id, world.status(spec.uid).start_id) == (3, 3)
+    assert world.attach().foreign == ()
+
+
+def test_a_stranger_is_removed_when_somebody_says_so(world: AgentWorld) -> None:
+    spec = spec_of(5)
+    world.host.make(Wanted(spec, claim_of(spec)))
+    assert world.command("remove", spec.uid).failure is None
+    assert world.host.guests == {}
+
+
+def test_a_forgotten_instance_goes_on_as_a_foreign_one(world: AgentWorld) -> None:
+    spec = spec_of(1)
+    world.realise(spec)
+    world.await_state(spec.uid, "running")
+    assert world.command("forget", spec.uid).failure is None
+    world.time.advance(60.0)
+    assert world.actor(spec.uid) is None
+    assert world.host.find(spec.uid).running
+    world.crash_agent()
+    world.start_agent()
+    hello = world.attach()
+    assert (hello.foreign, hello.statuses) == ((spec.uid,), ())
+
+
+def test_a_removal_that_the_host_refuses_is_answered_so_and_can_be_repeated(
+    world: AgentWorld,
+) -> None:
+    spec = spec_of(1)
+    world.realise(spec)
+    world.await_state(spec.uid, "running")
+    world.host.faults.add(Fault("delete", "error", text="device busy", times=1))
+    failure = world.command("remove", spec.uid).failure
+    assert failure is not None
+    assert "device busy" in failure.what
+    assert world.is_in(spec.uid, "deleting")
+    assert world.command("remove", spec.uid).failure is None
+    assert world.host.guests == {}
+
+
+def test_nothing_is_wanted_of_what_is_being_removed(world: AgentWorld) -> None:
+    spec = spec_of(1)
+    world.realise(spec)
+    world.await_state(spec.uid, "running")
+    world.host.faults.add(Fault("delete", "hang", times=1))
+    world.send("remove", spec.uid)
+    world.time.advance(1.0)
+    for verb, more in (("snapshot", {"argument": "a"}), ("realise", {"spec": newer(spec)})):
+        failure = world.command(verb, spec.uid, claim=claim_of(spec), **more).failure  # type: ignore[arg-type]
+        assert failure is not None
+        assert failure.kind == "WrongState"
+
+
+# -- images ---------------------------------------------------------------------------------------
+
+
+def test_an_image_is_fetched_once_however_many_wait(world: AgentWorld) -> None:
+    image = image_of(1, size_bytes=1_000_000_000)
+    fetches: list[str] = []
+    strike = world.host.faults.strike
+
+    def count(verb: str, uid: str = "", image: str = "") -> Fault | None:
+        if verb == "fetch_image":
+            fetches.append(image)
+        return strike(verb, uid, image)
+
+    world.host.faults.strike = count  # type: ignore[method-assign]
+    specs = [spec_of(number, image=image.uid) for number in range(20)]
+    for spec in specs:
+        world.realise(spec, image=image)
+    world.time.advance(5.0)
+    cache = world.node.address(names.image_cache(HOST))
+    done_bytes, size_bytes = cache.call(PROGRESS).get()[image.uid]
+    assert 0 < done_bytes < size_bytes == 1_000_000_000
+    for spec in specs:
+        world.await_state(spec.uid, "running")
+    assert fetches == [image.uid]
+    assert cache.call(IMAGES).get() == (image.uid,)
+    assert cache.call(PROGRESS).get() == {}
+
+
+def test_an_image_is_not_deleted_while_it_is_used(world: AgentWorld) -> None:
+    image = image_of(1)
+    for number in (1, 2):
+        world.realise(spec_of(number, image=image.uid), image=image)
+        world.await_state(uid_of(number), "running")
+    failure = world.command("delete_image", image.uid, argument=image.uid).failure
+    assert failure is not None
+    assert f"in use by {uid_of(1)}, {uid_of(2)}" in failure.what
+    world.crash_agent()
+    world.start_agent()
+    world.time.advance(1.0)
+    assert world.command("delete_image", image.uid, argument=image.uid).failure is not None
+    for number in (1, 2):
+        world.command("remove", uid_of(number))
+    assert world.command("delete_image", image.uid, argument=image.uid).failure is None
+    assert world.host.images == {}
+
+
+def test_a_fetched_image_is_answered_with_its_record(world: AgentWorld) -> None:
+    image = image_of(1)
+    result = world.command("fetch_image", image.uid, image=image, argument=image.uid)
+    assert result.failure is None
+    assert (result.value["uid"], result.value["state"]) == (image.uid, "ready")
+
+
+def test_an_image_that_cannot_be_had_fails_those_who_need_it(world: AgentWorld) -> None:
+    image = image_of(1)
+    world.host.faults.add(Fault("fetch_image", "error", text="404", times=1))
+    spec = spec_of(1, image=image.uid)
+    world.realise(spec, image=image)
+    world.await_state(spec.uid, "failed")
+    assert "404" in world.status(spec.uid).reason
+
+
+# -- figures --------------------------------------------------------------------------------------
+
+
+def test_running_instances_are_measured_at_an_interval(world: AgentWorld) -> None:
+    world.realise(spec_of(1))
+    world.await_state(uid_of(1), "running")
+    sampling = world.node.address(names.sampling(HOST))
+    world.time.advance(limits.SAMPLE_S + 1.0)
+    first = sampling.call(LATEST).get()
+    world.time.advance(limits.SAMPLE_S + 1.0)
+    second = sampling.call(LATEST).get()
+    assert second.at > first.at
+    assert second.by_uid[uid_of(1)].cpu_seconds > first.by_uid[uid_of(1)].cpu_seconds
+    world.host.faults.add(Fault("stats", "error"))
+    world.time.advance(limits.SAMPLE_S + 1.0)
+    third = sampling.call(LATEST).get()
+    assert (third.at, third.by_uid) == (second.at, second.by_uid)
+    assert third.error is not None
