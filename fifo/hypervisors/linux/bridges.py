@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from fifo.hypervisors.linux import interfaces
 from fifo.hypervisors.linux.commands import succeed
-from fifo.model.errors import NotReady, Unsupported
+from fifo.model.errors import FifoError, NotReady, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,8 +87,12 @@ class Bridges:
         return name
 
     def held(self, port: str, attachment: Attachment) -> None:
-        """Count a port that is there already, after a restart of the node."""
-        self._ports[self.name(attachment)].add(port)
+        """Count a port that is there already, after a restart of the node.
+
+        A tag that was taken out of the settings since then has no bridge to be kept.
+        """
+        if attachment.nic_tag in self._settings.nic_tags:
+            self._ports[self.name(attachment)].add(port)
 
     async def release(self, port: str) -> None:
         """Give a port up; the last one's bridge goes with it, if it is ours."""
@@ -96,7 +100,12 @@ class Bridges:
             if port not in ports:
                 continue
             ports.discard(port)
-            await self.remove_idle(name)
+            try:
+                await self.remove_idle(name)
+            except FifoError:
+                # Whoever asks again has to come by here once more.
+                ports.add(port)
+                raise
 
     async def remove_idle(self, name: str) -> None:
         """Remove a bridge of ours that has no port, and that nobody holds."""

@@ -40,15 +40,18 @@ async def open_driver(
     keeper: KeeperClient,
     keeper_directory: Path,
     *,
+    run: Run | None = None,
     wall: Callable[[], float] = time.time,
 ) -> LinuxDriver:
     """Give a driver that has taken over what is on the host: what runs goes on untouched.
+
+    Commands are run by the keeper, unless another `run` is given.
 
     Called once when the node starts, with its keeper there. Raises InvalidInput for settings that
     cannot work, NotReady for a host that has to be changed first, Unavailable without a keeper.
     """
     of_settings.check(settings)
-    run = runner(keeper)
+    run = run or runner(keeper)
     layout = Layout(settings.state_dir, settings.run_dir)
     facts.require_way_in(settings)
     known = facts.gather()

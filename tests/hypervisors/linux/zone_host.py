@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
+import ipaddress
 import itertools
 import os
 import secrets
@@ -26,10 +27,11 @@ from fifo.hypervisors.linux.storage.overlay import OverlayStorage
 from fifo.model.image import Image
 from fifo.model.instance import Claim, InstanceSpec, Nic, Shares
 from fifo.model.network import AddressPool, Network
+from tests.hypervisors.linux import runner
 from tests.hypervisors.linux.keeper.keeper_host import KeeperHost
-from tests.hypervisors.linux.runner import run
 
 if TYPE_CHECKING:
+    from fifo.hypervisors.linux.commands import Run
     from fifo.hypervisors.linux.driver import LinuxDriver
 
 IMAGE_UID: Final = "00000000-0000-4000-9000-0000000000aa"
@@ -46,14 +48,16 @@ def why_not() -> str:
     return f"not installed: {', '.join(missing)}" if missing else ""
 
 
-def network(subnet: str = "10.77.0.0/24", second: str = "fd77::/64") -> Network:
+def network(first: int, second: int) -> Network:
     """Describe a network with both families, and this host as its gateway."""
-    four, six = subnet.rpartition(".")[0], second.partition("/")[0]
+    four, six = f"10.{first}.{second}", f"fd{first:02x}:{second:x}::"
     return Network(
-        uid=NETWORK_UID, id="test", create_time=0.0, nic_tag=TAG, resolvers=("10.77.0.1",),
+        uid=NETWORK_UID, id="test", create_time=0.0, nic_tag=TAG, resolvers=(f"{four}.1",),
         pools=(
-            AddressPool(subnet=subnet, first=f"{four}.10", last=f"{four}.250", gateway=f"{four}.1"),
-            AddressPool(subnet=second, first=f"{six}10", last=f"{six}ff", gateway=f"{six}1"),
+            AddressPool(
+                subnet=f"{four}.0/24", first=f"{four}.10", last=f"{four}.250", gateway=f"{four}.1"
+            ),
+            AddressPool(subnet=f"{six}/64", first=f"{six}10", last=f"{six}ff", gateway=f"{six}1"),
         ),
     )  # fmt: skip
 
@@ -77,16 +81,19 @@ class ZoneHost:
         if images is not None:
             subprocess.run(["/bin/cp", "-al", images, state / "images"], check=True)
         self.keeper_host = KeeperHost(self.directory / "k")
-        self.network = network()
+        # Of its own, or the host would not know which test's bridge to answer on.
+        self.network = network(64 + secrets.randbelow(64), secrets.randbelow(256))
         self._numbers = itertools.count(1)
         self.keeper: KeeperClient
         self.driver: LinuxDriver
 
-    async def open(self) -> LinuxDriver:
+    async def open(self, run: Run | None = None) -> LinuxDriver:
         """Start what is not there and open the driver."""
         await start_keeper(self.keeper_host.directory)
         self.keeper = await KeeperClient.connect(self.keeper_host.directory)
-        self.driver = await open_driver(self.settings, self.keeper, self.keeper_host.directory)
+        self.driver = await open_driver(
+            self.settings, self.keeper, self.keeper_host.directory, run=run
+        )
         return self.driver
 
     async def close(self) -> None:
@@ -114,7 +121,7 @@ class ZoneHost:
 
     async def leftovers(self) -> Leftovers:
         """Look for what is ours on the host."""
-        return await leftovers(run, self.settings)
+        return await leftovers(runner.run, self.settings)
 
     def wanted(self, *, nics: int = 1, script: str = "", **spec: Any) -> Wanted:
         """Describe another zone; `script` replaces its init."""
@@ -139,11 +146,16 @@ class ZoneHost:
         claim = Claim(
             uid=uid, host="here", shares=Shares(),
             addresses={
-                nic.mac: (f"10.77.{index}.{9 + number}/24", f"fd77:{index:x}::{9 + number:x}/64")
+                nic.mac: tuple(self.address(family, 8 + 2 * number + index) for family in (0, 1))
                 for index, nic in enumerate(made.nics)
             },
         )  # fmt: skip
         return Wanted(made, claim, (self.network,))
+
+    def address(self, family: int, number: int, *, bare: bool = False) -> str:
+        """Give an address of the test's network, of IPv4 (0) or IPv6 (1)."""
+        subnet = ipaddress.ip_network(self.network.pools[family].subnet)
+        return str(subnet[number]) if bare else f"{subnet[number]}/{subnet.prefixlen}"
 
     async def running(self, **spec: Any) -> Wanted:
         """Create and start another zone."""
@@ -186,6 +198,6 @@ async def _prepare_images(directory: Path) -> tuple[Path, Path]:
     settings = Settings(directory, directory, "ta", {})
     images = directory / "images"
     images.mkdir(mode=PASSABLE)
-    cache = Cache(run, settings, images, OverlayStorage(run, directory), {})
+    cache = Cache(runner.run, settings, images, OverlayStorage(runner.run, directory), {})
     await cache.fetch(zone_image_record(built.path("rootfs")), lambda *_: None)
     return images, built.path("rootfs")

@@ -1,0 +1,43 @@
+"""Fixtures of the Linux driver's tests: real zones, which leave nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.hypervisors.linux.zone_host import ZoneHost, small_zone, why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# A test that waits for what never comes fails with its own stack.
+PATIENCE_S = 40.0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is a coroutine on a loop of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+
+    async def bounded() -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await pyfuncitem.obj(**arguments)
+
+    asyncio.run(bounded())
+    return True
+
+
+@pytest.fixture
+def zones() -> Iterator[ZoneHost]:
+    """Give a share of this host with the small zone in its cache; the test opens its driver."""
+    if reason := why_not():
+        pytest.skip(reason)
+    made = ZoneHost(small_zone()[0])
+    yield made
+    made.clear()
