@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fifo.model import address_pool, keys, names, records
-from fifo.model.errors import FifoError, NoRoom, NotFound
+from fifo.model.errors import Conflict, FifoError, NoRoom, NotFound
 from fifo.model.hypervisor import Allocation
 from fifo.model.instance import Claim, Shares
 from fifo.model.network import AddressClaim
@@ -56,8 +56,8 @@ class Ledger:
         self.allocations: dict[str, Allocation] = {}
 
     def size(self) -> int:
-        """Give the number of operations so far, with the hosts' sums."""
-        return len(self.writes) + len(self.allocations)
+        """Give the number of operations or compares so far, the larger, with the hosts' sums."""
+        return max(len(self.writes) + len(self.allocations), len(self.compares))
 
     # -- claiming ----------------------------------------------------------------------------
 
@@ -157,6 +157,9 @@ class Ledger:
             network = self.catalog.networks.record(nic.network)
             if network is None:
                 return NotFound("the network does not exist", f"networks/{nic.network}")
+            if network.closed:
+                told = "the network is being changed, and gives no address now"
+                return Conflict(told, f"networks/{network.id}", "try again in a moment")
             found[nic.mac] = network
         return found
 
@@ -205,6 +208,10 @@ class Ledger:
         claim = AddressClaim(network=network.uid, address=bare, uid=uid, mac=mac, since=self.now)
         self.compares[key] = absent(key)
         self.writes[key] = Put(key, records.encode(claim))
+        # Who deletes a network closes it first: what was decided before that is lost to it.
+        held = self.catalog.networks.get(network.uid)
+        assert held is not None
+        self.compares[held.key] = unchanged(held.key, held.revision)
         self.addresses.take(network.uid, text)
 
     def _give_back(self, network: str, text: str) -> None:

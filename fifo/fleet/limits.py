@@ -26,7 +26,5 @@ EXPIRE_EVERY_S = 600.0
 """How often finished operations are looked through for those that are old enough to go."""
 EXPIRE_BATCH = 90
 """Operations forgotten in one transaction."""
-COMPACT_EVERY_S = 60.0
-"""How often the store's history is compacted to the revision of `HISTORY_S` ago."""
 OPERATIONS_RUNNING = 20_000
 """Instances that operations may be about at one time: minutes of work for one control node."""

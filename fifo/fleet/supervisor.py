@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from fifo.fleet import placement
-from fifo.fleet.history import History
 from fifo.fleet.hosts import HostsClient, session_name
 from fifo.fleet.operations import ACCEPTOR, Acceptor, Expiry, Recovery, runners_spec
 from fifo.fleet.placement import PlacementClient, PlacementServer
 from fifo.fleet.session import Session
+from fifo.store.compactor import Compactor
 from fifo.workflows.registry import WORKFLOWS
 from fifo.workflows.world import World
 from supervisors import (
@@ -55,7 +55,7 @@ def fleet_children(world: World) -> list[ChildSpec]:
         ChildSpec("recovery", (Recovery, (world,))),
         ChildSpec(ACCEPTOR, (Acceptor, (world,)), name=ACCEPTOR),
         ChildSpec("expiry", (Expiry, (world,))),
-        ChildSpec("history", (History, (world.store,))),
+        ChildSpec("compactor", (Compactor, (world.store,))),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -260,7 +261,7 @@ def logs(target: Target, instance: str, lines: int, *, follow: bool) -> None:
         request = messages.ReadInstanceLogsRequest(
             name=name_of(client, target, instance), follow=follow, tail_lines=lines
         )
-        stdout = click.get_binary_stream("stdout")
+        stdout = sys.stdout.buffer
         for piece in client.stream(stub.ReadInstanceLogs, request):
             stdout.write(piece.data)
             stdout.flush()

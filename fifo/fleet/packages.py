@@ -1,0 +1,69 @@
+"""Packages: made, changed and deleted, each in one commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fifo.fleet.commits import Plan
+from fifo.model import keys, names, records
+from fifo.model.errors import AlreadyExists, NotFound, WrongState
+from fifo.store.contract import Delete, Put, absent, unchanged
+
+if TYPE_CHECKING:
+    from fifo.model.package import Package
+    from fifo.store.catalog import Catalog, Entry
+
+
+def create(catalog: Catalog, package: Package) -> Plan:
+    """Plan a new package; raises AlreadyExists."""
+    index = keys.index(names.PACKAGES, "", package.id)
+    if index in catalog.ids:
+        raise AlreadyExists("a package has this name already", _name(package), "choose another")
+    key = keys.by_uid(keys.PACKAGE, package.uid)
+    return Plan(
+        package.uid,
+        [absent(key), absent(index)],
+        [Put(key, records.encode(package)), Put(index, package.uid.encode())],
+    )
+
+
+def update(entry: Entry[Package], changed: Package) -> Plan:
+    """Plan the next generation of a package; nothing if it is as it was."""
+    before = entry.record
+    if changed == before:
+        return Plan(before.uid)
+    after = msgspec.structs.replace(changed, generation=before.generation + 1)
+    return Plan(
+        before.uid,
+        [unchanged(entry.key, entry.revision)],
+        [Put(entry.key, records.encode(after))],
+    )
+
+
+def delete(catalog: Catalog, entry: Entry[Package]) -> Plan:
+    """Plan a package's end; raises WrongState while instances have it."""
+    package = entry.record
+    users = [own.record for own in catalog.specs if own.record.package == package.uid]
+    if users:
+        shown = ", ".join(names.instance_name(user.id, user.org) for user in users[:3])
+        raise WrongState(
+            f"{len(users)} instances have it: {shown}",
+            _name(package),
+            "delete these, or give them another package, first",
+            reason="PACKAGE_IN_USE",
+        )
+    index = keys.index(names.PACKAGES, "", package.id)
+    return Plan(
+        package.uid, [unchanged(entry.key, entry.revision)], [Delete(entry.key), Delete(index)]
+    )
+
+
+def gone(name: str) -> NotFound:
+    """Say that a package went while it was being changed."""
+    return NotFound("it does not exist", name, "list what there is, or check the name")
+
+
+def _name(package: Package) -> str:
+    return f"{names.PACKAGES}/{package.id}"
