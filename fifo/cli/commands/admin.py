@@ -1,0 +1,84 @@
+"""`fifo admin`: the node's token, store and facts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fifo.cli.options import pass_target
+
+if TYPE_CHECKING:
+    from fifo.cli.client import Client
+    from fifo.cli.target import Target
+
+
+@click.group(name="admin")
+def COMMAND() -> None:  # noqa: N802 - the name by which groups are found
+    """The node's token, store and facts."""
+
+
+def stub_of(client: Client) -> Any:
+    """Make the stub of the node's own service."""
+    from fifo.v1 import admin_service_pb2_grpc
+
+    return admin_service_pb2_grpc.AdminServiceStub(client.channel)
+
+
+def write_stream(file: str, pieces: Any) -> int:
+    """Write a stream's data to a new file; gives its size. A file that is there is kept."""
+    written = 0
+    with Path(file).open("xb") as stream:
+        for piece in pieces:
+            written += stream.write(piece.data)
+    return written
+
+
+@COMMAND.group()
+def token() -> None:
+    """The admin token."""
+
+
+@token.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_target
+def reset(target: Target, *, yes: bool) -> None:
+    """Make a new admin token; every older one is good no longer."""
+    from fifo.v1 import admin_service_pb2 as messages
+
+    if not yes:
+        click.confirm("Every program that uses the old token will be refused. Go on?", abort=True)
+    with target.client() as client:
+        request = messages.ResetAdminTokenRequest(request_id=client.request_id())
+        made = client.call(stub_of(client).ResetAdminToken, request)
+        click.echo(f"The new token is in {made.token_file}")
+
+
+@COMMAND.command()
+@pass_target
+def info(target: Target) -> None:
+    """Show the node's version, addresses, certificate and store."""
+    import json
+
+    from fifo.cli import output
+    from fifo.v1 import admin_service_pb2 as messages
+
+    with target.client() as client:
+        stub = stub_of(client)
+        node = client.call(stub.GetNodeInfo, messages.GetNodeInfoRequest())
+        store = client.call(stub.GetStoreInfo, messages.GetStoreInfoRequest())
+        told = {"node": output.as_dict(node), "store": output.as_dict(store)}
+        click.echo(json.dumps(told, indent=2))
+
+
+@COMMAND.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@pass_target
+def backup(target: Target, file: str) -> None:
+    """Copy the node's store into a new file while it runs; verified before it is sent."""
+    from fifo.v1 import admin_service_pb2 as messages
+
+    with target.client() as client:
+        pieces = client.stream(stub_of(client).BackupStore, messages.BackupStoreRequest())
+        click.echo(f"{file}: {write_stream(file, pieces)} bytes")

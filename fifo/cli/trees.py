@@ -1,0 +1,48 @@
+"""Supervision trees as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fifo.cli.output import enum, since
+from fifo.cli.text import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fifo.v1.supervision_service_pb2 import SupervisedProcess, Tree, TreeChange
+
+
+def tree_lines(tree: Tree) -> Iterator[str]:
+    """Draw a tree, one process a line, with what is not quiet about it."""
+    yield f"{safe(tree.node)}: {tree.process_count} processes, {tree.run_queue} ready"
+    for own in tree.processes:
+        yield f"{'  ' * own.depth}{_name(own)}{_state(own)}"
+
+
+def _name(own: SupervisedProcess) -> str:
+    name = safe(own.child_id or own.registered_name or own.pid)
+    kind = safe(own.class_name)
+    return f"{name} ({kind})" if name != kind else name
+
+
+def _state(own: SupervisedProcess) -> str:
+    told = []
+    if own.state not in {"idle", "ready", "parked"}:
+        told.append(safe(own.state))
+    if own.mailbox:
+        told.append(f"{own.mailbox} waiting")
+    if own.restarts:
+        told.append(f"{own.restarts} restarts")
+    if own.HasField("last_crash"):
+        told.append(f"crashed {since(own.last_crash.time)} ago: {safe(own.last_crash.reason)[:60]}")
+    if own.HasField("supervision") and own.child_count:
+        told.append(f"{own.child_count} children, {own.supervision.strategy}")
+    return f"  [{', '.join(told)}]" if told else ""
+
+
+def change_line(change: TreeChange) -> str:
+    """Write one change of a tree."""
+    who = safe(change.child_id or change.registered_name or change.class_name or change.pid)
+    why = f": {safe(change.reason)[:80]}" if change.reason else ""
+    return f"{enum(change, 'type'):<9} {who} {change.pid}{why}"
