@@ -22,7 +22,7 @@ HELLO_S: Final = 5.0
 """For the first answer: a keeper that serves gives it within a turn of its loop."""
 EXITS_UNREAD_MAX: Final = 2 * EXITS_KEPT_MAX
 """Exits nobody has taken yet: all that a keeper keeps, and as many new ones meanwhile."""
-OUTPUT_UNREAD_BYTES_MAX: Final = 1024 * 1024
+OUTPUT_UNREAD_BYTES_MAX: Final = 4 * 1024 * 1024
 """Console output nobody has taken yet; beyond it this watcher is the slow one and is detached."""
 
 

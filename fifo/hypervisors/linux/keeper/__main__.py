@@ -1,6 +1,7 @@
-"""Start a keeper or a holder: `keep DIRECTORY READY` or `hold LISTENER CONNECTION`.
+"""Start a keeper or a holder: `keep DIRECTORY READY` or `hold DIRECTORY LISTENER CONNECTION`.
 
-READY, LISTENER and CONNECTION are numbers of inherited descriptors. `boot` has the command line.
+READY, LISTENER and CONNECTION are numbers of inherited descriptors; to a
+holder the directory is a name in the list of processes. `boot` has the command line.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def keep(directory: Path, ready: int) -> int:
         prepare()
         locked = lock(directory)
         become_subreaper()
-        keeper = Keeper(directory, command("hold"), log)
+        keeper = Keeper(directory, command("hold", str(directory)), log)
     except DirectoryTaken as error:
         os.write(ready, f"taken {error}\n".encode())
         return 1
@@ -87,7 +88,7 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case ["keep", directory, ready]:
             return keep(Path(directory).absolute(), int(ready))
-        case ["hold", listener, connection]:
+        case ["hold", _, listener, connection]:
             hold(socket.socket(fileno=int(listener)), socket.socket(fileno=int(connection)))
             return 0
         case _:

@@ -22,7 +22,7 @@ from fifo.hypervisors.linux.keeper.loop import READ, WRITE
 from fifo.hypervisors.linux.keeper.program import Program, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from fifo.hypervisors.linux.keeper.fields import Fields
     from fifo.hypervisors.linux.keeper.loop import Loop, Timer
@@ -271,12 +271,11 @@ def _close(descriptors: list[int]) -> None:
         os.close(descriptor)
 
 
-def kill_orphans(mark: str, spared: set[int]) -> int:
+def kill_orphans(mark: str, spared: Collection[int]) -> int:
     """Kill the commands of a keeper that died, for which nobody waits; give how many.
 
-    Only leaders of a session, as commands are; but a container's init that is created and not yet
-    started is one too and still carries the mark: `spared` are the pids of what is watched. Called
-    once, before anything is run.
+    Only leaders of a session, as commands are, and none of the `spared` pids: what is watched may
+    carry the mark of the command that left it behind. Called once, before anything is run.
     """
     killed = 0
     for pid, value in processes.marked(MARK):

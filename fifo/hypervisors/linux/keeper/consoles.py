@@ -54,6 +54,8 @@ class Console:
         self.log = log
         self.descriptor = -1
         self.ended = False
+        # Before a socket is tried again.
+        self.pause_s = limits.REACH_FIRST_S
         self.ring = bytearray()
         self.unread = bytearray()
         self.watchers: list[Watcher] = []
@@ -183,7 +185,8 @@ class Consoles:
             self._loop.after(limits.RETRY_S, lambda: self._await(console))
         else:
             self._disconnect(console)
-            self._loop.after(limits.RETRY_S, lambda: self._reach(console))
+            self._loop.after(console.pause_s, lambda: self._reach(console))
+            console.pause_s = min(2 * console.pause_s, limits.RETRY_S)
 
     def _connect(self, console: Console, descriptor: int) -> None:
         console.descriptor = descriptor
@@ -212,6 +215,7 @@ class Consoles:
             return True
         except OSError:
             return False
+        console.pause_s = limits.REACH_FIRST_S
         console.say(data)
         return bool(data)
 

@@ -32,7 +32,7 @@ from fifo.hypervisors.linux.keeper.loop import READ
 from fifo.hypervisors.linux.keeper.program import Program, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from fifo.hypervisors.linux.keeper.fields import Fields
     from fifo.hypervisors.linux.keeper.journal import Journal
@@ -47,7 +47,10 @@ VIEW_FIELDS: Final = ("instance", "start_id", "boot_id", "pid", "start_time")
 
 
 class Stray(NamedTuple):
-    """How a child ended that nobody had announced, and when (monotonic)."""
+    """How a child ended that nobody had announced, and when (monotonic).
+
+    `start_time` 0: there was no descriptor to read it with.
+    """
 
     start_time: int
     code: int
@@ -144,9 +147,9 @@ class Instances:
         """Tell whether an instance's process is watched and has not ended."""
         return instance in self._running
 
-    def pids(self) -> set[int]:
+    def pids(self) -> Collection[int]:
         """Give the pids of all that run."""
-        return set(self._by_pid)
+        return self._by_pid.keys()
 
     # --- from the keeper before this one ---------------------------------------------------------
 
@@ -269,9 +272,10 @@ class Instances:
     def _stray(self, pid: int, start_time: int) -> Stray | None:
         oldest_s = self._host.monotonic() - limits.STRAY_AGE_S
         stray = self._strays.get(pid)
-        if stray is None or stray.at_s < oldest_s or start_time not in {0, stray.start_time}:
+        if stray is None or stray.at_s < oldest_s:
             return None
-        return stray
+        known = start_time and stray.start_time
+        return None if known and start_time != stray.start_time else stray
 
     def _entry(self, instance: str, start_id: str) -> Entry:
         return {"instance": instance, "start_id": start_id, "boot_id": self._host.boot_id}

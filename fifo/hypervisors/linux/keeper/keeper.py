@@ -157,15 +157,23 @@ class Keeper:
     def _reap(self) -> None:
         """Reap every child that has ended; who it was is read before the kernel forgets it."""
         while (pid := processes.ended_child()) is not None:
-            is_command = pid in self._parts.commands
-            found = None if is_command else processes.stat(pid)
-            _, status = os.waitpid(pid, 0)
-            code = os.waitstatus_to_exitcode(status)
-            if is_command:
+            start_time = self._start_time(pid)
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            if pid in self._parts.commands:
                 self._parts.commands.ended(pid, code)
             else:
-                self._parts.instances.ended(pid, found.start_time if found else 0, code)
+                self._parts.instances.ended(pid, start_time, code)
         self._settle()
+
+    def _start_time(self, pid: int) -> int:
+        """Give when an unknown child was started, 0 if there is no descriptor to read it with."""
+        if pid in self._parts.commands or pid in self._parts.instances.pids():
+            return 0
+        try:
+            found = processes.stat(pid)
+        except OSError:
+            return 0
+        return found.start_time if found else 0
 
     def _instance_ended(self, instance: str) -> None:
         self._parts.consoles.instance_ended(instance)

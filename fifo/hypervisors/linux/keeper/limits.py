@@ -36,8 +36,9 @@ RING_BYTES: Final = 64 * 1024
 """Console output replayed to who attaches: some thousand lines."""
 INPUT_BYTES_MAX: Final = 64 * 1024
 """Console input a guest has not read yet: beyond it a write is refused."""
-SLOW_BYTES: Final = 512 * 1024
-"""Unsent bytes at which a connection is a slow watcher and its consoles are detached."""
+SLOW_BYTES: Final = 4 * 1024 * 1024
+"""Unsent bytes at which a connection is a slow watcher and its consoles are detached: what a guest
+says at full speed in a tenth of a second, in which a client that reads gets its turn."""
 UNSENT_BYTES_MAX: Final = 16 * 1024 * 1024
 """Unsent bytes at which a connection is closed: some full answers and the whole journal fit."""
 EXITS_KEPT_MAX: Final = 4_096
@@ -56,6 +57,9 @@ LOG_FILES_MAX: Final = 16
 """Older log files kept beside the present one."""
 LOG_CHECK_S: Final = 1.0
 """How often the size of a log that a process writes by itself is looked at."""
+REACH_FIRST_S: Final = 0.02
+"""Before a console socket is tried again, doubled up to RETRY_S: QEMU needs 0.1 s to listen, and
+what a guest says to nobody is lost."""
 RETRY_S: Final = 1.0
 """Pause before a full disk, a lack of descriptors or an absent console is tried again."""
 CONSOLE_ACCEPT_S: Final = 60.0

@@ -91,11 +91,12 @@ class KeeperHost:
 
     def clear(self) -> None:
         """Kill the keeper, its holder and all that was started through it."""
-        for pid in self._ours():
+        for pid in self.ours():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _ours(self) -> Iterator[int]:
+    def ours(self) -> Iterator[int]:
+        """Yield the pids of the keeper, its holder and all that was started through it."""
         if not self.path.parent.exists():
             return
         journals = set()
