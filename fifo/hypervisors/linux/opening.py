@@ -45,7 +45,8 @@ async def open_driver(
 ) -> LinuxDriver:
     """Give a driver that has taken over what is on the host: what runs goes on untouched.
 
-    Commands are run by the keeper, unless another `run` is given.
+    Commands are run by the keeper, unless another `run` is given. When the keeper dies another is
+    started after its client's patience, which should be a second.
 
     Called once when the node starts, with its keeper there. Raises InvalidInput for settings that
     cannot work, NotReady for a host that has to be changed first, Unavailable without a keeper.

@@ -37,7 +37,7 @@ class LinuxStage:
 
     def __init__(self, images: Path, rootfs: Path) -> None:
         self._runner = asyncio.Runner()
-        self._host = ZoneHost(images)
+        self._host = ZoneHost.make(images)
         self._rootfs = rootfs
         self._news = asyncio.Event()
         self.heard: list[Event] = []

@@ -19,15 +19,20 @@ PATIENCE_S = 40.0
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test that is a coroutine on a loop of its own."""
+    """Run a test that is a coroutine on a loop of its own, and close the driver it has opened."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     names = pyfuncitem._fixtureinfo.argnames
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
 
     async def bounded() -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            await pyfuncitem.obj(**arguments)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await pyfuncitem.obj(**arguments)
+        finally:
+            zones = arguments.get("zones")
+            if isinstance(zones, ZoneHost):
+                await zones.close()
 
     asyncio.run(bounded())
     return True
@@ -35,9 +40,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 @pytest.fixture
 def zones() -> Iterator[ZoneHost]:
-    """Give a share of this host with the small zone in its cache; the test opens its driver."""
+    """Give a share of this host with the small zone in its cache; a test opens its driver."""
     if reason := why_not():
         pytest.skip(reason)
-    made = ZoneHost(small_zone()[0])
+    made = ZoneHost.make(small_zone()[0])
     yield made
     made.clear()

@@ -95,7 +95,7 @@ def pair() -> Iterator[Pair]:
     """Two zones whose neighbour is not to be trusted."""
     if reason := why_not():
         pytest.skip(reason)
-    host = ZoneHost(small_zone()[0])
+    host = ZoneHost.make(small_zone()[0])
 
     async def begin() -> Pair:
         await host.open()
@@ -282,7 +282,6 @@ async def test_a_nic_may_send_what_it_is_allowed_to(zones: ZoneHost, flag: str) 
     assert {make.__name__ for make in SPOOFING[flag]} <= found
     here.line.close()
     there.line.close()
-    await zones.close()
 
 
 async def test_zones_reach_each_other_and_the_host_reaches_them(zones: ZoneHost) -> None:
@@ -299,4 +298,3 @@ async def test_zones_reach_each_other_and_the_host_reaches_them(zones: ZoneHost)
     gateway = zones.network.pools[0].gateway
     code, said = await zones.execute(here, "ping", "-c", "1", "-W", "5", gateway)
     assert code == 0, said
-    await zones.close()

@@ -45,7 +45,6 @@ async def test_a_start_takes_few_processes_and_a_delete_leaves_nothing(zones: Zo
     assert len((await zones.leftovers()).directories) == 1
     left = await zones.remove_all()
     assert left.none, left
-    await zones.close()
 
 
 WORDS = frozenset({"create", "start", "ip", "nft"})
@@ -73,7 +72,6 @@ async def test_a_start_that_fails_at_any_command_is_taken_back(zones: ZoneHost, 
         left = await zones.leftovers()
         assert left.none, (number, how, left)
     assert failed >= 5
-    await zones.close()
 
 
 @pytest.mark.parametrize("how", ["stuck", "stuck_after"])
@@ -94,7 +92,6 @@ async def test_a_start_that_is_given_up_anywhere_can_be_repeated(zones: ZoneHost
         await zones.driver.delete(wanted.spec.uid)
         left = await zones.leftovers()
         assert left.none, (number, how, left)
-    await zones.close()
 
 
 @pytest.mark.parametrize("how", ["stuck", "stuck_after"])
@@ -121,7 +118,6 @@ async def test_a_node_that_dies_anywhere_in_a_start_leaves_nothing(
         await zones.driver.delete(wanted.spec.uid)
         left = await zones.leftovers()
         assert left.none, (number, how, left)
-    await zones.close()
 
 
 @pytest.mark.parametrize("how", ["refused", "lost"])
@@ -142,7 +138,6 @@ async def test_a_delete_that_fails_at_any_command_can_be_repeated(
         left = await zones.leftovers()
         assert left.none, (number, how, left)
     assert failed >= 3
-    await zones.close()
 
 
 async def test_many_at_once_leave_nothing(zones: ZoneHost) -> None:
@@ -153,4 +148,3 @@ async def test_many_at_once_leave_nothing(zones: ZoneHost) -> None:
     await asyncio.gather(*(zones.driver.delete(each.spec.uid) for each in wanted))
     left = await zones.leftovers()
     assert left.none, left
-    await zones.close()

@@ -33,10 +33,13 @@ from tests.hypervisors.linux.keeper.keeper_host import KeeperHost
 if TYPE_CHECKING:
     from fifo.hypervisors.linux.commands import Run
     from fifo.hypervisors.linux.driver import LinuxDriver
+    from fifo.hypervisors.linux.layout import Kept
 
 IMAGE_UID: Final = "00000000-0000-4000-9000-0000000000aa"
 NETWORK_UID: Final = "00000000-0000-4000-a000-000000000001"
 TAG: Final = "test"
+PATIENCE_S: Final = 1.0
+"""For a keeper that has died: the driver starts another when this is over."""
 NEEDED: Final = ("runc", "ip", "nft", "busybox")
 
 
@@ -65,32 +68,53 @@ def network(first: int, second: int) -> Network:
 class ZoneHost:
     """One node's share of the host; all of it carries a prefix, so that tests run side by side."""
 
-    def __init__(self, images: Path | None = None, state: Path | None = None) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="fz"))
-        self.directory.chmod(PASSABLE)
-        state = state or self.directory / "state"
+    def __init__(self, directory: Path, prefix: str, network_: Network) -> None:
+        """Take a directory with `state` in it; `make` makes one."""
+        self.directory = directory
         self.settings = Settings(
-            state_dir=state,
-            run_dir=self.directory / "run",
-            prefix=f"t{secrets.token_hex(2)}",
+            state_dir=directory / "state",
+            run_dir=directory / "run",
+            prefix=prefix,
             nic_tags={TAG: NicTag(gateway=True)},
             runtime="runc",
             private_sources=True,
         )
+        self.keeper_host = KeeperHost(directory / "k")
+        self.network = network_
+        self._numbers = itertools.count(1)
+        self._opened = False
+        self.keeper: KeeperClient
+        self.driver: LinuxDriver
+
+    @classmethod
+    def make(cls, images: Path | None = None, directory: Path | None = None) -> ZoneHost:
+        """Make another one, with a network of its own; `images` is a cache to begin with."""
+        directory = directory or Path(tempfile.mkdtemp(prefix="fz"))
+        directory.chmod(PASSABLE)
+        state = directory / "state"
         state.mkdir(exist_ok=True)
         if images is not None:
             subprocess.run(["/bin/cp", "-al", images, state / "images"], check=True)
-        self.keeper_host = KeeperHost(self.directory / "k")
         # Of its own, or the host would not know which test's bridge to answer on.
-        self.network = network(64 + secrets.randbelow(64), secrets.randbelow(256))
-        self._numbers = itertools.count(1)
-        self.keeper: KeeperClient
-        self.driver: LinuxDriver
+        own = network(64 + secrets.randbelow(64), secrets.randbelow(256))
+        return cls(directory, f"t{secrets.token_hex(2)}", own)
+
+    def arguments(self) -> tuple[str, ...]:
+        """Give what `node_process` takes to be a node on this share."""
+        octets = self.network.pools[0].subnet.split(".")
+        return (str(self.directory), self.settings.prefix, octets[1], octets[2])
+
+    async def client(self) -> KeeperClient:
+        """Give another client of the keeper; `close` closes it."""
+        self._opened = True
+        self.keeper = await KeeperClient.connect(self.keeper_host.directory, patience_s=PATIENCE_S)
+        return self.keeper
 
     async def open(self, run: Run | None = None) -> LinuxDriver:
         """Start what is not there and open the driver."""
         await start_keeper(self.keeper_host.directory)
-        self.keeper = await KeeperClient.connect(self.keeper_host.directory)
+        self._opened = True
+        self.keeper = await KeeperClient.connect(self.keeper_host.directory, patience_s=PATIENCE_S)
         self.driver = await open_driver(
             self.settings, self.keeper, self.keeper_host.directory, run=run
         )
@@ -98,8 +122,10 @@ class ZoneHost:
 
     async def close(self) -> None:
         """Let the driver and the keeper's client go; what runs goes on."""
-        await self.driver.close()
-        await self.keeper.close()
+        if self._opened:
+            self._opened = False
+            await self.driver.close()
+            await self.keeper.close()
 
     async def remove_all(self) -> Leftovers:
         """Delete every instance; gives what is left of ours then."""
@@ -122,6 +148,11 @@ class ZoneHost:
     async def leftovers(self) -> Leftovers:
         """Look for what is ours on the host."""
         return await leftovers(runner.run, self.settings)
+
+    @staticmethod
+    def as_wanted(kept: Kept) -> Wanted:
+        """Describe what is kept of an instance."""
+        return Wanted(kept.spec, kept.claim, kept.networks)
 
     def wanted(self, *, nics: int = 1, script: str = "", **spec: Any) -> Wanted:
         """Describe another zone; `script` replaces its init."""
