@@ -89,7 +89,7 @@ def add_get(group: click.Group, word: str) -> None:
     group.command(name="get", help=f"Show one {word}.")(argument(pass_target(run)))
 
 
-def _merge(message: Any, file: str, settings: tuple[str, ...]) -> list[str]:
+def _merge(message: Any, file: str | None, settings: tuple[str, ...]) -> list[str]:
     """Fill a resource from a JSON file and `field=value` pairs; gives the fields."""
     from google.protobuf import json_format
 
@@ -114,7 +114,7 @@ def add_create(group: click.Group, word: str) -> None:
     kind = KINDS[word]
 
     def run(
-        target: Target, name: str, settings: tuple[str, ...], file: str, **options: Any
+        target: Target, name: str, settings: tuple[str, ...], file: str | None, **options: Any
     ) -> None:
         from fifo.cli import output
 
@@ -137,7 +137,7 @@ def add_update(group: click.Group, word: str) -> None:
     kind = KINDS[word]
 
     def run(
-        target: Target, name: str, settings: tuple[str, ...], file: str, **options: Any
+        target: Target, name: str, settings: tuple[str, ...], file: str | None, **options: Any
     ) -> None:
         from fifo.cli import output
 
@@ -158,7 +158,8 @@ def add_update(group: click.Group, word: str) -> None:
 
 def _with_settings(word: str, run: Any) -> Any:
     command = mutating(pass_target(run))
-    command = click.option("-f", "--file", default="", type=click.Path(exists=True, dir_okay=False),
+    command = click.option("-f", "--file", default=None,
+                           type=click.Path(exists=True, dir_okay=False),
                            help="A JSON file with its fields.")(command)  # fmt: skip
     command = click.argument("settings", nargs=-1, metavar="FIELD=VALUE...")(command)
     return click.argument("name", metavar=word.upper())(command)

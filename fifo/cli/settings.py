@@ -10,7 +10,7 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 from fifo.model.errors import InvalidInput, NotReady, Violation
 
@@ -66,6 +66,10 @@ class Settings:
         default=False,
         told="Whether images may be fetched from loopback, link-local and private addresses.",
     )
+    import_dirs: tuple[Path, ...] = _setting(
+        (),
+        "Directories below which image files may be imported from by path. Empty: none may.",
+    )
     sample_s: float = _setting(10.0, "How often instances are measured.")
     log_level: str = _setting("info", "`debug`, `info`, `warning` or `error`.")
     log_file_bytes: int = _setting(
@@ -119,10 +123,13 @@ def parse(wanted: dict[str, Any], subject: str = "settings") -> Settings:
 
 
 def _convert(kind: Any, value: Any) -> Any:
-    if kind is Path or Path in get_args(kind):
+    if kind is Path or kind == Path | None:
         return Path(_text(value)).absolute()
     if kind == tuple[str, ...]:
         return tuple(_text(item) for item in value) if not isinstance(value, str) else (value,)
+    if kind == tuple[Path, ...]:
+        items = (value,) if isinstance(value, (str, Path)) else value
+        return tuple(Path(_text(item)).absolute() for item in items)
     if kind is bool:
         if not isinstance(value, bool):
             raise TypeError
@@ -141,10 +148,11 @@ def _text(value: Any) -> str:
 
 
 def _kind_text(kind: Any) -> str:
-    if kind is Path or Path in get_args(kind):
+    if kind is Path or kind == Path | None:
         return "a path"
     names = {bool: "true or false", int: "a whole number", float: "a number of seconds"}
-    return names.get(kind, "a list of texts" if kind == tuple[str, ...] else "a text")
+    lists = {tuple[str, ...]: "a list of texts", tuple[Path, ...]: "a list of paths"}
+    return names.get(kind) or lists.get(kind, "a text")
 
 
 def _violations(settings: Settings) -> list[Violation]:

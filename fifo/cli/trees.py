@@ -16,8 +16,22 @@ if TYPE_CHECKING:
 def tree_lines(tree: Tree) -> Iterator[str]:
     """Draw a tree, one process a line, with what is not quiet about it."""
     yield f"{safe(tree.node)}: {tree.process_count} processes, {tree.run_queue} ready"
+    children: dict[str, list[SupervisedProcess]] = {}
+    known = {own.pid for own in tree.processes}
     for own in tree.processes:
-        yield f"{'  ' * own.depth}{_name(own)}{_state(own)}"
+        children.setdefault(own.parent if own.parent in known else "", []).append(own)
+    yield from _branch(children, "", "")
+
+
+def _branch(
+    children: dict[str, list[SupervisedProcess]], parent: str, guides: str
+) -> Iterator[str]:
+    below = children.pop(parent, [])
+    for own in below:
+        last = own is below[-1]
+        yield f"{guides}{'└─ ' if last else '├─ '}{_name(own)}{_state(own)}"
+        if own.pid:
+            yield from _branch(children, own.pid, f"{guides}{'   ' if last else '│  '}")
 
 
 def _name(own: SupervisedProcess) -> str:

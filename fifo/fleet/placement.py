@@ -8,7 +8,7 @@ transaction that is lost to another control node's is decided again from what th
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fifo.fleet import limits
 from fifo.fleet.addresses import Addresses
@@ -49,6 +49,17 @@ class Resize(NamedTuple):
     """Change a claim."""
 
     spec: InstanceSpec
+
+
+class Counts(NamedTuple):
+    """What placement has done since it began: instances decided about, refusals by rule."""
+
+    decisions: int
+    refusals: dict[str, int]
+
+
+COUNTS: Final = "counts"
+"""The call that is answered with Counts."""
 
 
 class _Waiting(NamedTuple):
@@ -118,7 +129,9 @@ class PlacementServer(GenServer):
     # -- deciding ----------------------------------------------------------------------------
 
     def handle_call(self, message: Any, caller: Any) -> Any:
-        """Queue a request; it is answered when it is durable."""
+        """Queue a request, which is answered when it is durable; tell COUNTS at once."""
+        if message == COUNTS:
+            return Counts(self.decisions, dict(self.refusals))
         if len(self.waiting) >= limits.PLACEMENTS_WAITING:
             caller.fail(Unavailable(f"{len(self.waiting)} placements wait already", NAME))
             return NoReply()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 KEPT_FILES: Final = 5
 """Files that were put aside and are kept: with 10 MB each a week of a busy node."""
+CHATTY: Final = ("supervisors", "uvicorn", "asyncio")
+"""Who tells of every start that went well: worth a line only to who looks for a fault."""
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -45,4 +47,6 @@ def log_to(directory: Path, level: str, file_bytes: int) -> logging.Handler:
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(level.upper())
+    for name in CHATTY:
+        logging.getLogger(name).setLevel("DEBUG" if level == "debug" else "WARNING")
     return handler

@@ -59,7 +59,7 @@ class Placement(Protocol):
         """Change a claim to what a spec now wants, on the host where it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class World:
     """All that a runner is given."""
 

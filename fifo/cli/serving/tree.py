@@ -35,7 +35,7 @@ ROOT = "node"
 STORE_NAME = "store"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Parts:
     """What a node is made of; `fleet` is made anew whenever the store was opened again."""
 

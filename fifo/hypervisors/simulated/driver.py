@@ -105,7 +105,7 @@ class SimulatedDriver:
                     quota=True,
                 ),
             ),
-            nic_tags=("external", "admin"),
+            nic_tags=self.host.settings.nic_tags,
             missing=dict(settings.unsupported),
         )
 

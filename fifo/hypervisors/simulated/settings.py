@@ -28,6 +28,7 @@ class HostSettings:
     name: str = "simulated"
     capacity: Shares = ROOM
     brands: tuple[str, ...] = ("lx", "kvm", "bhyve", "joyent", "joyent-minimal")
+    nic_tags: tuple[str, ...] = ("external", "admin")
     latency_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     transfer_bytes_s: float = 100_000_000.0
     unsupported: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,122 @@
+"""The edges of a node as processes of its tree: the API's server and the HTTP server.
+
+They stand last under the root, so that whatever they stand on is restarted before them, and their
+end is graceful: streams are ended with a token, calls may finish.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Protocol
+
+from prometheus_client import CollectorRegistry
+
+from fifo.api.server import Api, Surroundings
+from fifo.api.settings import ApiSettings
+from fifo.cli.serving.local_gateway import LocalGateway
+from fifo.cli.serving.metrics_page import MetricsPage
+from fifo.fleet.operations import Operations
+from fifo.model.errors import NotReady
+from fifo.model.vmadm import read_payload
+from fifo.web.server import WebServer
+from supervisors import GenServer, metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fifo.cli.serving.affairs import Affairs
+    from fifo.cli.serving.directories import Directories
+    from fifo.cli.serving.tree import Parts
+    from fifo.cli.settings import Settings
+
+
+class Listening(Protocol):
+    """Who is told where the node listens."""
+
+    api_port: int
+    web_port: int
+    page: MetricsPage | None
+
+
+class ApiEdge(GenServer):
+    """Serves gRPC; its end waits until calls have finished."""
+
+    async def init(
+        self,
+        parts: Parts,
+        settings: Settings,
+        directories: Directories,
+        affairs: Affairs,
+        listening: Listening,
+    ) -> None:
+        """Start the server; a port that is taken is a failed start."""
+        self.trap_exit = True
+        assert parts.fleet is not None, "the fleet is started first"
+        operations = Operations(parts.fleet.world, self.node.address)
+        surroundings = Surroundings(
+            world=parts.fleet.world,
+            operations=operations,
+            node=self.node,
+            gateway=LocalGateway(self.node),
+            affairs=affairs,
+            read_payload=read_payload,
+        )
+        # A restart of this process serves where the first one did, also on a port that was free.
+        listen = settings.listen
+        if listening.api_port:
+            listen = f"{listen.rpartition(':')[0]}:{listening.api_port}"
+        self.api = Api(
+            surroundings,
+            ApiSettings(
+                directory=directories.private,
+                socket=directories.socket,
+                listen=listen,
+                hostname=settings.name,
+                import_directories=settings.import_dirs,
+                private_sources=settings.images_from_private_addresses,
+                drain_s=settings.drain_s,
+            ),
+        )
+        await asyncio.ensure_future(self.api.start())
+        listening.api_port = self.api.port
+        if listening.page is not None:
+            listening.page.methods = self.api.measures
+
+    async def terminate(self, reason: Any) -> None:
+        """Let calls finish and close the ports."""
+        del reason
+        await asyncio.ensure_future(self.api.stop())
+
+
+class WebEdge(GenServer):
+    """Serves metrics and discovery."""
+
+    async def init(
+        self, parts: Parts, settings: Settings, targets: Callable[[], Any], listening: Listening
+    ) -> None:
+        """Start the server; a port that is taken is a failed start."""
+        self.trap_exit = True
+        registry = CollectorRegistry()
+        self.counted = metrics.enable(self.node, registry)
+        page = listening.page = MetricsPage(self.node, parts, registry, version("fifo"))
+        host, _, port = settings.metrics_listen.rpartition(":")
+        try:
+            bound = socket.create_server((host, listening.web_port or int(port)))
+        except OSError as error:
+            self.counted.disable()
+            raise NotReady(
+                f"the metrics port cannot be listened on: {error.strerror}",
+                settings.metrics_listen,
+                "choose another with metrics_listen, or stop what has it",
+            ) from error
+        listening.web_port = bound.getsockname()[1]
+        self.server = WebServer(bound, page.render, targets, lambda: self.node.healthy)
+        await asyncio.ensure_future(self.server.start())
+
+    async def terminate(self, reason: Any) -> None:
+        """Close the port."""
+        del reason
+        self.counted.disable()
+        await asyncio.ensure_future(self.server.stop())

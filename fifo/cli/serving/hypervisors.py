@@ -1,0 +1,136 @@
+"""The hosts that a node manages: this machine by the Linux driver, or simulated ones in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from fifo.agent.clockwork import NodeClockwork
+from fifo.agent.settings import AgentSettings
+from fifo.hypervisors.linux.keeper_client import KeeperClient, start_keeper
+from fifo.hypervisors.linux.opening import open_driver
+from fifo.hypervisors.linux.settings import NicTag
+from fifo.hypervisors.linux.settings import Settings as LinuxSettings
+from fifo.hypervisors.simulated.driver import SimulatedDriver
+from fifo.hypervisors.simulated.host import SimulatedHost
+from fifo.hypervisors.simulated.settings import HostSettings
+from fifo.model.errors import FifoError, NotReady
+from fifo.store.sqlite.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from fifo.cli.serving.directories import Directories
+    from fifo.cli.settings import Settings
+    from fifo.hypervisors.driver import Driver
+    from fifo.store.embedded import EmbeddedStore
+    from supervisors import Future, Node
+
+LATENT_VERBS = ("create", "start", "stop", "delete", "snapshot", "fetch_image")
+
+
+class Hosts(NamedTuple):
+    """Drivers by host, and why there is no Linux one where `auto` would have had it."""
+
+    drivers: tuple[Callable[[], Driver], ...]
+    kind: str
+    warning: str = ""
+    keeper: KeeperClient | None = None
+
+
+async def open_hosts(
+    node: Node, settings: Settings, directories: Directories, utc: Callable[[], float]
+) -> Hosts:
+    """Open this machine's driver, or make simulated hosts.
+
+    Raises NotReady, with what is missing, where `driver = "linux"` cannot be had.
+    """
+    if settings.driver == "simulated":
+        return _simulated(node, settings, utc)
+    try:
+        return await _linux(settings, directories)
+    except FifoError as error:
+        if settings.driver == "linux":
+            raise
+        told = f"no real hypervisor here, the hosts are simulated: {error}"
+        return _simulated(node, settings, utc)._replace(warning=told)
+
+
+async def _linux(settings: Settings, directories: Directories) -> Hosts:
+    await start_keeper(directories.keeper)
+    keeper = await KeeperClient.connect(directories.keeper)
+    wanted = LinuxSettings(
+        state_dir=directories.instances,
+        run_dir=directories.linux_run,
+        prefix=settings.prefix,
+        nic_tags=dict(_nic_tag(text) for text in settings.nic_tags),
+        private_sources=settings.images_from_private_addresses,
+    )
+    driver = await open_driver(wanted, keeper, directories.keeper)
+    found = await driver.probe()
+    if not found.brands:
+        missing = "; ".join(f"{what}: {why}" for what, why in sorted(found.missing.items()))
+        raise NotReady(
+            f"it can run neither zones nor VMs ({missing})",
+            "this machine",
+            "install runc and qemu-system-x86, and run as root",
+        )
+    return Hosts((lambda: driver,), "linux", keeper=keeper)
+
+
+def _nic_tag(text: str) -> tuple[str, NicTag]:
+    tag, _, bridge = text.partition("=")
+    return tag, NicTag(bridge=bridge, gateway=not bridge)
+
+
+def _simulated(node: Node, settings: Settings, utc: Callable[[], float]) -> Hosts:
+    clockwork = NodeClockwork(node, utc)
+    most_s = settings.simulated_latency_s
+    latency = dict.fromkeys(LATENT_VERBS, (most_s / 2, most_s)) if most_s else {}
+    machines = [
+        SimulatedHost(
+            clockwork,
+            HostSettings(
+                name=f"simulated-{number}",
+                latency_s=latency,
+                nic_tags=tuple(text.partition("=")[0] for text in settings.nic_tags),
+            ),
+        )
+        for number in range(1, settings.simulated_hosts + 1)
+    ]
+    drivers = tuple((lambda machine=machine: SimulatedDriver(machine)) for machine in machines)
+    return Hosts(drivers, "simulated")
+
+
+def store_at(directory: Path) -> Callable[[Node], Future[EmbeddedStore]]:
+    """Give what opens the store of a directory, however often it is asked."""
+
+    def open_it(node: Node) -> Future[EmbeddedStore]:
+        return cast("Future[EmbeddedStore]", open_store(node, directory))
+
+    return open_it
+
+
+def agents_of(
+    hosts: Hosts,
+    uids: tuple[str, ...],
+    settings: Settings,
+    directories: Directories,
+    *,
+    utc: Callable[[], float],
+    version: str,
+) -> tuple[AgentSettings, ...]:
+    """Give each host its agent's settings, with a store of its own."""
+
+    def agent(uid: str, driver: Callable[[], Driver]) -> AgentSettings:
+        directory = directories.private / "agents" / uid
+        return AgentSettings(
+            uid,
+            driver,
+            store_at(directory),
+            utc,
+            version=version,
+            sample_s=settings.sample_s,
+        )
+
+    return tuple(agent(uid, driver) for uid, driver in zip(uids, hosts.drivers, strict=True))

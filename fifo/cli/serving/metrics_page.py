@@ -1,0 +1,174 @@
+"""The page of `/metrics`: numbers are read on the node's thread, their text is made beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from fifo.agent import names
+from fifo.agent.sampling import LATEST
+from fifo.fleet import placement
+from fifo.telemetry.exposition import Page
+from fifo.telemetry.instance_lines import NAMES, InstanceLines, Measured
+from supervisors import SupervisorsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fifo.agent.sampling import Sample
+    from fifo.api.measures import MethodMeasures
+    from fifo.cli.serving.tree import Parts
+    from fifo.hypervisors.driver import Stats
+    from fifo.store.catalog import Catalog
+    from supervisors import Node
+
+PARTS = ("cpu", "memory", "disk")
+
+
+class MetricsPage:
+    """Makes the page; one a node, on its loop."""
+
+    def __init__(self, node: Node, parts: Parts, registry: CollectorRegistry, version: str) -> None:
+        self._node = node
+        self._parts = parts
+        self._registry = registry
+        self._version = version
+        self._lines = InstanceLines()
+        self._sampled: dict[str, float] = {}
+        self.methods: Iterable[MethodMeasures] = ()
+        self._took_s = 0.0
+
+    async def render(self) -> bytes:
+        """Give the whole page; the runtime's own metrics first."""
+        began_s = time.perf_counter()
+        page = Page()
+        page.add("fifo_build_info", [((self._version, self._node.name), 1)])
+        page.add("fifo_scrape_seconds", [((), self._took_s)])
+        self._add_calls(page)
+        fleet = self._parts.fleet
+        if fleet is not None:
+            await self._add_fleet(page, fleet.world.catalog)
+        joined = self._lines.snapshot()
+        text = await asyncio.to_thread(self._write, page, joined)
+        self._took_s = time.perf_counter() - began_s
+        return text
+
+    def _write(self, page: Page, instances: tuple[tuple[str, ...], ...]) -> bytes:
+        for index, name in enumerate(NAMES):
+            page.add_lines(name, (own[index] for own in instances if own[index]))
+        return generate_latest(self._registry) + page.text().encode()
+
+    def _add_calls(self, page: Page) -> None:
+        methods = [own for own in self.methods if own.started]
+        page.add(
+            "grpc_server_started_total",
+            [((own.service, own.method), own.started) for own in methods],
+        )
+        page.add(
+            "grpc_server_handled_total",
+            [
+                ((own.service, own.method, code), count)
+                for own in methods
+                for code, count in own.codes.items()
+            ],
+        )
+        page.add_latencies(
+            "grpc_server_handling_seconds",
+            {(own.service, own.method): own.latency for own in methods},
+        )
+
+    async def _add_fleet(self, page: Page, catalog: Catalog) -> None:
+        operations = Counter((own.record.kind, own.record.state) for own in catalog.operations)
+        page.add("fifo_operations", [((kind, state), n) for (kind, state), n in operations.items()])
+        page.add("fifo_cleanups_owed", [((), len(catalog.cleanups))])
+        await self._add_placement(page)
+        statistics = catalog.store.statistics()
+        page.add("fifo_store_revision", [((), catalog.store.revision)])
+        page.add("fifo_store_keys", [((), statistics.keys)])
+        page.add("fifo_store_live_bytes", [((), statistics.live_bytes)])
+        page.add("fifo_store_file_bytes", [((), statistics.size_bytes)])
+        page.add("fifo_store_commits_total", [((), statistics.commits)])
+        page.add("fifo_store_alarm", [((), int(statistics.alarm))])
+        self._add_hosts(page, catalog)
+        for agent in self._parts.agents:
+            await self._sample(agent.host, catalog)
+
+    async def _add_placement(self, page: Page) -> None:
+        server = self._node.whereis(placement.NAME)
+        if server is None:
+            return
+        counts = await server.call(placement.COUNTS)
+        page.add("fifo_placements_total", [((), counts.decisions)])
+        page.add(
+            "fifo_placement_refusals_total",
+            [((rule,), count) for rule, count in counts.refusals.items()],
+        )
+
+    def _add_hosts(self, page: Page, catalog: Catalog) -> None:
+        ids = {entry.record.uid: entry.record.id for entry in catalog.hosts}
+        statuses = [entry.record for entry in catalog.host_statuses if entry.record.uid in ids]
+        page.add(
+            "fifo_hypervisor_ready",
+            [((ids[own.uid],), int(own.condition == "ready")) for own in statuses],
+        )
+        page.add(
+            "fifo_hypervisor_capacity",
+            [
+                ((ids[own.uid], part), getattr(own.probe.capacity, part))
+                for own in statuses
+                if own.probe is not None
+                for part in PARTS
+            ],
+        )
+        claimed = [own.record for own in catalog.allocations if own.record.host in ids]
+        page.add(
+            "fifo_hypervisor_claimed",
+            [((ids[own.host], part), getattr(own.used, part)) for own in claimed for part in PARTS],
+        )
+        states = Counter(
+            (ids.get(own.record.host, ""), own.record.state) for own in catalog.statuses
+        )
+        page.add("fifo_instances", [((host, state), n) for (host, state), n in states.items()])
+
+    async def _sample(self, host: str, catalog: Catalog) -> None:
+        """Prepare the lines of a host's instances anew when they were measured anew."""
+        sampling = self._node.whereis(names.sampling(host))
+        if sampling is None:
+            return
+        try:
+            sample: Sample = await sampling.call(LATEST)
+        except SupervisorsError:
+            return  # It is between two lives; the lines of the last sample stand.
+        if self._sampled.get(host) == sample.at:
+            return
+        self._sampled[host] = sample.at
+        ids = {entry.record.uid: entry.record.id for entry in catalog.hosts}
+        for entry in catalog.statuses:
+            status = entry.record
+            spec = catalog.specs.record(status.uid)
+            if status.host == host and spec is not None:
+                stats = sample.by_uid.get(status.uid)
+                self._lines.put(_measured(status, spec.brand, ids.get(host, host), stats))
+        for uid in self._lines.uids() - catalog.statuses.entries.keys():
+            self._lines.drop(uid)
+
+
+def _measured(status: Any, brand: str, host: str, stats: Stats | None) -> Measured:
+    plain = Measured(
+        status.uid, brand, host, running=status.state == "running", restarts=status.restarts
+    )
+    if stats is None:
+        return plain
+    return plain._replace(
+        cpu_seconds=stats.cpu_seconds,
+        memory_bytes=stats.memory_bytes,
+        memory_limit_bytes=stats.memory_limit_bytes,
+        processes=stats.processes,
+        nics=tuple((nic.interface, nic.received_bytes, nic.sent_bytes) for nic in stats.nics),
+        disks=tuple((disk.name, disk.read_bytes, disk.written_bytes) for disk in stats.disks),
+        filesystem_used_bytes=stats.filesystem_used_bytes,
+    )

@@ -1,0 +1,185 @@
+"""The program of a node: one loop with the processes, gRPC and HTTP on it, until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+import uvloop
+
+from fifo.cli.serving.affairs import Affairs
+from fifo.cli.serving.directories import Directories, host_name
+from fifo.cli.serving.edges import ApiEdge, WebEdge
+from fifo.cli.serving.hypervisors import agents_of, open_hosts, store_at
+from fifo.cli.serving.tree import Parts, start_tree
+from fifo.model.errors import FifoError, NotReady
+from fifo.telemetry.logs import log_to
+from supervisors import AsyncioHost, ChildSpec, StartError
+from supervisors.reasons import Crash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fifo.cli.serving.metrics_page import MetricsPage
+    from fifo.cli.settings import Settings
+    from supervisors import Ref, Supervisor
+
+logger = logging.getLogger("fifo")
+
+SWITCH_INTERVAL_S: Final = 0.001
+"""How long a thread holds the interpreter: the store's writer must get it between two turns."""
+START_S: Final = 60.0
+"""How long a start may take before it is given up: a large store is read in a second."""
+
+
+@dataclass(slots=True, repr=False)
+class Running:
+    """A node that serves: where, and how to end it."""
+
+    api_port: int = 0
+    web_port: int = 0
+    page: MetricsPage | None = None
+    root: Ref[Supervisor] | None = None
+    warning: str = ""
+
+
+async def run(settings: Settings, ready: Callable[[Running, Directories], None]) -> int:
+    """Run a node until SIGTERM or SIGINT, or until its root gives up; gives the exit status.
+
+    Raises FifoError where it cannot start.
+    """
+    directories = Directories(settings)
+    handler = log_to(directories.logs, settings.log_level, settings.log_file_bytes)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    host = AsyncioHost()
+    node = host.node(settings.name or host_name())
+    running = Running()
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    try:
+        hosts = await open_hosts(node, settings, directories, time.time)
+        running.warning = hosts.warning
+        identity = directories.identity(len(hosts.drivers))
+        agents = agents_of(
+            hosts, identity.hosts, settings, directories, utc=time.time, version=version("fifo")
+        )
+        parts = Parts(
+            store_at(directories.private / "store"),
+            time.time,
+            agents,
+            host_ids=_host_ids(identity.hosts, settings.name or host_name()),
+        )
+        affairs = Affairs(node, parts, settings, directories, identity)
+        affairs.warnings = (hosts.warning,) if hosts.warning else ()
+        parts.edges = _edges(parts, settings, directories, affairs, running)
+        running.root = await _start(node, parts)
+        affairs.listeners = _listeners(settings, directories, running)
+        ready(running, directories)
+        await _until_end(ended, running.root)
+        status = 0 if running.root.is_alive() else 1
+        await _stop(running.root)
+        if hosts.keeper is not None:
+            await hosts.keeper.close()
+    finally:
+        host.close()
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+    return status
+
+
+def _host_ids(uids: tuple[str, ...], name: str) -> dict[str, str]:
+    """Name hosts after the node; further ones get a number."""
+    plain = "".join(char if char.isalnum() else "-" for char in name.lower()).strip("-")[:50]
+    first = plain if plain[:1].isalpha() else f"h-{plain}".strip("-")
+    return {uid: first if index == 0 else f"{first}-{index + 1}" for index, uid in enumerate(uids)}
+
+
+def _edges(
+    parts: Parts,
+    settings: Settings,
+    directories: Directories,
+    affairs: Affairs,
+    running: Running,
+) -> tuple[ChildSpec, ...]:
+    def targets() -> list[dict[str, Any]]:
+        address = settings.metrics_listen.rpartition(":")[0]
+        labels = {"__meta_fifo_node": settings.name or host_name()}
+        return [{"targets": [f"{address}:{running.web_port}"], "labels": labels}]
+
+    patience_ms = round(1000 * (settings.drain_s + 5.0))
+    return (
+        ChildSpec("web", (WebEdge, (parts, settings, targets, running)), shutdown=patience_ms),
+        ChildSpec(
+            "api",
+            (ApiEdge, (parts, settings, directories, affairs, running)),
+            shutdown=patience_ms,
+        ),
+    )
+
+
+async def _start(node: Any, parts: Parts) -> Ref[Supervisor]:
+    try:
+        async with asyncio.timeout(START_S):
+            return await start_tree(node, parts)
+    except StartError as error:
+        raise _cause(error.reason) from error
+    except TimeoutError:
+        raise NotReady(
+            f"it has not started within {START_S:g} s", "the node", "see its log"
+        ) from None
+
+
+def _cause(reason: Any) -> FifoError:
+    """Find the error that a failed start comes down to, however deep in the reasons."""
+    if isinstance(reason, Crash) and isinstance(reason.error, FifoError):
+        return reason.error
+    parts = reason if isinstance(reason, (tuple, list)) else (getattr(reason, "reason", None),)
+    for part in parts:
+        if part is not None and part is not reason:
+            found = _cause(part)
+            if found.what != UNEXPLAINED:
+                return found
+    return NotReady(UNEXPLAINED, str(reason), "see the log")
+
+
+UNEXPLAINED: Final = "it did not start"
+
+
+def _listeners(settings: Settings, directories: Directories, running: Running) -> tuple[str, ...]:
+    api = settings.listen.rpartition(":")[0]
+    web = settings.metrics_listen.rpartition(":")[0]
+    return (
+        f"{api}:{running.api_port}",
+        f"unix:{directories.socket}",
+        f"http://{web}:{running.web_port}/metrics",
+    )
+
+
+async def _until_end(ended: asyncio.Event, root: Ref[Supervisor]) -> None:
+    """Wait for a signal, or for the root to give up."""
+    while root.is_alive():
+        try:
+            await asyncio.wait_for(ended.wait(), 1.0)
+        except TimeoutError:
+            continue
+        return
+    logger.error("The node's root has given up: %s", root.exit_reason)
+
+
+async def _stop(root: Ref[Supervisor]) -> None:
+    """End the tree in order; instances go on."""
+    if root.is_alive():
+        await root.stop(block=False)
+
+
+def serve(settings: Settings, ready: Callable[[Running, Directories], None]) -> int:
+    """Run a node on a loop of its own; the program's last call."""
+    return uvloop.run(run(settings, ready))
