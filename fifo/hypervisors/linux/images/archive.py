@@ -13,11 +13,13 @@ of the layers below, `.wh..wh..opq` all that was in its directory.
 from __future__ import annotations
 
 import errno
+import lzma
 import os
 import shutil
 import stat
 import struct
 import tarfile
+import zlib
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final, NamedTuple, cast
 
@@ -43,6 +45,9 @@ OURS: Final = frozenset(
 """Errors that are the host's and not the archive's."""
 DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FRESH: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NOT_COMPRESSED: Final = "it is cut off, or not compressed as its name says"
+BLOCK_BYTES: Final = 512
+"""Of what tar archives are made."""
 COPY_BYTES: Final = 256 * 1024
 READ_BYTES_MAX: Final = 16 * 1024 * 1024
 """One read of tarfile's: a header announced larger than this is no header."""
@@ -80,16 +85,37 @@ class Metered:
     def __init__(self, stream: IO[bytes], most_bytes: int) -> None:
         self._stream = stream
         self._left_bytes = most_bytes
+        self._tail = b""
 
     def read(self, size: int = -1) -> bytes:
         """Read; raises Refused."""
         if not 0 <= size <= READ_BYTES_MAX:
             raise Refused("a header of the archive is too large")
-        data = self._stream.read(size)
+        try:
+            data = self._stream.read(size)
+        except (EOFError, lzma.LZMAError, zlib.error) as error:
+            raise Refused(f"{NOT_COMPRESSED} ({error})") from None
+        except OSError as error:
+            # What a decompressor objects to has no number; what the disk does has one.
+            if error.errno is not None:
+                raise
+            raise Refused(f"{NOT_COMPRESSED} ({error})") from None
         self._left_bytes -= len(data)
         if self._left_bytes < 0:
             raise Refused("it unpacks to more bytes than it may")
+        self._tail = (self._tail + data)[-BLOCK_BYTES:]
         return data
+
+    def finish(self) -> None:
+        """Read to the end, where checksums are; raises Refused if it is no archive's end.
+
+        tarfile is content with an archive that is cut off between two entries; a whole one ends
+        with blocks of zeros (POSIX pax).
+        """
+        while self.read(COPY_BYTES):
+            pass
+        if self._tail != bytes(BLOCK_BYTES):
+            raise Refused("it is cut off: an archive ends with zeros")
 
 
 class Unpacker:
@@ -125,6 +151,7 @@ class Unpacker:
             source = cast("IO[bytes]", metered)
             with tarfile.open(fileobj=source, mode="r|", bufsize=COPY_BYTES) as archive:
                 self._unpack(archive, whiteouts=whiteouts)
+            metered.finish()
         except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
             raise Refused(f"it is no whole tar archive ({error})") from None
         except OSError as error:

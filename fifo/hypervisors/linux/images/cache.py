@@ -264,7 +264,7 @@ class Cache:
         )  # fmt: skip
         verdict = msgspec.json.decode(answer, type=Verdict)
         if verdict.refused:
-            wanted = f"an image that can be taken; this one has {verdict.refused}"
+            wanted = f"an image that can be taken ({verdict.refused})"
             raise InvalidInput(image.uid, (Violation("source", wanted),))
         if verdict.failed:
             raise disk_error(OSError(verdict.error_number, verdict.failed), image.uid)

@@ -13,7 +13,6 @@ import lzma
 import os
 import resource
 import sys
-import zlib
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
@@ -108,8 +107,6 @@ def work(job: Job, confine: Callable[[str], None]) -> Verdict:
             return Verdict(*unpacker.spent, config)
     except Refused as error:
         return Verdict(refused=str(error))
-    except (lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        return Verdict(refused=f"it is not compressed as its name says, or cut off ({error})")
     except MemoryError:
         return Verdict(refused="it needs more memory than an archive does")
     except OSError as error:

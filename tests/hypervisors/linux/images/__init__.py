@@ -1,0 +1,1 @@
+"""Images: archives that mean harm, layouts that lie, sources that lead inside."""
