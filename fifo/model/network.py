@@ -32,6 +32,8 @@ class Network(Record, frozen=True, tag="network/1"):
     isolated: bool = True
     """Hosts drop what an instance sends from a MAC or an address that is not its own."""
     tags: dict[str, str] = {}
+    closed: bool = False
+    """No address is given out of it: it is being deleted, or its pools are being cut."""
 
 
 class AddressClaim(Record, frozen=True, tag="address_claim/1"):

@@ -1,0 +1,154 @@
+"""Accepting a mutation: request ids, etags, and the operation that carries it out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
+
+from fifo.api.resources import operations
+from fifo.fleet.commits import Asked
+from fifo.model import records
+from fifo.model.errors import Conflict, InvalidInput, Violation
+from fifo.model.names import OPERATIONS
+from fifo.model.operation import Operation
+from fifo.store.catalog import Entry
+from fifo.store.contract import KeyValue
+from fifo.workflows.accepting import operation_id, request_hash
+from fifo.workflows.registry import WORKFLOWS
+
+if TYPE_CHECKING:
+    from fifo.api.backend import Backend
+    from fifo.api.calls import Call
+
+R = TypeVar("R", bound=records.Record)
+
+
+class Work(NamedTuple):
+    """What an operation is to do; `uids` are its items, `chunk_size` of them at a time."""
+
+    kind: str
+    target: str
+    uids: tuple[str, ...]
+    input: Any = None
+    chunk_size: int = 1
+    org: str = ""
+
+
+def hash_of(call: Call) -> str:
+    """Tell the request of a call from others with the same id."""
+    assert call.request is not None
+    data = call.request.SerializeToString(deterministic=True)
+    return request_hash(call.method.path, data)
+
+
+def id_of(backend: Backend, call: Call) -> str:
+    """Give the id of the operation that a call makes: the same for each repeat of it."""
+    asked = getattr(call.request, "request_id", "")
+    if asked:
+        return operation_id(call.principal.name, call.method.path, asked.lower())
+    return "op-" + backend.new_uid().replace("-", "")
+
+
+def repeated(backend: Backend, call: Call) -> operations.Message | None:
+    """Give the first answer if this request was made before; raises InvalidInput for a mix-up.
+
+    Asked before anything is checked: what the first one made would stand in the way of the second.
+    """
+    if not getattr(call.request, "request_id", ""):
+        return None
+    entry = backend.catalog.operations.get(id_of(backend, call))
+    if entry is None:
+        return None
+    if entry.record.request_hash != hash_of(call):
+        raise reused(entry.record.target)
+    call.operation = f"{OPERATIONS}/{entry.record.id}"
+    return operations.of_record(backend.catalog, entry.record)
+
+
+def reused(target: str) -> InvalidInput:
+    """Say that a request id came with another request before."""
+    error = InvalidInput(target, (Violation("request_id", "one that no other request had"),))
+    error.reason_text = "REQUEST_ID_REUSED"
+    return error
+
+
+def check_etag(given: str, present: str, name: str) -> None:
+    """Raise Conflict if a caller knows another state than the present one."""
+    if given and given != present:
+        raise Conflict(
+            "it was changed since it was read",
+            name,
+            "read it again, then repeat the change",
+            reason="ETAG_MISMATCH",
+        )
+
+
+def prepare(backend: Backend, call: Call, work: Work) -> Operation:
+    """Make the record of an operation."""
+    now = backend.now()
+    return Operation(
+        id=id_of(backend, call),
+        kind=work.kind,
+        target=work.target,
+        principal=call.principal.name,
+        create_time=now,
+        deadline=now + WORKFLOWS[work.kind].deadline_s,
+        uids=work.uids,
+        org=work.org,
+        input=work.input,
+        chunk_size=work.chunk_size,
+        request_hash=hash_of(call),
+    )
+
+
+async def submit(backend: Backend, call: Call, operation: Operation) -> operations.Message:
+    """Have an operation accepted, and give it as it is then."""
+    call.operation = f"{OPERATIONS}/{operation.id}"
+    try:
+        accepted = await backend.operations.submit(operation)
+    except InvalidInput as error:
+        if any(violation.field == "request_id" for violation in error.violations):
+            error.reason_text = "REQUEST_ID_REUSED"
+        raise
+    await backend.catalog.at(accepted.revision)
+    record = backend.catalog.operations.record(operation.id) or accepted.operation
+    return operations.of_record(backend.catalog, record)
+
+
+def only_validated(
+    backend: Backend, call: Call, work: Work, response: Any = None, **more: Any
+) -> operations.Message:
+    """Give the operation that ends a request which was only to be checked: done, without a name."""
+    record = prepare(backend, call, work._replace(input=None))
+    record = msgspec.structs.replace(record, id="", state="done", progress=100, **more)
+    made = operations.Message(done=True)
+    made.metadata.Pack(operations.metadata(backend.catalog, record))
+    if response is not None:
+        made.response.Pack(response)
+    return made
+
+
+def done_already(backend: Backend, call: Call, work: Work, response: Any) -> operations.Message:
+    """Give the operation of a request that has nothing to do."""
+    return only_validated(backend, call, work, response, end_time=backend.now())
+
+
+def message_of(backend: Backend, call: Call, record: Operation) -> operations.Message:
+    """Give an operation that is there already as the answer of a call."""
+    call.operation = f"{OPERATIONS}/{record.id}"
+    return operations.of_record(backend.catalog, record)
+
+
+def asked_of(call: Call) -> Asked:
+    """Give what remembers the request of a call whose change is one commit."""
+    request_id = getattr(call.request, "request_id", "")
+    if not request_id:
+        return Asked()
+    own = operation_id(call.principal.name, call.method.path, request_id.lower())
+    return Asked(own, hash_of(call))
+
+
+def as_if(record: R) -> Entry[R]:
+    """Give a record as if it were stored, for who asks what would be."""
+    return Entry(type(record), KeyValue(b"as/if/", records.encode(record), 0, 0, 1))

@@ -1,0 +1,174 @@
+"""The audit: every mutation and every refusal as a line of JSON, on disk before it is answered.
+
+One append-only file per node, begun anew at a size. Entries that come while a write is under way
+go together in the next, as commits of the store do. A node that cannot write its audit refuses
+mutations until it can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fifo.api import limits
+from fifo.model.errors import NoRoom
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+logger = logging.getLogger("fifo.api")
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line: who asked for what, when (UTC seconds), and what became of it."""
+
+    at: float
+    principal: str
+    method: str
+    code: str
+    peer: str = ""
+    token: str = ""
+    resource: str = ""
+    request_id: str = ""
+    operation: str = ""
+    reason: str = ""
+    validate_only: bool = False
+    dropped: int = 0
+    """Refusals before this one that nobody had room to write down."""
+
+
+class AuditFile:
+    """The files: `audit.jsonl`, and older ones as `audit.1.jsonl` and so on. On one thread."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        file_bytes: int = limits.AUDIT_FILE_BYTES,
+        files: int = limits.AUDIT_FILES,
+    ) -> None:
+        self._directory = directory
+        self._file_bytes = file_bytes
+        self._files = files
+        self._descriptor = -1
+        self._size = 0
+
+    def append(self, data: bytes) -> None:
+        """Write lines so that they are on disk when this returns; raises OSError."""
+        if self._descriptor < 0:
+            self._open()
+        elif self._size + len(data) > self._file_bytes and self._size:
+            self._rotate()
+        before = self._size
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+            os.fsync(self._descriptor)
+        except OSError:
+            # Half a line would make the next one unreadable too.
+            os.ftruncate(self._descriptor, before)
+            raise
+        self._size = before + len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _open(self) -> None:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._descriptor = os.open(self._directory / "audit.jsonl", flags, 0o600)
+        self._size = os.fstat(self._descriptor).st_size
+        if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
+            # A crash cut the last line: end it, so that only that one is lost.
+            self._size += os.write(self._descriptor, b"\n")
+
+    def _rotate(self) -> None:
+        self.close()
+        self._older(self._files - 1).unlink(missing_ok=True)
+        for number in range(self._files - 2, -1, -1):
+            if (path := self._older(number)).exists():
+                path.rename(self._older(number + 1))
+        self._open()
+
+    def _older(self, number: int) -> Path:
+        return self._directory / (f"audit.{number}.jsonl" if number else "audit.jsonl")
+
+
+class Audit:
+    """Hands entries to the file's thread and tells when they are on disk; on the node's loop."""
+
+    def __init__(self, file: AuditFile) -> None:
+        self._file = file
+        self._thread = ThreadPoolExecutor(1, "audit")
+        self._encoder = msgspec.json.Encoder()
+        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._dropped = 0
+        self.entries = 0
+        self.failures = 0
+        self.broken = ""
+        """Why the last write failed; empty while all is well."""
+
+    async def note(self, entry: Entry) -> None:
+        """Write an entry and return when it is on disk; what cannot be written is counted.
+
+        Beyond `AUDIT_WAITING` a refusal is counted instead, in the next entry that is written.
+        """
+        if len(self._waiting) >= limits.AUDIT_WAITING:
+            self._dropped += 1
+            return
+        if self._dropped:
+            entry = msgspec.structs.replace(entry, dropped=self._dropped)
+            self._dropped = 0
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((self._encoder.encode(entry) + b"\n", done))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        await done
+
+    def require(self) -> None:
+        """Raise NoRoom while the audit cannot be written: nothing may be changed unseen."""
+        if self.broken:
+            raise NoRoom(
+                f"the audit cannot be written: {self.broken}",
+                "audit",
+                "make room on the disk of the node's data directory",
+                reason="AUDIT_BROKEN",
+            )
+
+    async def close(self) -> None:
+        """Write what waits, and close."""
+        if self._writing is not None:
+            await self._writing
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._file.close)
+        self._thread.shutdown()
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                data = b"".join(line for line, _ in batch)
+                try:
+                    await loop.run_in_executor(self._thread, self._file.append, data)
+                except OSError as error:
+                    self.failures += 1
+                    self.broken = str(error)
+                    logger.log(logging.ERROR, "The audit cannot be written: %s", error)
+                else:
+                    self.entries += len(batch)
+                    self.broken = ""
+                for _, done in batch:
+                    if not done.done():
+                        done.set_result(None)
+        finally:
+            self._writing = None

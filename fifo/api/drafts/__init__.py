@@ -1,0 +1,1 @@
+"""Drafts: the spec of an instance as a request asks for it, checked against what there is."""

@@ -1,0 +1,277 @@
+"""Instances: from what a request says to the whole spec, or everything that is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from fifo.api import masks
+from fifo.api.drafts import sizes
+from fifo.api.drafts.disks import disks_of, filesystems_of
+from fifo.api.drafts.nics import HOST_LABEL, is_address, is_network, nics_of
+from fifo.api.resources.instances import BRANDS, MODES, Message, from_table
+from fifo.api.resources.values import canonical, scalars_of, seconds_of
+from fifo.model import limits, names
+from fifo.model.instance import VM_BRANDS, InstanceSpec, RestartPolicy
+
+if TYPE_CHECKING:
+    from fifo.api.drafts.found import Drafting
+    from fifo.model.image import Image
+    from fifo.model.package import Package
+    from fifo.v1 import instance_pb2
+
+_ALWAYS: Final = RestartPolicy()
+_MEMORY: Final = sizes.Given._fields
+_FROM_PACKAGE: Final = ("max_lwps", "cpu_cap", "vcpus", "quota", "zfs_io_priority")
+_NUMBERS: Final = {
+    "cpu_shares": 100,
+    "cpu_cap": 0,
+    "vcpus": 1,
+    "max_lwps": 2000,
+    "quota": 10,
+    "zfs_io_priority": 100,
+}
+"""Defaults of numbers where neither request nor package says (vmadm)."""
+
+
+class Identified(NamedTuple):
+    """What a draft is not asked for: who it is, and since when."""
+
+    uid: str
+    id: str
+    org: str
+    create_time: float
+
+
+def draft(drafting: Drafting, given: Message, who: Identified) -> InstanceSpec:
+    """Make the spec of a new instance; `drafting` has what is wrong with it."""
+    image_uid = drafting.uid(names.IMAGES, given.image, "image")
+    package_uid = drafting.uid(names.PACKAGES, given.package, "package")
+    package = drafting.catalog.packages.record(package_uid)
+    boot = image_uid or _boot_image(drafting, given)
+    image = drafting.catalog.images.record(boot)
+    brand = from_table(BRANDS, given.brand) or _brand_of(image)
+    is_vm = brand in VM_BRANDS
+    _check_image(drafting, given, image, brand)
+    memory = sizes.complete(_memory(given, package), is_vm=is_vm)
+    autoboot = given.autoboot if given.HasField("autoboot") else True
+    wanted = {Message.RUNNING: "running", Message.STOPPED: "stopped"}.get(
+        given.desired_state, "running" if autoboot else "stopped"
+    )
+    fields: dict[str, Any] = {
+        **who._asdict(),
+        **_plain(given),
+        **memory._asdict(),
+        **_numbers(given, package),
+        "generation": 1,
+        "wanted": wanted,
+        "brand": brand,
+        "autoboot": autoboot,
+        "image": "" if is_vm else image_uid,
+        "package": package_uid,
+        "wanted_host": drafting.uid(names.HYPERVISORS, given.hypervisor, "hypervisor"),
+        "hostname": given.hostname or _host_name(given.alias, who.id),
+        "nics": nics_of(drafting, given.nics, who.uid, is_vm),
+        "disks": disks_of(drafting, given.disks, image_uid) if is_vm else (),
+        "filesystems": filesystems_of(drafting, given.filesystems),
+        "restart": policy_of(drafting, given.restart_policy),
+    }
+    if not fields["resolvers"]:
+        fields["resolvers"] = _resolvers(drafting, fields["nics"])
+    _check(drafting, given, fields, image)
+    return InstanceSpec(**fields)
+
+
+def redraft(
+    drafting: Drafting, before: InstanceSpec, present: Message, merged: Message
+) -> InstanceSpec:
+    """Make the next spec of an instance from the message that a request turned `present` into."""
+    changed = set(masks.changed_fields(present, merged))
+    is_vm = before.is_vm
+    package_uid = drafting.uid(names.PACKAGES, merged.package, "package")
+    package = drafting.catalog.packages.record(package_uid) if "package" in changed else None
+    fields: dict[str, Any] = {
+        **msgspec.structs.asdict(before),
+        **_plain(merged),
+        **_changed_numbers(before, merged, changed, package),
+        "generation": before.generation + 1,
+        "package": package_uid,
+        "autoboot": merged.autoboot if merged.HasField("autoboot") else True,
+        "hostname": merged.hostname or _host_name(merged.alias, before.id),
+        "filesystems": filesystems_of(drafting, merged.filesystems),
+        "restart": policy_of(drafting, merged.restart_policy),
+    }
+    if "desired_state" in changed:
+        stopped = merged.desired_state == Message.STOPPED
+        fields["wanted"] = "stopped" if stopped else "running"
+    if "nics" in changed:
+        fields["nics"] = _unpinned(
+            drafting, before, nics_of(drafting, merged.nics, before.uid, is_vm)
+        )
+    if "disks" in changed and is_vm:
+        fields["disks"] = disks_of(drafting, merged.disks, "")
+    _check(drafting, merged, fields, None)
+    return InstanceSpec(**fields)
+
+
+def policy_of(drafting: Drafting, given: instance_pb2.RestartPolicy) -> RestartPolicy:
+    """Make a restart policy; what is absent has its default."""
+    made = RestartPolicy(
+        when=from_table(MODES, given.mode) or _ALWAYS.when,  # type: ignore[arg-type]
+        first_s=seconds_of(given.first_wait) if given.HasField("first_wait") else _ALWAYS.first_s,
+        most_s=seconds_of(given.longest_wait) if given.HasField("longest_wait") else _ALWAYS.most_s,
+        factor=given.factor if given.HasField("factor") else _ALWAYS.factor,
+        attempts=given.attempts if given.HasField("attempts") else _ALWAYS.attempts,
+        window_s=seconds_of(given.window) if given.HasField("window") else _ALWAYS.window_s,
+    )
+    if made.first_s > made.most_s:
+        drafting.refuse("restart_policy.first_wait", "at most longest_wait")
+    return made
+
+
+# -- its parts ------------------------------------------------------------------------------------
+
+
+def _plain(given: Message) -> dict[str, Any]:
+    """Give the fields that are taken as they are."""
+    return {
+        "alias": given.alias,
+        "owner_uuid": given.owner_uuid,
+        "billing_id": given.billing_id,
+        "dns_domain": given.dns_domain,
+        "deletion_protection": given.deletion_protection,
+        "firewall_enabled": given.firewall_enabled,
+        "resolvers": tuple(given.resolvers),
+        "routes": dict(given.routes),
+        "init": tuple(given.init),
+        "kernel_version": given.kernel_version,
+        "customer_metadata": scalars_of(given.customer_metadata),
+        "internal_metadata": scalars_of(given.internal_metadata),
+        "tags": scalars_of(given.tags),
+        "extra": scalars_of(given.extra),
+    }
+
+
+def _boot_image(drafting: Drafting, given: Message) -> str:
+    """Give the image of a VM's boot disk, which tells the brand; wrong ones are told later."""
+    disk = next((disk for disk in given.disks if disk.boot), None) or next(iter(given.disks), None)
+    if disk is None or not disk.image:
+        return ""
+    return drafting.references.uid(names.IMAGES, disk.image, "", lambda _: None)
+
+
+def _brand_of(image: Image | None) -> str:
+    return image.brands[0] if image is not None and image.brands else "lx"
+
+
+def _memory(given: Message, package: Package | None) -> sizes.Given:
+    own = {name: _optional(given, name) for name in _MEMORY}
+    if package is not None:
+        if own["max_physical_memory"] is None and own["ram"] is None:
+            own["ram"] = package.max_physical_memory
+        if own["max_swap"] is None:
+            own["max_swap"] = package.max_swap
+    return sizes.Given(**own)
+
+
+def _numbers(given: Message, package: Package | None) -> dict[str, int]:
+    made = {}
+    for name, default in _NUMBERS.items():
+        own = _optional(given, name)
+        if own is None and package is not None and name in _FROM_PACKAGE:
+            own = getattr(package, name)
+        made[name] = default if own is None else own
+    return made
+
+
+def _changed_numbers(
+    before: InstanceSpec, merged: Message, changed: set[str], package: Package | None
+) -> dict[str, int]:
+    """Give the numbers after an update: a new package gives those that the request does not."""
+    given: dict[str, int | None] = {
+        name: _optional(merged, name) if name in changed else None for name in _MEMORY
+    }
+    numbers = {name: _optional(merged, name) for name in _NUMBERS}
+    if package is not None:
+        if given["ram"] is None and given["max_physical_memory"] is None:
+            given["ram"] = package.max_physical_memory
+        if given["max_swap"] is None:
+            given["max_swap"] = package.max_swap
+        numbers |= {name: getattr(package, name) for name in _FROM_PACKAGE if name not in changed}
+    old = sizes.Memory(*(getattr(before, name) for name in sizes.Memory._fields))
+    memory = sizes.follow(old, sizes.Given(**given), is_vm=before.is_vm)
+    filled = {name: _NUMBERS[name] if own is None else own for name, own in numbers.items()}
+    return {**memory._asdict(), **filled}
+
+
+def _optional(given: Message, name: str) -> int | None:
+    return getattr(given, name) if given.HasField(name) else None  # type: ignore[arg-type]
+
+
+def _host_name(alias: str, resource_id: str) -> str:
+    return alias if HOST_LABEL.fullmatch(alias) else resource_id
+
+
+def _resolvers(drafting: Drafting, nics: Any) -> tuple[str, ...]:
+    found = (drafting.catalog.networks.record(nic.network) for nic in nics)
+    listed = (own for network in found if network is not None for own in network.resolvers)
+    return tuple(dict.fromkeys(listed))
+
+
+def _unpinned(drafting: Drafting, before: InstanceSpec, nics: Any) -> Any:
+    """Leave addresses to the claim where a caller only sends back what was claimed."""
+    claim = drafting.catalog.claims.record(before.uid)
+    free = {nic.mac for nic in before.nics if not nic.ips}
+    return tuple(
+        msgspec.structs.replace(nic, ips=())
+        if claim is not None and nic.mac in free and nic.ips == claim.addresses.get(nic.mac)
+        else nic
+        for nic in nics
+    )
+
+
+def _check_image(drafting: Drafting, given: Message, image: Image | None, brand: str) -> None:
+    if image is None:
+        if not given.image and brand not in VM_BRANDS:
+            drafting.refuse("image", f"an image: a {brand} instance is made of one")
+        return
+    field = "image" if given.image else "disks[0].image"
+    if image.state != "ready":
+        drafting.refuse(field, f"an image that is ready: this one is {image.state}")
+    if brand not in image.brands:
+        told = ", ".join(image.brands)
+        drafting.refuse("brand", f"one that its image is for ({told}), not {brand}")
+
+
+def _check(drafting: Drafting, given: Message, fields: dict[str, Any], image: Image | None) -> None:
+    """Check what several fields have to be together."""
+    _check_kind(drafting, given, fields["brand"])
+    if image is not None and fields["ram"] < image.min_ram:
+        drafting.refuse("ram", f"at least {image.min_ram} MiB, which its image needs")
+    if given.desired_state not in {0, Message.RUNNING, Message.STOPPED}:
+        drafting.refuse("desired_state", "RUNNING or STOPPED")
+    for destination, gateway in given.routes.items():
+        if not is_network(destination) or not is_address(gateway):
+            drafting.refuse(f"routes.{destination[:40]}", "an address or CIDR, and a gateway")
+    _check_metadata(drafting, fields)
+
+
+def _check_kind(drafting: Drafting, given: Message, brand: str) -> None:
+    """Refuse what only the other kind of instance has."""
+    foreign = ("filesystems", "init", "kernel_version") if brand in VM_BRANDS else ("disks",)
+    for name in foreign:
+        if getattr(given, name):
+            drafting.refuse(name, f"nothing: a {brand} instance has none")
+
+
+def _check_metadata(drafting: Drafting, fields: dict[str, Any]) -> None:
+    most = limits.METADATA_BYTES
+    for name in ("tags", "customer_metadata", "internal_metadata"):
+        if len(fields[name]) > limits.TAGS:
+            drafting.refuse(name, f"at most {limits.TAGS} entries")
+    metadata = canonical(fields["customer_metadata"]) + canonical(fields["internal_metadata"])
+    if metadata > most:
+        drafting.refuse("customer_metadata", f"at most {most} bytes of metadata in all")
+    if canonical(fields["tags"]) > most:
+        drafting.refuse("tags", f"at most {most} bytes")

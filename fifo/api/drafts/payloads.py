@@ -1,0 +1,75 @@
+"""Payloads of `vmadm create`, as the messages that the API drafts specs of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+import msgspec
+
+from fifo.api.resources.instances import BRANDS, MODES, Message
+from fifo.api.resources.values import set_duration, set_scalars
+from fifo.model.errors import InvalidInput, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Payload(NamedTuple):
+    """What a payload says: fields by the names of InstanceSpec, only those that it sets.
+
+    Inner values are the model's structs. `unhonoured` are properties that no host of this kind can
+    honour, in vmadm's names.
+    """
+
+    fields: Mapping[str, Any]
+    unhonoured: tuple[str, ...] = ()
+    violations: tuple[Violation, ...] = ()
+
+
+class ReadPayload(Protocol):
+    """The reader of payloads, which the node hands to the API."""
+
+    def __call__(self, data: bytes) -> Payload:
+        """Read a payload; what is wrong with it is in `violations`."""
+
+
+_STRUCTS: Final = frozenset({"customer_metadata", "internal_metadata", "tags", "extra"})
+_PARTS: Final = frozenset({"nics", "disks", "filesystems"})
+_NAMED: Final = {"wanted_host": "hypervisor"}
+
+
+def message_of(read: ReadPayload, data: bytes, field: str) -> tuple[Message, tuple[str, ...]]:
+    """Read a payload as a message, with what cannot be honoured; raises InvalidInput."""
+    payload = read(data)
+    if payload.violations:
+        named = (Violation(f"{field}.{path}", wanted) for path, wanted in payload.violations)
+        raise InvalidInput("vmadm payload", tuple(named))
+    made = Message()
+    for name, value in payload.fields.items():
+        _set(made, name, value)
+    return made, payload.unhonoured
+
+
+def _set(made: Message, name: str, value: Any) -> None:
+    if name == "brand":
+        made.brand = BRANDS[value]
+    elif name == "wanted":
+        made.desired_state = Message.RUNNING if value == "running" else Message.STOPPED
+    elif name == "restart":
+        made.restart_policy.mode = MODES[value.when]
+        set_duration(made.restart_policy.first_wait, value.first_s)
+        set_duration(made.restart_policy.longest_wait, value.most_s)
+        set_duration(made.restart_policy.window, value.window_s)
+        made.restart_policy.factor = value.factor
+        made.restart_policy.attempts = value.attempts
+    elif name in _STRUCTS:
+        set_scalars(getattr(made, name), value)
+    elif name in _PARTS:
+        for part in value:
+            getattr(made, name).add(**msgspec.structs.asdict(part))
+    elif name == "routes":
+        made.routes.update(value)
+    elif isinstance(value, tuple | list):
+        getattr(made, name).extend(value)
+    else:
+        setattr(made, _NAMED.get(name, name), value)

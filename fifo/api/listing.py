@@ -1,0 +1,169 @@
+"""Lists: one page of a kind of resource, filtered and ordered, with a token for the next page.
+
+A token holds the place of the last entry and a hash of what was asked, so that pages go on without
+repetition while resources come and go, and a token is no good for another question (AIP-158).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fifo.api import limits, sealing
+from fifo.api.filters import compile_filter
+from fifo.api.ordering import Place
+from fifo.model import limits as model_limits
+from fifo.model.errors import InvalidInput, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from google.protobuf.descriptor import Descriptor
+
+    from fifo.api.sealing import Seals
+
+    Make = Callable[[str], Any]
+
+PAGE = "page"
+_LAST = chr(0x10FFFF)
+
+
+class Asked(NamedTuple):
+    """What a list request says; `scope` is what else the answer depends on: its parent."""
+
+    method: str
+    scope: str
+    page_size: int
+    page_token: str
+    filter: str
+    order_by: str
+
+
+class Page(NamedTuple):
+    """The messages of one page with their uids, and the token for the next; empty at the end."""
+
+    messages: list[Any]
+    next_page_token: str
+    uids: list[str]
+
+
+def asked(method: str, request: Any, scope: str = "") -> Asked:
+    """Take a list request apart."""
+    size = page_size(request.page_size)
+    return Asked(method, scope, size, request.page_token, request.filter, request.order_by)
+
+
+def page_size(wanted: int) -> int:
+    """Give how many entries a page has: the default for 0, never more than the most."""
+    return min(wanted or model_limits.PAGE_RESOURCES_DEFAULT, model_limits.PAGE_RESOURCES_MAX)
+
+
+async def page(
+    seals: Seals, question: Asked, places: list[Place], make: Make, described: Descriptor
+) -> Page:
+    """Give one page of sorted places; `make` gives the message of a uid, None if it is gone.
+
+    Gives the loop back after some hundred entries. Raises InvalidInput for a wrong filter, order
+    or token.
+    """
+    matches = compile_filter(question.filter, described)
+    fields = _order(question.order_by, described)
+    if fields:
+        ranked = await _ranked(places, make, matches, fields)
+        return _cut(seals, question, ranked)
+    after = _after(seals, question)
+    first = 0 if after is None else bisect_right(places, Place(after[0], _LAST))
+    found: list[tuple[Any, Place]] = []
+    for index in range(first, len(places)):
+        if len(found) >= question.page_size:
+            return _page(found, _token(seals, question, [found[-1][1].name]))
+        if not (index - first + 1) % limits.LIST_SLICE:
+            await asyncio.sleep(0)
+        place = places[index]
+        message = make(place.uid)
+        if message is not None and matches(message):
+            found.append((message, place))
+    return _page(found, "")
+
+
+def _page(found: list[tuple[Any, Place]], token: str) -> Page:
+    return Page([message for message, _ in found], token, [place.uid for _, place in found])
+
+
+async def _ranked(
+    places: Iterable[Place],
+    make: Make,
+    matches: Callable[[Any], bool],
+    fields: list[tuple[str, bool]],
+) -> list[tuple[Any, Place]]:
+    found: list[tuple[Any, Place]] = []
+    for count, place in enumerate(places):
+        if not (count + 1) % limits.LIST_SLICE:
+            await asyncio.sleep(0)
+        message = make(place.uid)
+        if message is not None and matches(message):
+            found.append((message, place))
+    for field, descending in reversed(fields):
+        found.sort(key=functools.partial(_key, field), reverse=descending)
+    return found
+
+
+def _cut(seals: Seals, question: Asked, ranked: list[tuple[Any, Place]]) -> Page:
+    """Cut a page out of what was sorted by fields: behind the entry that was the last one."""
+    after = _after(seals, question)
+    first = 0
+    if after is not None:
+        names = [place.name for _, place in ranked]
+        # Where that entry is gone, its old index is the nearest there is to where it stood.
+        first = names.index(after[0]) + 1 if after[0] in names else int(after[1])
+    found = ranked[first : first + question.page_size]
+    more = first + len(found) < len(ranked)
+    token = _token(seals, question, [found[-1][1].name, first + len(found)]) if more else ""
+    return _page(found, token)
+
+
+def _order(text: str, described: Descriptor) -> list[tuple[str, bool]]:
+    """Read `field, field desc`; raises InvalidInput for fields that nothing can be ordered by."""
+    fields = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, direction = part.partition(" ")
+        field = described.fields_by_name.get(name)
+        inner = field.message_type if field is not None else None
+        sortable = field is not None and not field.is_repeated
+        if inner is not None and inner.full_name != "google.protobuf.Timestamp":
+            sortable = False
+        if not sortable or direction.strip() not in {"", "asc", "desc"}:
+            wanted = f"fields of {described.name}, each perhaps with `desc`; not {part[:80]!r}"
+            raise InvalidInput("order_by", (Violation("order_by", wanted),))
+        fields.append((name, direction.strip() == "desc"))
+    if len(fields) > limits.ORDER_FIELDS:
+        wanted = f"at most {limits.ORDER_FIELDS} fields"
+        raise InvalidInput("order_by", (Violation("order_by", wanted),))
+    return fields
+
+
+def _key(field: str, found: tuple[Any, Place]) -> Any:
+    value = getattr(found[0], field)
+    return (value.seconds, value.nanos) if hasattr(value, "nanos") else value
+
+
+def _question(question: Asked) -> str:
+    parts = (question.method, question.scope, question.filter, question.order_by)
+    return sealing.digest(*(part.encode() for part in parts))
+
+
+def _token(seals: Seals, question: Asked, place: list[Any]) -> str:
+    return seals.seal(PAGE, _question(question), *place)
+
+
+def _after(seals: Seals, question: Asked) -> list[Any] | None:
+    """Open the request's token; raises InvalidInput if it belongs to another question."""
+    if not question.page_token:
+        return None
+    belongs, *place = seals.open(PAGE, question.page_token, "page_token")
+    if belongs != _question(question):
+        wanted = "the token of a page of this list: all but page_size has to be as it was"
+        raise InvalidInput("page_token", (Violation("page_token", wanted),))
+    return place

@@ -1,0 +1,1 @@
+"""Resources between the model and fifo.v1: one module a resource, both ways."""

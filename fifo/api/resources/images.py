@@ -1,0 +1,108 @@
+"""Images: from the catalogue's record to what callers see."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from fifo.api.resources.instances import BRANDS, from_table
+from fifo.api.resources.values import etag, set_time
+from fifo.api.resources.view import instance_name
+from fifo.model import names
+from fifo.v1 import image_pb2
+
+if TYPE_CHECKING:
+    from fifo.api.resources.view import View
+    from fifo.model.image import Image
+    from fifo.store.catalog import Entry
+
+Message = image_pb2.Image
+TYPE: Final = "fifo/Image"
+FORMATS: Final = MappingProxyType(
+    {
+        "oci_layout": Message.OCI_LAYOUT,
+        "oci_archive": Message.OCI_ARCHIVE,
+        "rootfs_tar": Message.ROOTFS_TAR,
+        "qcow2": Message.QCOW2,
+        "raw": Message.RAW,
+    }
+)
+DISK_FORMATS: Final = frozenset({"qcow2", "raw"})
+STATES: Final = MappingProxyType(
+    {
+        "importing": Message.IMPORTING,
+        "ready": Message.READY,
+        "failed": Message.FAILED,
+        "deleting": Message.DELETING,
+    }
+)
+BOOTS: Final = MappingProxyType(
+    {"init": Message.INIT, "direct": Message.DIRECT, "disk": Message.DISK}
+)
+
+
+class Parts(NamedTuple):
+    """The record that an image is seen from."""
+
+    image: Entry[Image]
+
+
+def capture(view: View, uid: str) -> Parts | None:
+    """Take an image's record as it is now; None if there is none."""
+    image = view.images.get(uid)
+    return None if image is None else Parts(image)
+
+
+def name_of(parts: Parts) -> str:
+    """Name it."""
+    return f"{names.IMAGES}/{parts.image.record.id}"
+
+
+def message(view: View, parts: Parts) -> Message:
+    """Make what callers see, but for the number of its instances."""
+    image = parts.image.record
+    made = Message(
+        name=name_of(parts),
+        uid=image.uid,
+        etag=etag(parts.image.raw),
+        alias=image.alias,
+        description=image.description,
+        tags=image.tags,
+        os=image.os,
+        version=image.version,
+        brands=[BRANDS[brand] for brand in image.brands if brand in BRANDS],
+        boot=BOOTS[image.boot],
+        command=image.command,
+        min_ram=image.min_ram,
+        format=FORMATS[image.format],
+        state=STATES[image.state],
+        state_reason=image.reason,
+        # What stands behind a question mark may be a secret.
+        source=image.source.partition("?")[0],
+        sha256=image.sha256,
+    )
+    if image.state != "importing":
+        # Until it is there these are bounds.
+        made.size_bytes = image.size_bytes
+        made.unpacked_size_bytes = image.unpacked_bytes
+    if image.from_instance:
+        made.from_instance = instance_name(view, image.from_instance)
+    set_time(made.create_time, image.create_time)
+    return made
+
+
+def described(given: Message, image_format: str) -> dict[str, object]:
+    """Give the fields of a record that a caller describes an image by, with their defaults."""
+    holds_disk = image_format in DISK_FORMATS
+    brands = tuple(from_table(BRANDS, brand) for brand in given.brands)
+    return {
+        "alias": given.alias,
+        "description": given.description,
+        "tags": dict(given.tags),
+        "os": given.os or "linux",
+        "version": given.version,
+        "brands": brands or (("kvm",) if holds_disk else ("lx",)),
+        "boot": from_table(BOOTS, given.boot) or ("disk" if holds_disk else "init"),
+        "command": tuple(given.command),
+        "min_ram": given.min_ram,
+    }

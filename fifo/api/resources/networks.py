@@ -1,0 +1,176 @@
+"""Networks and addresses: between the records and what callers see and set."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from fifo.api.resources.values import etag, set_time
+from fifo.api.resources.view import instance_name, network_name
+from fifo.model import names
+from fifo.model.network import AddressPool
+from fifo.v1 import network_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from fifo.api.resources.view import View
+    from fifo.model.network import AddressClaim, Network
+    from fifo.store.catalog import Entry
+
+Message = network_pb2.Network
+Address = network_pb2.Address
+TYPE: Final = "fifo/Network"
+ADDRESS_TYPE: Final = "fifo/Address"
+ADDRESSES: Final = "addresses"
+MTU: Final = 1500
+_COUNT_MOST: Final = 2**62
+
+
+class Parts(NamedTuple):
+    """The record that a network is seen from."""
+
+    network: Entry[Network]
+
+
+def capture(view: View, uid: str) -> Parts | None:
+    """Take a network's record as it is now; None if there is none."""
+    network = view.networks.get(uid)
+    return None if network is None else Parts(network)
+
+
+def name_of(parts: Parts) -> str:
+    """Name it."""
+    return f"{names.NETWORKS}/{parts.network.record.id}"
+
+
+def message(view: View, parts: Parts) -> Message:
+    """Make what callers see, but for the counts of its pools."""
+    del view
+    network = parts.network.record
+    made = Message(
+        name=name_of(parts),
+        uid=network.uid,
+        etag=etag(parts.network.raw),
+        alias=network.alias,
+        description=network.description,
+        tags=network.tags,
+        nic_tag=network.nic_tag,
+        vlan_id=network.vlan_id,
+        mtu=network.mtu,
+        resolvers=network.resolvers,
+        routes=network.routes,
+        isolated=network.isolated,
+        generation=network.generation,
+    )
+    for pool in network.pools:
+        made.pools.add(subnet=pool.subnet, first=pool.first, last=pool.last, gateway=pool.gateway)
+    set_time(made.create_time, network.create_time)
+    return made
+
+
+def count(made: Message, taken: Mapping[int, Iterable[int]]) -> None:
+    """Write how many addresses of each pool are taken and free; `taken` by family, as numbers."""
+    for pool in made.pools:
+        first, last = (int(ipaddress.ip_address(text)) for text in (pool.first, pool.last))
+        own = tuple(taken.get(ipaddress.ip_network(pool.subnet).version, ()))
+        inside = sum(first <= number <= last for number in own)
+        pool.claimed_count = len(own)
+        pool.free_count = min(last - first + 1 - inside, _COUNT_MOST)
+
+
+def changed(network: Network, given: Message) -> Network:
+    """Give a network with what a caller set in a whole message; what is absent has its default."""
+    return msgspec.structs.replace(
+        network,
+        alias=given.alias,
+        description=given.description,
+        tags=dict(given.tags),
+        nic_tag=given.nic_tag or "external",
+        vlan_id=given.vlan_id,
+        mtu=given.mtu if given.HasField("mtu") else MTU,
+        pools=tuple(_pool(pool) for pool in given.pools),
+        resolvers=tuple(given.resolvers),
+        routes=dict(given.routes),
+        isolated=given.isolated if given.HasField("isolated") else True,
+    )
+
+
+def _pool(given: network_pb2.AddressPool) -> AddressPool:
+    """Fill in the first and last address that may be used; texts are put into their short form.
+
+    What is no address stays as it is, for the check of pools to name.
+    """
+    subnet, first, last = _short(given.subnet), given.first, given.last
+    try:
+        found = ipaddress.ip_network(subnet)
+    except ValueError:
+        return AddressPool(subnet=subnet, first=first, last=last, gateway=given.gateway)
+    begin, end = int(found.network_address), int(found.broadcast_address)
+    if found.num_addresses > 2:  # noqa: PLR2004 - a /31 or a single address has no edges
+        # IPv6 has no broadcast address; its first address is the routers' own (RFC 4291, 2.6.1).
+        begin, end = begin + 1, end - (found.version == 4)  # noqa: PLR2004 - the family
+    kind = type(found.network_address)
+    gateway = _short(given.gateway) if given.gateway else ""
+    if not first and gateway == str(kind(begin)):
+        begin += 1
+    return AddressPool(
+        subnet=subnet,
+        first=_short(first) if first else str(kind(begin)),
+        last=_short(last) if last else str(kind(end)),
+        gateway=gateway,
+    )
+
+
+def _short(text: str) -> str:
+    for read in (ipaddress.ip_address, ipaddress.ip_network):
+        try:
+            return str(read(text))
+        except ValueError:
+            continue
+    return text
+
+
+# -- addresses ------------------------------------------------------------------------------------
+
+
+class AddressParts(NamedTuple):
+    """The record that an address is seen from, and whether its instance is there."""
+
+    address: Entry[AddressClaim]
+    owed: bool
+
+
+def capture_address(view: View, path: str) -> AddressParts | None:
+    """Take an address's record as it is now; None if it is free."""
+    entry = view.addresses.get(path)
+    if entry is None:
+        return None
+    owner = entry.record.uid
+    return AddressParts(entry, bool(owner) and view.specs.get(owner) is None)
+
+
+def address_name(view: View, claim: AddressClaim) -> str:
+    """Name an address; `.` and `:` of it become `-`."""
+    dashed = claim.address.replace(".", "-").replace(":", "-")
+    return f"{network_name(view, claim.network)}/{ADDRESSES}/{dashed}"
+
+
+def address_message(view: View, parts: AddressParts) -> Address:
+    """Make what callers see of an address."""
+    claim = parts.address.record
+    made = Address(
+        name=address_name(view, claim),
+        address=claim.address,
+        state=Address.CLAIMED if claim.uid else Address.RESERVED,
+        mac=claim.mac,
+        note=claim.note,
+    )
+    if parts.owed:
+        made.state = Address.OWED
+    elif claim.uid:
+        made.instance = instance_name(view, claim.uid)
+    set_time(made.create_time, claim.since)
+    return made

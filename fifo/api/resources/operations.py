@@ -1,0 +1,200 @@
+"""Operations: the record of a workflow as the standard google.longrunning.Operation."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from google.longrunning import operations_pb2
+from google.protobuf import empty_pb2
+
+from fifo.api import status
+from fifo.api.resources import images, instances, snapshots
+from fifo.api.resources.values import set_time
+from fifo.api.resources.view import hypervisor_name, instance_name
+from fifo.model import names
+from fifo.v1 import instance_service_pb2, operation_pb2
+from fifo.workflows.failures import error_of
+from fifo.workflows.registry import WORKFLOWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from google.protobuf.message import Message as Any_Message
+
+    from fifo.api.resources.view import View
+    from fifo.model.operation import Explanation, Operation
+    from fifo.store.catalog import Entry
+
+Message = operations_pb2.Operation
+List = operations_pb2.ListOperationsResponse
+Metadata = operation_pb2.OperationMetadata
+TYPE: Final = "fifo/Operation"
+STATES: Final = MappingProxyType(
+    {
+        "running": Metadata.RUNNING,
+        "undoing": Metadata.UNDOING,
+        "done": Metadata.DONE,
+        "failed": Metadata.FAILED,
+        "cancelled": Metadata.CANCELLED,
+        "needs_attention": Metadata.NEEDS_ATTENTION,
+    }
+)
+_VERBS: Final = MappingProxyType({"roll": "rollback"})
+_LISTED: Final = 100
+"""Owed cleanups and unhonoured properties that are listed: the metadata stays small."""
+
+
+class Parts(NamedTuple):
+    """The record that an operation is seen from."""
+
+    operation: Entry[Operation]
+
+
+def capture(view: View, operation_id: str) -> Parts | None:
+    """Take an operation's record as it is now; None if there is none."""
+    operation = view.operations.get(operation_id)
+    return None if operation is None else Parts(operation)
+
+
+def name_of(parts: Parts) -> str:
+    """Name it."""
+    return f"{names.OPERATIONS}/{parts.operation.record.id}"
+
+
+def message(view: View, parts: Parts) -> Message:
+    """Make what callers see, with its result as that is now."""
+    return of_record(view, parts.operation.record)
+
+
+def of_record(view: View, record: Operation) -> Message:
+    """Make what callers see of a record, stored or about to be."""
+    made = Message(name=f"{names.OPERATIONS}/{record.id}", done=record.final)
+    made.metadata.Pack(metadata(view, record))
+    if record.state == "done":
+        answer = _RESULTS[record.kind](view, record)
+        if answer is not None:
+            made.response.Pack(answer)
+    elif record.final:
+        made.error.CopyFrom(_error(record))
+    return made
+
+
+def metadata(view: View, record: Operation) -> Metadata:
+    """Make the metadata."""
+    verb = record.kind.partition("_")[0]
+    made = Metadata(
+        target=record.target,
+        verb=_VERBS.get(verb, verb),
+        state=STATES[record.state],
+        progress_percent=record.progress,
+        requested_cancellation=record.cancel_requested,
+        principal=record.principal,
+    )
+    set_time(made.create_time, record.create_time)
+    set_time(made.end_time, record.end_time)
+    set_time(made.deadline, record.deadline)
+    steps = WORKFLOWS[record.kind].steps
+    if not record.final:
+        made.stage = steps[min(record.step, len(steps) - 1)].name
+    if len(record.uids) > 1 or record.kind in _BATCHES:
+        for item, failure in record.failures.items():
+            made.failed_requests[int(item)].CopyFrom(status.status_of(error_of(failure)))
+    if record.explanation is not None:
+        made.placement.CopyFrom(placement(view, record.explanation))
+    _add_effects(view, made, record)
+    return made
+
+
+def placement(view: View, why: Explanation) -> operation_pb2.PlacementExplanation:
+    """Make the explanation of a placement."""
+    return operation_pb2.PlacementExplanation(
+        considered=why.considered,
+        refused=why.refused,
+        hypervisor=hypervisor_name(view, why.host),
+        next_best=[hypervisor_name(view, host) for host in why.next_best],
+    )
+
+
+# -- its parts ------------------------------------------------------------------------------------
+
+
+def _error(record: Operation) -> Any:
+    if record.failure is None:
+        return status.of_bug(record.id)
+    return status.status_of(error_of(record.failure))
+
+
+def _add_effects(view: View, made: Metadata, record: Operation) -> None:
+    """Write what came of it besides its result: what is owed, unhonoured, live, or for later."""
+    for item in record.owed[:_LISTED]:
+        uid = record.uids[item]
+        hosts = [path.partition("/")[0] for path in view.cleanups.entries if path.endswith(uid)]
+        where = hypervisor_name(view, hosts[0]) if hosts else "its host"
+        made.owed_cleanups.append(f"{where} still has to remove {instance_name(view, uid)}")
+    if record.kind.startswith("create_instance"):
+        specs = (view.specs.record(uid) for uid in record.uids)
+        unhonoured = {own for spec in specs if spec is not None for own in spec.unhonoured}
+        made.unhonoured_properties.extend(sorted(unhonoured)[:_LISTED])
+    if record.kind == "update_instance" and isinstance(record.result, dict):
+        made.applied_live.extend(record.result.get("live", ()))
+        made.pending_reboot.extend(record.result.get("at_start", ()))
+
+
+def _instance(view: View, record: Operation) -> instances.Message | None:
+    parts = instances.capture(view, record.uids[0]) if record.uids else None
+    return None if parts is None else instances.message(view, parts)
+
+
+def _instances(view: View, record: Operation) -> Any_Message:
+    found = (
+        instances.capture(view, uid)
+        for item, uid in enumerate(record.uids)
+        if str(item) not in record.failures
+    )
+    made = [instances.message(view, parts) for parts in found if parts is not None]
+    return instance_service_pb2.BatchCreateInstancesResponse(instances=made)
+
+
+def _image(view: View, record: Operation) -> images.Message | None:
+    parts = images.capture(view, record.uids[0])
+    return None if parts is None else images.message(view, parts)
+
+
+def _snapshot(view: View, record: Operation) -> snapshots.Message | None:
+    status_of = view.statuses.record(record.uids[0])
+    wanted = record.input["snapshot"]
+    for own in status_of.snapshots if status_of is not None else ():
+        if own.name == wanted:
+            return snapshots.message(instance_name(view, record.uids[0]), own)
+    # Its host has not reported it yet, or it is gone again.
+    return snapshots.Message(name=record.target)
+
+
+def _nothing(view: View, record: Operation) -> Any_Message:
+    del view, record
+    return empty_pb2.Empty()
+
+
+_RESULTS: Final[MappingProxyType[str, Callable[[View, Operation], Any_Message | None]]] = (
+    MappingProxyType(
+        {
+            "create_instance": _instance,
+            "create_instances": _instances,
+            "update_instance": _instance,
+            "start_instance": _instance,
+            "stop_instance": _instance,
+            "reboot_instance": _instance,
+            "delete_instance": _nothing,
+            "delete_instances": _nothing,
+            "create_snapshot": _snapshot,
+            "delete_snapshot": _nothing,
+            "roll_back_snapshot": _instance,
+            "import_image": _image,
+            "create_image": _image,
+            "delete_image": _nothing,
+        }
+    )
+)
+"""Workflow -> what its operation ends with, as the methods' operation_info says."""
+_BATCHES: Final = frozenset({"create_instances", "delete_instances"})

@@ -1,0 +1,75 @@
+"""Packages: between the record and what callers see and set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from fifo.api.resources.values import etag, set_time
+from fifo.model import names
+from fifo.model.package import Package
+from fifo.v1 import package_pb2
+
+if TYPE_CHECKING:
+    from fifo.api.resources.view import View
+    from fifo.store.catalog import Entry
+
+Message = package_pb2.Package
+TYPE: Final = "fifo/Package"
+NUMBERS: Final = (
+    "max_physical_memory", "max_swap", "max_lwps", "cpu_cap", "vcpus", "quota", "zfs_io_priority",
+)  # fmt: skip
+"""Fields that are the same numbers in the record and in the message."""
+
+
+class Parts(NamedTuple):
+    """The record that a package is seen from."""
+
+    package: Entry[Package]
+
+
+def capture(view: View, uid: str) -> Parts | None:
+    """Take a package's record as it is now; None if there is none."""
+    package = view.packages.get(uid)
+    return None if package is None else Parts(package)
+
+
+def name_of(parts: Parts) -> str:
+    """Name it."""
+    return f"{names.PACKAGES}/{parts.package.record.id}"
+
+
+def message(view: View, parts: Parts) -> Message:
+    """Make what callers see, but for the number of its instances."""
+    del view
+    package = parts.package.record
+    made = Message(
+        name=name_of(parts),
+        uid=package.uid,
+        etag=etag(parts.package.raw),
+        alias=package.alias,
+        description=package.description,
+        tags=package.tags,
+        required_labels=package.required_labels,
+        generation=package.generation,
+        **{number: getattr(package, number) for number in NUMBERS},
+    )
+    set_time(made.create_time, package.create_time)
+    return made
+
+
+def changed(package: Package, given: Message) -> Package:
+    """Give a package with what a caller set in a whole message; what is absent has its default."""
+    numbers = {number: getattr(given, number) for number in NUMBERS if given.HasField(number)}
+    defaults = {field.name: field.default for field in msgspec.structs.fields(Package)}
+    memory = numbers.get("max_physical_memory", defaults["max_physical_memory"])
+    absent = {**defaults, "max_swap": max(memory, defaults["max_swap"])}
+    return msgspec.structs.replace(
+        package,
+        alias=given.alias,
+        description=given.description,
+        tags=dict(given.tags),
+        required_labels=dict(given.required_labels),
+        **{number: numbers.get(number, absent[number]) for number in NUMBERS},
+    )

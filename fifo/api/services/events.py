@@ -1,0 +1,92 @@
+"""EventService.ListEvents: the stories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fifo.api import limits, listing
+from fifo.api.ordering import Place
+from fifo.api.resources import events
+from fifo.model import keys, names, records
+from fifo.model import limits as model_limits
+from fifo.model.errors import InvalidInput, Violation
+from fifo.model.story import StoryEvent
+from fifo.v1 import event_service_pb2
+
+if TYPE_CHECKING:
+    from fifo.api.backend import Backend
+    from fifo.api.calls import Call
+    from fifo.store.contract import KeyValue
+
+_ORDERS = {"": True, "time desc": True, "time": False, "time asc": False}
+_LAST_MICROS = 10**17
+"""Microseconds beyond any date: what counts down from it sorts newest first."""
+
+
+class EventLists:
+    """Lists stories."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def list_events(
+        self, request: event_service_pb2.ListEventsRequest, call: Call
+    ) -> event_service_pb2.ListEventsResponse:
+        """Give one page of a resource's story, or of all; newest first unless asked otherwise."""
+        newest_first = _ORDERS.get(request.order_by.strip())
+        if newest_first is None:
+            raise InvalidInput("ListEvents", (Violation("order_by", "time, or time desc"),))
+        uid = self._uid(request.parent)
+        prefix = keys.stories(uid) if uid else keys.STORY
+        stored = await self._read(prefix)
+        by_key = {kv.key.decode(): kv for kv in stored}
+        places = sorted(
+            Place(_rank(kv, newest_first=newest_first), kv.key.decode()) for kv in stored
+        )
+        catalog = self._backend.catalog
+        question = listing.asked(call.method.path, request, uid)
+        page = await listing.page(
+            self._backend.seals,
+            question._replace(order_by=""),
+            places,
+            lambda key: events.message(catalog, by_key[key]),
+            events.Message.DESCRIPTOR,
+        )
+        return event_service_pb2.ListEventsResponse(
+            events=page.messages,
+            next_page_token=page.next_page_token,
+            truncated=bool(uid) and len(stored) >= model_limits.STORY_EVENTS,
+        )
+
+    def _uid(self, parent: str) -> str:
+        """Find whose story is wanted; a uid is taken as it is, for what is gone."""
+        if not parent:
+            return ""
+        own = parent.rpartition("/")[2]
+        if names.is_uid(own):
+            return own
+        return self._backend.references.instance(parent, "parent").record.uid
+
+    async def _read(self, prefix: bytes) -> tuple[KeyValue, ...]:
+        page = await self._backend.store.range(
+            prefix, keys.end_of(prefix), limit=min(limits.EVENTS_LISTED, 10_000)
+        )
+        found = list(page.kvs)
+        while page.more:
+            if len(found) >= limits.EVENTS_LISTED:
+                wanted = f"an instance: there are more than {limits.EVENTS_LISTED} events in all"
+                raise InvalidInput("ListEvents", (Violation("parent", wanted),))
+            start = page.kvs[-1].key + b"\x00"
+            page = await self._backend.store.range(start, keys.end_of(prefix), limit=10_000)
+            found += page.kvs
+        return tuple(found)
+
+
+def _rank(kv: KeyValue, *, newest_first: bool) -> str:
+    """Give a text that sorts events by time, those of one instance by their own order."""
+    story = records.decode(StoryEvent, kv.value, kv.key.decode())
+    _, number = events.uid_and_number(kv.key)
+    micros, count = round(story.at * 1_000_000), int(number, 16)
+    if newest_first:
+        micros, count = _LAST_MICROS - micros, 2**64 - count
+    return f"{micros:020}/{count:020}/{story.uid}"

@@ -1,0 +1,167 @@
+"""InstanceService: creating and deleting many instances by one operation."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+from google.protobuf import empty_pb2
+
+from fifo.api import accepting, limits, trial
+from fifo.api.accepting import Work
+from fifo.api.resources import instances
+from fifo.api.services.instance_changes import as_if, check_deletion, new_spec
+from fifo.api.services.instances import refuse_other_org
+from fifo.model import keys, names
+from fifo.model import limits as model_limits
+from fifo.model.errors import FifoError, InvalidInput, Violation
+from fifo.store.contract import DeleteRange, Put, Txn
+from fifo.v1 import instance_service_pb2
+from fifo.workflows.failures import failure_of
+
+if TYPE_CHECKING:
+    from fifo.api.backend import Backend
+    from fifo.api.calls import Call
+    from fifo.api.resources.operations import Message
+    from fifo.model.instance import InstanceSpec
+    from fifo.model.operation import Operation
+
+DELETE_CHUNK = 20
+"""Instances that a batch deletes at a time: five writes each, below the store's 100."""
+
+
+class InstanceBatches:
+    """BatchCreate and BatchDelete."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def batch_create_instances(
+        self, request: instance_service_pb2.BatchCreateInstancesRequest, call: Call
+    ) -> Message:
+        """Have many instances created; the whole request is checked before any is."""
+        backend = self._backend
+        if (first := accepting.repeated(backend, call)) is not None:
+            return first
+        org = names.parse_org(request.parent)
+        specs = await self._drafted(request)
+        work = Work(
+            "create_instances",
+            request.parent,
+            tuple(spec.uid for spec in specs),
+            chunk_size=chunk_size(specs),
+            org=org,
+        )
+        if request.validate_only:
+            return self._tried(call, work, specs)
+        operation = accepting.prepare(backend, call, work)
+        await self._leave(operation, specs)
+        try:
+            return await accepting.submit(backend, call, operation)
+        except FifoError:
+            prefix = keys.operation_input(operation.id, 0).rpartition(b"/")[0] + b"/"
+            forget = DeleteRange(prefix, keys.end_of(prefix))
+            await backend.store.txn(Txn(then=(forget,)))
+            raise
+
+    async def _drafted(
+        self, request: instance_service_pb2.BatchCreateInstancesRequest
+    ) -> list[InstanceSpec]:
+        """Make the specs of all requests; raises InvalidInput with what is wrong in any."""
+        specs: list[InstanceSpec] = []
+        wrong: list[Violation] = []
+        seen: dict[str, int] = {}
+        for index, own in enumerate(request.requests):
+            prefix = f"requests[{index}]."
+            if own.parent not in {"", request.parent}:
+                wrong.append(Violation(f"{prefix}parent", "the batch's, or nothing"))
+            if own.request_id or own.validate_only:
+                told = "nothing here: it belongs to the batch"
+                wrong.append(Violation(f"{prefix}request_id", told))
+            try:
+                spec = new_spec(self._backend, own, prefix, request.parent)
+            except InvalidInput as error:
+                wrong += error.violations
+                continue
+            for what in (spec.uid, f"{spec.org}/{spec.id}"):
+                if what in seen:
+                    told = f"not the name or uid of requests[{seen[what]}]"
+                    wrong.append(Violation(f"{prefix}instance_id", told))
+                seen[what] = index
+            specs.append(spec)
+            if not (index + 1) % limits.DRAFTS_SLICE:
+                await asyncio.sleep(0)
+        if wrong:
+            raise InvalidInput("BatchCreateInstances", tuple(wrong))
+        return specs
+
+    async def _leave(self, operation: Operation, specs: list[InstanceSpec]) -> None:
+        """Leave the specs for the operation, chunk by chunk, under a lease that outlives it.
+
+        They are there before the operation is; what nobody takes ends with the lease.
+        """
+        backend = self._backend
+        lease = await backend.remembering.lease()
+        for first in range(0, len(specs), operation.chunk_size):
+            value = msgspec.json.encode(specs[first : first + operation.chunk_size])
+            key = keys.operation_input(operation.id, first)
+            await backend.store.txn(Txn(then=(Put(key, value, lease),)))
+
+    def _tried(self, call: Call, work: Work, specs: list[InstanceSpec]) -> Message:
+        """Place all of them in turn, claiming nothing, and give what would become of each."""
+        backend = self._backend
+        ledger = trial.ledger(backend.catalog, backend.now())
+        answer = instance_service_pb2.BatchCreateInstancesResponse()
+        failures = {}
+        for item, spec in enumerate(specs):
+            placed = ledger.place(spec, "")
+            if placed.error is not None:
+                failures[str(item)] = failure_of(placed.error)
+            else:
+                answer.instances.append(instances.message(backend.catalog, as_if(spec)))
+        return accepting.only_validated(backend, call, work, answer, failures=failures)
+
+    async def batch_delete_instances(
+        self, request: instance_service_pb2.BatchDeleteInstancesRequest, call: Call
+    ) -> Message:
+        """Have many instances deleted."""
+        backend = self._backend
+        if (first := accepting.repeated(backend, call)) is not None:
+            return first
+        org = names.parse_org(request.parent)
+        uids: dict[str, None] = {}
+        for index, name in enumerate(request.names):
+            refuse_other_org(name, org, f"names[{index}]")
+            entry = backend.references.instance_or_none(name, f"names[{index}]")
+            if entry is None and request.allow_missing:
+                continue
+            entry = backend.references.instance(name, f"names[{index}]")
+            check_deletion(backend, entry.record, name, force=request.force)
+            uids[entry.record.uid] = None
+        work = Work(
+            "delete_instances", request.parent, tuple(uids), {}, chunk_size=DELETE_CHUNK, org=org
+        )
+        if not uids:
+            return accepting.done_already(backend, call, work, empty_pb2.Empty())
+        if request.validate_only:
+            return accepting.only_validated(backend, call, work, empty_pb2.Empty())
+        return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
+
+
+def chunk_size(specs: list[InstanceSpec]) -> int:
+    """Give how many instances go into one transaction: by their writes, and by their size.
+
+    Each is written with its index and claimed with its host's sum, and each interface may take an
+    address of either family.
+    """
+    nics = max(len(spec.nics) for spec in specs)
+    largest = max(len(msgspec.json.encode(spec)) for spec in specs)
+    return max(
+        1,
+        min(
+            model_limits.CHUNK_INSTANCES,
+            limits.CREATE_CHUNK_WRITES // (2 + 2 * nics),
+            limits.INPUT_BYTES // largest,
+        ),
+    )

@@ -1,0 +1,262 @@
+"""InstanceService: creating, changing and deleting one instance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from google.protobuf import empty_pb2
+
+from fifo.api import accepting, masks, trial
+from fifo.api.accepting import Work
+from fifo.api.drafts import payloads
+from fifo.api.drafts.found import Drafting
+from fifo.api.drafts.instances import Identified, draft, redraft
+from fifo.api.resources import instances
+from fifo.api.resources.values import etag
+from fifo.api.resources.view import hypervisor_name
+from fifo.model import names
+from fifo.model.errors import AlreadyExists, InvalidInput, Unsupported, Violation, WrongState
+from fifo.model.instance_states import admit
+
+if TYPE_CHECKING:
+    from fifo.api.backend import Backend
+    from fifo.api.calls import Call
+    from fifo.api.resources.operations import Message
+    from fifo.model.instance import InstanceSpec
+    from fifo.v1 import instance_service_pb2
+
+
+class InstanceChanges:
+    """Create, Update, Delete, Start, Stop and Reboot."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def create_instance(
+        self, request: instance_service_pb2.CreateInstanceRequest, call: Call
+    ) -> Message:
+        """Have an instance created."""
+        backend = self._backend
+        if (first := accepting.repeated(backend, call)) is not None:
+            return first
+        spec = new_spec(backend, request)
+        return await self._create(spec, call, only_check=request.validate_only)
+
+    async def _create(self, spec: InstanceSpec, call: Call, *, only_check: bool) -> Message:
+        backend = self._backend
+        name = names.instance_name(spec.id, spec.org)
+        call.resource = name
+        refuse_taken(backend, spec)
+        work = Work("create_instance", name, (spec.uid,), msgspec.to_builtins(spec), org=spec.org)
+        if not only_check:
+            return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
+        placed = trial.ledger(backend.catalog, backend.now()).place(spec, "")
+        if placed.error is not None:
+            raise placed.error
+        made = instances.message(backend.catalog, as_if(spec))
+        return accepting.only_validated(backend, call, work, made, explanation=placed.explanation)
+
+    async def update_instance(
+        self, request: instance_service_pb2.UpdateInstanceRequest, call: Call
+    ) -> Message:
+        """Have an instance changed; with allow_missing created if it is missing."""
+        backend = self._backend
+        if (first := accepting.repeated(backend, call)) is not None:
+            return first
+        given = request.instance
+        entry = backend.references.instance_or_none(given.name, "instance.name")
+        if entry is None and request.allow_missing:
+            parsed = names.parse(given.name, names.INSTANCES, "instance.name")
+            spec = spec_of(backend, given, parsed.org, parsed.id, "instance.")
+            return await self._create(spec, call, only_check=request.validate_only)
+        if entry is None:
+            entry = backend.references.instance(given.name, "instance.name")
+        before = entry.record
+        accepting.check_etag(given.etag, etag(entry.raw), given.name)
+        admit("update", state(backend, before), given.name)
+        present = instances.settable(backend.catalog, entry)
+        claim = backend.catalog.claims.record(before.uid)
+        if claim is not None:
+            present.hypervisor = hypervisor_name(backend.catalog, claim.host)
+        merged = masks.merge(present, given, request.update_mask, "instance")
+        drafting = Drafting(backend.catalog, backend.references, "instance.")
+        spec = redraft(drafting, before, present, merged)
+        refuse(drafting, given.name)
+        work = Work("update_instance", given.name, (before.uid,), msgspec.to_builtins(spec))
+        if msgspec.structs.replace(spec, generation=before.generation) == before:
+            return accepting.done_already(backend, call, work, self._message(before.uid))
+        if not request.validate_only:
+            return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
+        if claim is not None:
+            placed = trial.ledger(backend.catalog, backend.now()).resize(spec)
+            if placed.error is not None:
+                raise placed.error
+        made = instances.message(backend.catalog, as_if(spec))
+        return accepting.only_validated(backend, call, work, made)
+
+    async def delete_instance(
+        self, request: instance_service_pb2.DeleteInstanceRequest, call: Call
+    ) -> Message:
+        """Have an instance deleted; one that is being deleted answers with that operation."""
+        backend = self._backend
+        if (first := accepting.repeated(backend, call)) is not None:
+            return first
+        entry = backend.references.instance_or_none(request.name)
+        if entry is None and request.allow_missing:
+            work = Work("delete_instance", request.name, ())
+            return accepting.done_already(backend, call, work, empty_pb2.Empty())
+        entry = backend.references.instance(request.name)
+        accepting.check_etag(request.etag, etag(entry.raw), request.name)
+        check_deletion(backend, entry.record, request.name, force=request.force)
+        work = Work("delete_instance", request.name, (entry.record.uid,), {})
+        if request.validate_only:
+            return accepting.only_validated(backend, call, work, empty_pb2.Empty())
+        running = backend.catalog.operations.get(backend.catalog.busy.get(entry.record.uid, ""))
+        if running is not None and running.record.kind.startswith("delete_instance"):
+            return accepting.message_of(backend, call, running.record)
+        return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
+
+    async def start_instance(
+        self, request: instance_service_pb2.StartInstanceRequest, call: Call
+    ) -> Message:
+        """Have an instance started; one that runs already is no error."""
+        return await self._move(request, call, "start", {"wanted": "running"})
+
+    async def stop_instance(
+        self, request: instance_service_pb2.StopInstanceRequest, call: Call
+    ) -> Message:
+        """Have an instance stopped; one that is down already is no error."""
+        _refuse_patience(request)
+        return await self._move(request, call, "stop", {"wanted": "stopped"})
+
+    async def reboot_instance(
+        self, request: instance_service_pb2.RebootInstanceRequest, call: Call
+    ) -> Message:
+        """Have an instance stopped and started again."""
+        _refuse_patience(request)
+        return await self._move(request, call, "reboot", {"wanted": "running"})
+
+    async def _move(self, request: Any, call: Call, verb: str, wish: dict[str, Any]) -> Message:
+        backend = self._backend
+        if (first := accepting.repeated(backend, call)) is not None:
+            return first
+        entry = backend.references.instance(request.name)
+        accepting.check_etag(request.etag, etag(entry.raw), request.name)
+        before = entry.record
+        if before.deleting:
+            raise WrongState("it is being deleted", request.name, "create another")
+        has_to = admit(verb, state(backend, before), request.name)
+        if verb == "reboot":
+            wish = {**wish, "boot_generation": before.boot_generation + 1}
+        spec = msgspec.structs.replace(before, generation=before.generation + 1, **wish)
+        work = Work(f"{verb}_instance", request.name, (before.uid,), msgspec.to_builtins(spec))
+        if not has_to and spec.wanted == before.wanted:
+            return accepting.done_already(backend, call, work, self._message(before.uid))
+        if request.validate_only:
+            return accepting.only_validated(backend, call, work, self._message(before.uid))
+        return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
+
+    def _message(self, uid: str) -> instances.Message | None:
+        parts = instances.capture(self._backend.catalog, uid)
+        return None if parts is None else instances.message(self._backend.catalog, parts)
+
+
+# -- what batches do too --------------------------------------------------------------------------
+
+
+def new_spec(
+    backend: Backend,
+    request: instance_service_pb2.CreateInstanceRequest,
+    prefix: str = "",
+    parent: str = "",
+) -> InstanceSpec:
+    """Make the spec that a request asks for; raises InvalidInput with all that is wrong."""
+    org = names.parse_org(request.parent or parent, f"{prefix}parent")
+    if org == "-":
+        raise InvalidInput("", (Violation(f"{prefix}parent", "one organisation: orgs/default"),))
+    if org != names.DEFAULT_ORG:
+        raise InvalidInput("", (Violation(f"{prefix}parent", "orgs/default, the only one yet"),))
+    match request.WhichOneof("source"):
+        case "instance":
+            field = f"{prefix}instance."
+            return spec_of(backend, request.instance, org, request.instance_id, field)
+        case "vmadm_json":
+            field = f"{prefix}vmadm_json."
+            payload, unhonoured = payloads.message_of(
+                backend.read_payload, request.vmadm_json, f"{prefix}vmadm_json"
+            )
+            spec = spec_of(backend, payload, org, request.instance_id, field)
+            return msgspec.structs.replace(spec, unhonoured=unhonoured)
+    wanted = "an instance, or a vmadm payload"
+    raise InvalidInput("", (Violation(f"{prefix}instance", wanted),))
+
+
+def spec_of(
+    backend: Backend, given: instances.Message, org: str, instance_id: str, prefix: str
+) -> InstanceSpec:
+    """Make a spec of a message; raises InvalidInput with all that is wrong."""
+    uid = given.uid or names.uid_from_id(instance_id) or backend.new_uid()
+    own = names.id_from_uid(uid) if not instance_id or names.is_uid(instance_id) else instance_id
+    drafting = Drafting(backend.catalog, backend.references, prefix)
+    spec = draft(drafting, given, Identified(uid, own, org, backend.now()))
+    refuse(drafting, names.instance_name(own, org))
+    return spec
+
+
+def refuse(drafting: Drafting, name: str) -> None:
+    """Raise InvalidInput if a draft has violations."""
+    if drafting.violations:
+        raise InvalidInput(name, tuple(drafting.violations))
+
+
+def refuse_taken(backend: Backend, spec: InstanceSpec) -> None:
+    """Raise AlreadyExists for an id or a uid that an instance has; the commit looks again."""
+    catalog = backend.catalog
+    taken = catalog.uid_of(names.INSTANCES, spec.org, spec.id) is not None
+    if taken or catalog.specs.get(spec.uid) is not None:
+        raise AlreadyExists(
+            "an instance has this name or uuid already",
+            names.instance_name(spec.id, spec.org),
+            "choose another",
+        )
+
+
+def check_deletion(backend: Backend, spec: InstanceSpec, name: str, *, force: bool) -> None:
+    """Raise WrongState for an instance that is protected, or has snapshots without force."""
+    if spec.deletion_protection:
+        raise WrongState(
+            "it is protected from deletion",
+            name,
+            "clear deletion_protection first",
+            reason="DELETION_PROTECTION",
+        )
+    status = backend.catalog.statuses.record(spec.uid)
+    count = len(status.snapshots) if status is not None else 0
+    if count and not force:
+        raise WrongState(
+            f"it has {count} snapshots",
+            name,
+            "delete them first, or use force to delete them with it",
+            reason="HAS_SNAPSHOTS",
+        )
+
+
+def state(backend: Backend, spec: InstanceSpec) -> str:
+    """Give the state of an instance as the table of states has it."""
+    status = backend.catalog.statuses.record(spec.uid)
+    return "provisioning" if status is None else status.state
+
+
+def as_if(spec: InstanceSpec) -> instances.Parts:
+    """Give a spec as if it were stored, for who asks what would be."""
+    return instances.Parts(accepting.as_if(spec), None, None, cut_off=False)
+
+
+def _refuse_patience(request: Any) -> None:
+    if request.force or request.HasField("timeout"):
+        raise Unsupported(
+            "hosts wait for a guest as long as its kind is given: 60 s a zone, 180 s a VM",
+            request.name,
+            "ask without timeout and force",
+        )

@@ -1,0 +1,94 @@
+"""InstanceService: looking at instances."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fifo.api import listing, masks, references
+from fifo.api.places import list_token
+from fifo.api.resources import instances
+from fifo.model import names
+from fifo.model.errors import InvalidInput, Violation
+from fifo.v1 import instance_service_pb2
+
+if TYPE_CHECKING:
+    from google.protobuf.field_mask_pb2 import FieldMask
+
+    from fifo.api.backend import Backend
+    from fifo.api.calls import Call
+
+
+class InstanceReads:
+    """Get, BatchGet and List."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._find = backend.references.instance
+        self._data = backend.instances.data
+
+    def get_instance(
+        self, request: instance_service_pb2.GetInstanceRequest, call: Call
+    ) -> bytes | instances.Message:
+        """Give one instance; without a mask as the bytes that are kept of it."""
+        del call
+        entry = self._find(request.name)
+        data = self._data(entry.record.uid)
+        if data is None:
+            raise references.absent(request.name)
+        if not request.HasField("read_mask"):
+            return data
+        made: instances.Message = _read(data, request.read_mask)
+        return made
+
+    def batch_get_instances(
+        self, request: instance_service_pb2.BatchGetInstancesRequest, call: Call
+    ) -> instance_service_pb2.BatchGetInstancesResponse:
+        """Give several at one revision, in the order asked, or nothing."""
+        del call
+        org = names.parse_org(request.parent)
+        made = instance_service_pb2.BatchGetInstancesResponse()
+        for index, name in enumerate(request.names):
+            field = f"names[{index}]"
+            refuse_other_org(name, org, field)
+            data = self._data(self._find(name, field).record.uid)
+            if data is None:
+                raise references.absent(name)
+            made.instances.append(_read(data, request.read_mask))
+        return made
+
+    async def list_instances(
+        self, request: instance_service_pb2.ListInstancesRequest, call: Call
+    ) -> instance_service_pb2.ListInstancesResponse:
+        """Give one page, with where a watch goes on from it."""
+        org = names.parse_org(request.parent)
+        described = instances.Message.DESCRIPTOR
+        masks.check_read(described, request.read_mask)
+        backend = self._backend
+        token = list_token(backend)
+        places = backend.orders.instances.places()
+        if org != "-":
+            prefix = names.instance_name("", org)
+            places = [place for place in places if place.name.startswith(prefix)]
+
+        def make(uid: str) -> instances.Message | None:
+            data = self._data(uid)
+            return None if data is None else instances.Message.FromString(data)
+
+        question = listing.asked(call.method.path, request, org)
+        page = await listing.page(backend.seals, question, places, make, described)
+        return instance_service_pb2.ListInstancesResponse(
+            instances=[masks.read(one, request.read_mask) for one in page.messages],
+            next_page_token=page.next_page_token,
+            resume_token=token,
+        )
+
+
+def refuse_other_org(name: str, org: str, field: str) -> None:
+    """Raise InvalidInput for an instance that a batch's parent does not contain."""
+    parsed = names.parse(name, names.INSTANCES, field)
+    if org not in {"-", parsed.org}:
+        raise InvalidInput(name, (Violation(field, f"an instance of orgs/{org}"),))
+
+
+def _read(data: bytes, mask: FieldMask) -> Any:
+    return masks.read(instances.Message.FromString(data), mask)

@@ -1,0 +1,142 @@
+"""Uploads: bytes of images on their way in, each in a file of its own until it is imported."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from fifo.api import limits
+from fifo.model.errors import Busy, HistoryGone, InvalidInput, NoRoom, NotFound, Violation
+from fifo.security import private_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_READ_BYTES: Final = 1024 * 1024
+_PART: Final = ".part"
+
+
+class Upload:
+    """One stream into a file; opened, written and ended by one call."""
+
+    def __init__(self, path: Path, file: BinaryIO, size_bytes: int) -> None:
+        self._path = path
+        self._file = file
+        self._size_bytes = size_bytes
+        self.received_bytes = file.tell()
+
+    def write(self, data: bytes) -> None:
+        """Append bytes; raises InvalidInput for more than were promised. On a worker thread."""
+        self.received_bytes += len(data)
+        if self.received_bytes > self._size_bytes:
+            wanted = f"{self._size_bytes} bytes in all, as the first frame says"
+            raise InvalidInput("UploadImage", (Violation("data", wanted),))
+        self._file.write(data)
+
+    def end(self) -> str:
+        """Make what came durable; give the checksum of the whole, '' while some is missing."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        if self.received_bytes < self._size_bytes:
+            return ""
+        self._file.seek(0)
+        found = hashlib.sha256()
+        while data := self._file.read(_READ_BYTES):
+            found.update(data)
+        self._path.rename(self._path.with_suffix(""))
+        return found.hexdigest()
+
+    def close(self) -> None:
+        """Let the file go; what came stays, for who goes on."""
+        self._file.close()
+
+
+class Uploads:
+    """The uploads of a node, in a directory; on the node's loop."""
+
+    def __init__(self, directory: Path, utc: Callable[[], float]) -> None:
+        self._directory = directory
+        self._utc = utc
+        self._open: set[str] = set()
+
+    async def open(self, upload_id: str, size_bytes: int, offset_bytes: int) -> Upload:
+        """Begin an upload, or go on where it broke off.
+
+        Raises HistoryGone, which names the right offset, Busy while another stream writes it,
+        InvalidInput and NoRoom for one that is too large.
+        """
+        if not 0 < size_bytes <= limits.UPLOAD_BYTES:
+            wanted = f"1 to {limits.UPLOAD_BYTES} bytes"
+            raise InvalidInput("UploadImage", (Violation("open.size_bytes", wanted),))
+        if upload_id in self._open:
+            raise Busy("another stream writes this upload", upload_id, "end that one first")
+        if len(self._open) >= limits.UPLOADS:
+            raise NoRoom(f"{len(self._open)} uploads are open", "uploads", "try again later")
+        self._open.add(upload_id)
+        try:
+            await self._run(self._sweep)
+            opened: Upload = await self._run(self._opened, upload_id, size_bytes, offset_bytes)
+        except BaseException:
+            self._open.discard(upload_id)
+            raise
+        return opened
+
+    async def write(self, upload: Upload, data: bytes) -> None:
+        """Append bytes."""
+        await self._run(upload.write, data)
+
+    async def end(self, upload: Upload) -> str:
+        """Make what came durable, and give the checksum if that is the whole."""
+        checksum: str = await self._run(upload.end)
+        return checksum
+
+    async def close(self, upload_id: str, upload: Upload) -> None:
+        """Let an upload go."""
+        self._open.discard(upload_id)
+        await self._run(upload.close)
+
+    async def path_of(self, upload_id: str) -> Path:
+        """Give the file of a whole upload; raises NotFound."""
+        path = self._directory / upload_id.lower()
+        if not await self._run(path.is_file):
+            told = "upload the whole of it first"
+            raise NotFound("there is no such upload, or it is not whole", upload_id, told)
+        return path
+
+    def expire_time(self) -> float:
+        """Give the UTC second after which what came now is thrown away."""
+        return self._utc() + limits.UPLOAD_KEPT_S
+
+    # -- on a worker thread ------------------------------------------------------------------
+
+    async def _run(self, function: Callable[..., object], *args: object) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(None, function, *args)
+
+    def _opened(self, upload_id: str, size_bytes: int, offset_bytes: int) -> Upload:
+        private_files.make_directory(self._directory)
+        path = self._directory / f"{upload_id.lower()}{_PART}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.fdopen(os.open(path, flags, private_files.FILE_MODE), "r+b")
+        here = file.seek(0, os.SEEK_END)
+        if here != offset_bytes:
+            file.close()
+            raise HistoryGone(
+                f"{here} bytes are here, not {offset_bytes}",
+                upload_id,
+                "go on from offset_bytes in the details",
+                reason="WRONG_OFFSET",
+                details={"offset_bytes": str(here)},
+            )
+        return Upload(path, file, size_bytes)
+
+    def _sweep(self) -> None:
+        """Throw away what nobody went on with, or imported, for long."""
+        if not self._directory.is_dir():
+            return
+        before = self._utc() - limits.UPLOAD_KEPT_S
+        for path in self._directory.iterdir():
+            if path.stem not in self._open and path.stat().st_mtime < before:
+                path.unlink(missing_ok=True)
