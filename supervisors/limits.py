@@ -14,10 +14,16 @@ TURNS_PER_SLICE = 256
 """Turns before an asyncio-hosted shard gives the loop back, so that gRPC streams keep moving."""
 
 SLICE_S = 0.002
-"""Time before an asyncio-hosted shard gives the loop back, whatever the turn count."""
+"""Time before an asyncio-hosted shard gives the loop back, whatever the turn count: as soon as it
+looks at the clock, which it does after each message that takes a quarter of this."""
 
-TURNS_PER_CLOCK_CHECK = 8
-"""Turns between two looks at the clock inside a slice: a look costs about a tenth of a turn."""
+MESSAGES_PER_CLOCK_CHECK = 8
+"""Messages of short turns between two looks at the clock inside a slice, fewer if they are slow: a
+look costs about a tenth of a turn."""
+
+MESSAGES_BEFORE_CLOCK_CHECK = 4
+"""Messages before the first look at the clock in a slice: if they are slow, the loop has waited for
+so many. While those of one turn are fast each further look comes after twice as many."""
 
 MAILBOX_MESSAGES = 1_000_000
 """Default mailbox bound: high enough never to be met by a sane program, low enough that a

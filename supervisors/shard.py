@@ -53,6 +53,14 @@ if TYPE_CHECKING:
 class Shard:
     """One run queue with its processes, timers and inbound messages from other threads."""
 
+    # Slots: every message touches some of these, and more than thirty plain attributes are slower.
+    __slots__ = (
+        "abandoned", "asleep", "census", "closed", "current", "dying", "epoch", "host", "inbound",
+        "injection", "interrupt", "meter", "names", "node", "now", "outside_woke", "per_look",
+        "processes", "queues_exits", "runq", "serials", "serving", "shuffle", "slices", "stack",
+        "stride", "stuck", "tally", "thread_id", "timers", "turns", "until_s",
+    )  # fmt: skip
+
     def __init__(self, node: Node, host: Host) -> None:
         self.node = node
         self.host = host
@@ -73,6 +81,9 @@ class Shard:
         self.dying: deque[tuple[Any, Any, Any]] = deque()
         self.turns = 0
         self.slices = 0
+        self.until_s: float | None = None
+        self.stride = limits.MESSAGES_PER_TURN
+        self.per_look = limits.MESSAGES_PER_CLOCK_CHECK
         self.abandoned: set[int] = set()
         self.closed = False
         self.tally: dict[type, int] = {}

@@ -53,7 +53,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("supervisors")
 
 _PER_TURN = limits.MESSAGES_PER_TURN
-_CLOCK_MASK = limits.TURNS_PER_CLOCK_CHECK - 1
+_PER_LOOK = limits.MESSAGES_PER_CLOCK_CHECK
+_FIRST_LOOK = limits.MESSAGES_BEFORE_CLOCK_CHECK
+_LOOK_S = limits.SLICE_S / 4
 
 
 def run(  # noqa: C901, PLR0912 - the hot loop: a call for each part would cost more than it does
@@ -70,9 +72,10 @@ def run(  # noqa: C901, PLR0912 - the hot loop: a call for each part would cost 
     meter = shard.meter
     timed_at = -1 if meter is None else max_turns - meter.turns_to_go
     tallied: Any = None
-    tallied_count = 0
+    tallied_count = unseen = 0
     began_s = 0.0
     epoch = shard.epoch
+    _pace(shard, until_s)
     while runq and max_turns > 0:
         if shard.shuffle is not None:
             shard.shuffle(runq)
@@ -97,10 +100,15 @@ def run(  # noqa: C901, PLR0912 - the hot loop: a call for each part would cost 
             if max_turns == timed_at:
                 meter.samples.append((tallied, clock() - began_s, handled))
                 timed_at -= meter.gap()
-        if until_s is not None and (not shard.turns & _CLOCK_MASK or handled > _CLOCK_MASK):
-            shard.now = now = clock()
-            if now >= until_s:
-                break
+        if until_s is not None:
+            unseen += handled
+            if unseen >= shard.per_look:
+                before_s, shard.now = shard.now, clock()
+                took_s = shard.now - before_s
+                shard.per_look = _PER_LOOK if took_s <= _LOOK_S else _slow(shard, unseen, took_s)
+                if shard.now >= until_s:
+                    break
+                unseen = 0
     shard.current = None
     if meter is not None:
         meter.ran(max_turns - timed_at)
@@ -108,6 +116,33 @@ def run(  # noqa: C901, PLR0912 - the hot loop: a call for each part would cost 
     if shard.interrupt is not None:
         interrupt, shard.interrupt = shard.interrupt, None
         raise interrupt
+
+
+def _pace(shard: Shard, until_s: float | None) -> None:
+    """Begin a slice with short distances between looks at the clock: what it brings may be slow."""
+    shard.until_s = until_s
+    shard.stride = _PER_TURN if until_s is None else min(shard.stride, _FIRST_LOOK)
+    shard.per_look = min(shard.per_look, _FIRST_LOOK)
+
+
+def _is_late(shard: Shard) -> bool:
+    """Look at the clock within a turn; tell whether the slice is over.
+
+    The distance of the looks doubles while messages are fast, so that those pay nothing.
+    """
+    before_s, shard.now = shard.now, shard.host.clock()
+    took_s = shard.now - before_s
+    if took_s > _LOOK_S:
+        shard.per_look = _slow(shard, shard.stride, took_s)
+    elif took_s * 4 <= _LOOK_S:
+        shard.stride *= 2
+    return shard.until_s is not None and shard.now >= shard.until_s
+
+
+def _slow(shard: Shard, messages: int, took_s: float) -> int:
+    """Say how many of such slow messages may go between two looks at the clock."""
+    shard.stride = max(1, int(messages * _LOOK_S / took_s))
+    return min(shard.stride, _PER_LOOK)
 
 
 def _tally(shard: Shard, process_class: Any, messages: int) -> None:
@@ -121,6 +156,7 @@ def _turn(  # noqa: C901, PLR0912 - the hot loop, as `run`
 ) -> int:
     """Let a process handle a message and what waits behind it, up to the bound; gives how many."""
     handled = 1
+    bound = shard.stride
     epoch = shard.epoch
     try:
         while True:
@@ -146,9 +182,11 @@ def _turn(  # noqa: C901, PLR0912 - the hot loop, as `run`
             if queue is None:
                 process._state = IDLE
                 break
-            if handled >= _PER_TURN:
-                make_ready(shard, process)
-                break
+            if handled >= bound:
+                if handled >= _PER_TURN or _is_late(shard):
+                    make_ready(shard, process)
+                    break
+                bound = min(handled + shard.stride, _PER_TURN)
             kind, payload, future = queue.popleft()
             if not queue:
                 process._queue = None
