@@ -32,13 +32,14 @@ def start_and_wait(
         shard, process_class, args, kwargs,
         name=name, timeout_s=timeout_s, inline=inside or shard.host.inline_init,
     )  # fmt: skip
-    if inside and not started.done():
+    try:
+        return started.get()
+    except WouldDeadlock as refusal:
         started._target.kill()
         raise WouldDeadlock(
-            f"the init of {process_class.__name__} awaits; in a handler start it by "
-            "`await self.node.start(...)`"
-        )
-    return started.get()
+            f"the init of {process_class.__name__} awaits, and this thread would have to go on; "
+            "start it by `await self.node.start(...)`, on the loop by `await node.start(...)`"
+        ) from refusal
 
 
 class GenServer(Process):
@@ -57,9 +58,10 @@ class GenServer(Process):
     ) -> Ref[Self]:
         """Start on the active node, wait for init and give the ref.
 
-        In a handler the init runs within the handler's own turn, so there it may not await: use
-        `await self.start_link(...)` or `await self.node.start(...)` for those. Raises StartError;
-        WouldDeadlock, and nothing is left running, for an init that awaits in a handler.
+        In a handler the init runs within the handler's own turn, and on the thread of an asyncio
+        loop it runs at once, so there it may not await: use `await self.start_link(...)` or
+        `await node.start(...)` for those. Raises StartError; WouldDeadlock, and nothing is left
+        running, for an init that awaits there, or that awaits what can never come.
         """
         return start_and_wait(cls, args, kwargs, name, timeout_s)
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from supervisors import GenServer
-from supervisors.errors import SupervisorsError
+from supervisors import AsyncioHost, Future, GenServer
+from supervisors.errors import SupervisorsError, WouldDeadlock
 
 if TYPE_CHECKING:
-    from tests.supervisors.world import World
+    from tests.supervisors.world import SimulatedWorld, World
 
 
 class Does(GenServer):
@@ -114,3 +114,32 @@ def test_giving_way_to_the_others_works_on_every_host(world: World) -> None:
     for ref in refs:
         ref.stop()
     assert sorted(log[6:]) == [(0, "terminated"), (1, "terminated")]
+
+
+class Sleeper(GenServer):
+    """Its init awaits: a second, or for ever."""
+
+    async def init(self, *, for_ever: bool = False) -> None:
+        await (Future() if for_ever else self.sleep(1))
+
+
+def test_start_of_an_init_that_awaits_on_the_loops_own_thread_leaves_nothing_running() -> None:
+    async def main() -> None:
+        host = AsyncioHost()
+        with host.node(log_reports=False) as node:
+            with pytest.raises(WouldDeadlock, match="the init of Sleeper awaits"):
+                Sleeper.start(name="sleeper")
+            assert node.whereis("sleeper") is None
+            assert not node.shard.processes
+        host.close()
+
+    asyncio.run(main())
+
+
+def test_start_of_an_init_that_awaits_for_ever_leaves_nothing_running(
+    simulated: SimulatedWorld,
+) -> None:
+    with pytest.raises(WouldDeadlock, match="the init of Sleeper awaits"):
+        Sleeper.start(for_ever=True, name="sleeper")
+    assert simulated.node.whereis("sleeper") is None
+    assert not simulated.node.shard.processes
