@@ -11,7 +11,7 @@ from fifo.model.errors import NotReady
 if TYPE_CHECKING:
     from fifo.cli.client import Client
 
-SOCKETS: Final = (Path("/run/fifo/api.sock"),)
+SOCKETS: Final = (Path("/run/fifo/api/fifo.sock"),)
 """Where a node on this machine has its socket if nobody said otherwise."""
 
 

@@ -32,7 +32,9 @@ class Directories:
     DATA/private/    store, certificates, tokens, audit: for the node's user alone
     DATA/instances/  images and instances, or wherever `storage_dir` says
     DATA/logs/
-    RUN/             sockets, the keeper's directory
+    RUN/api/         the local socket, for the node's user alone
+    RUN/keeper/      the keeper's, likewise
+    RUN/linux/       the OCI runtime's
     ```
     """
 
@@ -44,13 +46,12 @@ class Directories:
         self.run = settings.run_dir
         self.keeper = settings.run_dir / "keeper"
         self.linux_run = settings.run_dir / "linux"
-        self.socket = settings.run_dir / "api.sock"
+        self.socket = settings.run_dir / "api" / "fifo.sock"
         try:
-            for directory in (self.data, self.instances):
+            for directory in (self.data, self.instances, self.run):
                 directory.mkdir(parents=True, exist_ok=True)
-            for directory in (self.data, self.instances):
                 directory.chmod(directory.stat().st_mode | PASSABLE)
-            for directory in (self.private, self.logs, self.run, self.keeper):
+            for directory in (self.private, self.logs, self.socket.parent, self.keeper):
                 private_files.make_directory(directory)
         except OSError as error:
             raise NotReady(

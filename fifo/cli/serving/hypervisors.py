@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from fifo.agent.clockwork import NodeClockwork
 from fifo.agent.settings import AgentSettings
@@ -36,6 +38,27 @@ class Hosts(NamedTuple):
     kind: str
     warning: str = ""
     keeper: KeeperClient | None = None
+
+
+class InTasks:
+    """A driver whose verbs run as asyncio tasks.
+
+    A process's handler is none, and the driver's own timeouts and groups have to be inside one.
+    """
+
+    def __init__(self, driver: object) -> None:
+        self._driver = driver
+
+    def __getattr__(self, name: str) -> Any:
+        """Give a verb that begins a task and gives it to be awaited; all else as it is."""
+        found = getattr(self._driver, name)
+        if not inspect.iscoroutinefunction(found):
+            return found
+
+        def begin(*args: Any, **keywords: Any) -> asyncio.Task[Any]:
+            return asyncio.create_task(found(*args, **keywords), name=f"driver {name}")
+
+        return begin
 
 
 async def open_hosts(
@@ -75,7 +98,8 @@ async def _linux(settings: Settings, directories: Directories) -> Hosts:
             "this machine",
             "install runc and qemu-system-x86, and run as root",
         )
-    return Hosts((lambda: driver,), "linux", keeper=keeper)
+    wrapped = cast("Driver", InTasks(driver))
+    return Hosts((lambda: wrapped,), "linux", keeper=keeper)
 
 
 def _nic_tag(text: str) -> tuple[str, NicTag]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from fifo.hypervisors.linux.keeper import frames
 from fifo.hypervisors.linux.keeper.limits import EXITS_KEPT_MAX
@@ -201,8 +201,8 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; called by the loop."""
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        # Of a stream socket it is one; other loops' transports do not say so by their class.
+        self._transport = cast("asyncio.WriteTransport", transport)
         self._writable.set()
 
     def pause_writing(self) -> None:
