@@ -1,4 +1,8 @@
-"""The bound of a mailbox: what it refuses, and what becomes of that."""
+"""The bound of a mailbox: what it refuses, and what becomes of that.
+
+What counts is what waits. The message at hand does not: the one that is being handled, or that an
+idle process got and will handle in its next turn.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,21 @@ DROP_NEW: Final = "drop_new"
 DROP_OLD: Final = "drop_old"
 """Mailbox policy: the oldest waiting message becomes a dead letter."""
 
+POLICIES: Final = frozenset({REJECT, DROP_NEW, DROP_OLD})
+
 _SYSTEM_KINDS = frozenset({EXIT, RESUME, CONTINUE, SYSTEM, WAKE, BEGIN, STEP})
+
+
+def check(process_class: type[Process]) -> None:
+    """Refuse a bound or a policy that cannot be, when the class is defined; raises ValueError."""
+    name = process_class.__name__
+    limit: Any = process_class.mailbox_limit
+    if not isinstance(limit, int) or limit < 1:
+        raise ValueError(f"{name}.mailbox_limit={limit!r} must be a whole number from 1 on")
+    policy = process_class.mailbox_policy
+    if policy not in POLICIES:
+        wanted = ", ".join(map(repr, sorted(POLICIES)))
+        raise ValueError(f"{name}.mailbox_policy={policy!r} must be one of {wanted}")
 
 
 def is_owed(kind: int, payload: Any) -> bool:
@@ -40,10 +58,10 @@ def overflow(shard: Shard, process: Process, kind: int, payload: Any, future: An
     error = MailboxFull(process.ref, process.mailbox_limit)
     shard.node.dead_letters.refused(process)
     if policy == DROP_OLD:
-        old = next((item for item in queue if not is_owed(item[0], item[1])), None)
-        if old is not None:
-            queue.remove(old)
-            _, old_payload, old_future = old
+        oldest = next((n for n, item in enumerate(queue) if not is_owed(item[0], item[1])), None)
+        if oldest is not None:
+            _, old_payload, old_future = queue[oldest]
+            del queue[oldest]
             if old_future is not None:
                 old_future.resolve(ERROR, error)
             else:

@@ -72,7 +72,8 @@ class Process(LeanActor):
                  "_shard", "_state")  # fmt: skip
 
     mailbox_limit: ClassVar[int] = limits.MAILBOX_MESSAGES
-    """Messages that may wait; EXIT, DOWN and replies are always taken."""
+    """Messages that may wait behind the one at hand, at least 1. EXIT, DOWN and replies always may.
+    """
     mailbox_policy: ClassVar[str] = mailbox.REJECT
     """What happens beyond the limit: REJECT, DROP_NEW or DROP_OLD. Refusals are counted."""
     hibernate_after_s: ClassVar[float | None] = None
@@ -93,6 +94,7 @@ class Process(LeanActor):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         reserved.refuse_taken(cls, Process, _RESERVED)
+        mailbox.check(cls)
         if cls.hibernate_after_s is not None and not cls.hibernate_after_s > 0:
             raise ValueError(f"{cls.__name__}.hibernate_after_s must be above 0, or None")
 

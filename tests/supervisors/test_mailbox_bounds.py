@@ -165,3 +165,35 @@ def test_a_sender_on_the_shards_thread_is_told_outside_of_turns_too(world: World
         with pytest.raises(MailboxFull):
             ref.cast(3)
     gate.set()
+
+
+IDLE: list[tuple[str, list[Any]]] = [
+    (REJECT, [0, 1, 2]),
+    (DROP_NEW, [0, 1, 2]),
+    (DROP_OLD, [0, 3, 4]),
+]
+
+
+@pytest.mark.parametrize(("policy", "handled"), IDLE)
+def test_what_an_idle_process_gets_first_is_at_hand_and_does_not_count(
+    world: World, policy: str, handled: list[Any]
+) -> None:
+    ref, gate = parked(world, policy)
+    gate.set()
+    world.settle()
+    cast_on_shard(world, ref, [0, 1, 2, 3, 4])
+    world.settle()
+    assert world.call(ref, "what did you get?") == ["wait", *handled]
+    assert refusals(world) == {"Bounded": 2}
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, "10", None])
+def test_a_bound_that_cannot_be_is_refused_with_the_class(limit: Any) -> None:
+    with pytest.raises(ValueError, match=r"Odd\.mailbox_limit=.* must be a whole number from 1 on"):
+        type("Odd", (GenServer,), {"mailbox_limit": limit})
+
+
+@pytest.mark.parametrize("policy", ["dropnew", None, 0])
+def test_a_policy_that_is_none_is_refused_with_the_class(policy: Any) -> None:
+    with pytest.raises(ValueError, match=r"Odd\.mailbox_policy=.* one of 'drop_new', 'drop_old'"):
+        type("Odd", (GenServer,), {"mailbox_policy": policy})
