@@ -11,21 +11,36 @@ SOURCES := $(wildcard supervisors fifo protos benchmarks tests)
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"
 
+# What real zones and VMs need of Debian or Ubuntu; nothing else of the machine is changed.
+PACKAGES := runc busybox-static nftables iproute2 qemu-system-x86 qemu-utils genisoimage \
+	e2fsprogs grub-pc-bin skopeo
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench protos lock
+.PHONY: help setup packages demo up test check bench protos lock
 
 help: ## print the targets, one line each
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## build .venv from the hashed requirements (again only when they changed)
 
-demo: setup ## show 100,000 supervised processes lose a tenth of their number and regain it
-	$(RUN) -m supervisors.demo
+packages: ## install what real zones and VMs need, when root; else name what is missing
+	@missing=""; for package in $(PACKAGES); do \
+	  [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || \
+	    missing="$$missing $$package"; done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing$$missing" && apt-get -q update >/dev/null && \
+	    DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $$missing \
+	      >/dev/null; \
+	  else echo "without$$missing (and root) the hosts are simulated: no real zone or VM"; fi; fi
 
-up: setup ## the node of the demo, kept up until it is interrupted
-	$(RUN) -m supervisors.demo --stay
+demo: setup packages ## real zones and a VM: created, killed, brought back; nothing left behind
+	$(VENV)/bin/fifo demo
 
-test: check ## run everything: set-up, check, then all tests
+up: setup packages ## the node of the demo, kept up until it is interrupted
+	$(VENV)/bin/fifo demo --stay
+
+test: check packages ## run everything: set-up, check, then all tests
 	$(RUN) -m pytest
 
 check: setup ## lint, formatting and strict types

@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "support": Place("support", "A bundle for whoever helps."),
     "store": Place("store", "Restore a backup on this machine."),
     "serve": Place("serve", "Run a node."),
+    "demo": Place("demo", "Show the main job on this machine, and leave nothing behind."),
     "completion": Place("completion", "Print the completion script of a shell."),
 }
 

@@ -26,5 +26,5 @@ def COMMAND(target: Target, instance: str, limit: int) -> None:  # noqa: N802 - 
     with target.client() as client:
         stub = services.EventServiceStub(client.channel)
         request = messages.ListEventsRequest(parent=name_of(client, target, instance))
-        found = client.pages(stub.ListEvents, request, "events", 0)
-        output.show(target.output, found[-limit:] if limit else found, columns.EVENTS)
+        found = client.pages(stub.ListEvents, request, "events", limit)
+        output.show(target.output, found[::-1], columns.EVENTS)

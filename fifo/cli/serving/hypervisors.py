@@ -35,9 +35,9 @@ class Hosts(NamedTuple):
     """Drivers by host, and why there is no Linux one where `auto` would have had it."""
 
     drivers: tuple[Callable[[], Driver], ...]
-    kind: str
     warning: str = ""
     keeper: KeeperClient | None = None
+    simulated: tuple[SimulatedHost, ...] = ()
 
 
 class InTasks:
@@ -99,7 +99,7 @@ async def _linux(settings: Settings, directories: Directories) -> Hosts:
             "install runc and qemu-system-x86, and run as root",
         )
     wrapped = cast("Driver", InTasks(driver))
-    return Hosts((lambda: wrapped,), "linux", keeper=keeper)
+    return Hosts((lambda: wrapped,), keeper=keeper)
 
 
 def _nic_tag(text: str) -> tuple[str, NicTag]:
@@ -123,7 +123,7 @@ def _simulated(node: Node, settings: Settings, utc: Callable[[], float]) -> Host
         for number in range(1, settings.simulated_hosts + 1)
     ]
     drivers = tuple((lambda machine=machine: SimulatedDriver(machine)) for machine in machines)
-    return Hosts(drivers, "simulated")
+    return Hosts(drivers, simulated=tuple(machines))
 
 
 def store_at(directory: Path) -> Callable[[Node], Future[EmbeddedStore]]:

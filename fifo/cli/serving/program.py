@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from fifo.cli.serving.metrics_page import MetricsPage
     from fifo.cli.settings import Settings
-    from supervisors import Ref, Supervisor
+    from fifo.hypervisors.simulated.host import SimulatedHost
+    from supervisors import Node, Ref, Supervisor
 
 logger = logging.getLogger("fifo")
 
@@ -46,7 +47,15 @@ class Running:
     web_port: int = 0
     page: MetricsPage | None = None
     root: Ref[Supervisor] | None = None
+    node: Node | None = None
+    hosts: tuple[str, ...] = ()
+    simulated: tuple[SimulatedHost, ...] = ()
     warning: str = ""
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def end(self) -> None:
+        """Have the node end as a signal does; on its loop."""
+        self.ending.set()
 
 
 async def run(settings: Settings, ready: Callable[[Running, Directories], None]) -> int:
@@ -59,15 +68,15 @@ async def run(settings: Settings, ready: Callable[[Running, Directories], None])
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     host = AsyncioHost()
     node = host.node(settings.name or host_name())
-    running = Running()
-    ended = asyncio.Event()
+    running = Running(node=node)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(number, running.end)
     try:
         hosts = await open_hosts(node, settings, directories, time.time)
         running.warning = hosts.warning
         identity = directories.identity(len(hosts.drivers))
+        running.hosts, running.simulated = identity.hosts, hosts.simulated
         agents = agents_of(
             hosts, identity.hosts, settings, directories, utc=time.time, version=version("fifo")
         )
@@ -83,7 +92,7 @@ async def run(settings: Settings, ready: Callable[[Running, Directories], None])
         running.root = await _start(node, parts)
         affairs.listeners = _listeners(settings, directories, running)
         ready(running, directories)
-        await _until_end(ended, running.root)
+        await _until_end(running.ending, running.root)
         status = 0 if running.root.is_alive() else 1
         await _stop(running.root)
         if hosts.keeper is not None:

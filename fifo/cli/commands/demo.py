@@ -1,0 +1,17 @@
+"""`fifo demo`: the main job on this machine."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(name="demo")
+@click.option("--stay", is_flag=True, help="Only start the node, and keep it until interrupted.")
+def COMMAND(*, stay: bool) -> int:  # noqa: N802 - found by this name
+    """Create zones and a VM, kill them, see them come back; then leave nothing behind.
+
+    As root with runc and QEMU installed they are real, otherwise simulated.
+    """
+    from fifo.cli.demo.program import main
+
+    return main(stay=stay)
