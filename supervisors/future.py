@@ -131,7 +131,7 @@ class Future(LeanFuture[T]):
     def _call_back(self, callbacks: list[Callable[[Future[T]], None]]) -> None:
         while callbacks:
             try:
-                callback = callbacks.pop()
+                callback = callbacks.pop(0)
             except IndexError:  # `add_done_callback` on another thread took the last one
                 break
             callback(self)
@@ -143,6 +143,8 @@ class Future(LeanFuture[T]):
 
     def add_done_callback(self, callback: Callable[[Future[T]], None]) -> None:
         """Call back once when settled, on the settling thread, or at once if it is already.
+
+        Callbacks run in the order in which they were added.
 
         Raises TypeError for a mapped or joined future: it is computed when somebody asks, so it
         settles at no moment of its own.

@@ -307,6 +307,7 @@ class Supervisor(Supervising):
     async def on_restart_child(self, child_id: Any) -> Any:
         """Start a child that is down: its ref, (ref, info), or None if it was ignored."""
         child = self._idle_child("restart_child", child_id)
+        child.attempts = 0
         try:
             info = await self._start_child(child, logging.DEBUG)
         except StartError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -113,11 +114,16 @@ class SimulatedHost:
         return min((due for due in dues if due is not None), default=None)
 
     def advance(self, duration_s: float) -> None:
-        """Let virtual time pass, firing what falls due on the way in its order."""
+        """Let virtual time pass, firing what falls due on the way in its order.
+
+        Raises ValueError for a time that would go back, or that never ends.
+        """
         self.advance_to(self.now_s + duration_s)
 
     def advance_to(self, until_s: float) -> None:
         """Let virtual time pass up to a moment, as `advance` does."""
+        if not self.now_s <= until_s < math.inf:
+            raise ValueError(f"time goes on from {self.now_s} s and cannot go to {until_s} s")
         self.run_ready()
         while (due_s := self.next_due_s()) is not None and due_s <= until_s:
             self.now_s = max(self.now_s, due_s)

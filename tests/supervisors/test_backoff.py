@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -63,12 +64,19 @@ def test_without_a_bound_it_is_never_exhausted() -> None:
     ("field", "value"),
     [
         ("min_s", -1), ("min_s", 61), ("factor", 0.5), ("jitter", 1), ("jitter", -0.1),
-        ("reset_after_s", -1), ("max_restarts", -1),
+        ("reset_after_s", -1), ("max_restarts", -1), ("max_s", math.inf), ("max_s", math.nan),
+        ("factor", math.inf), ("factor", math.nan), ("reset_after_s", math.nan),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{field}={value}"):
         Backoff(**{field: value})  # type: ignore[arg-type]
+
+
+@given(st.floats(0, 60), st.floats(1, 1e300), st.integers(1, 10**6))
+def test_a_delay_is_never_too_large_to_be_told(min_s: float, factor: float, attempt: int) -> None:
+    delay_s = Backoff(min_s=min_s, factor=factor, jitter=0).delay_s(attempt, lambda: 0.5)
+    assert min_s <= delay_s <= 60
 
 
 # -- under a supervisor --------------------------------------------------------------------------
@@ -180,6 +188,10 @@ def test_a_child_is_given_up_after_its_last_restart_and_its_siblings_live(world:
     assert world.node.address("steady").is_alive()
     revived = world.wait(requests.restart_child(supervisor, "crashing"))
     assert revived.is_alive()
+    for _ in range(2):
+        crash(world, "crashing")
+        world.advance(10)
+        assert world.node.address("crashing").is_alive(), "it begins anew when it was restarted"
 
 
 def test_a_significant_child_that_is_given_up_ends_the_supervisor(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -57,6 +58,20 @@ def call_error(world: World, future: Future[Any]) -> Any:
 
 
 # -- answers -------------------------------------------------------------------------------------
+
+
+def test_callbacks_of_a_future_run_in_the_order_in_which_they_were_added(world: World) -> None:
+    order: list[int] = []
+
+    def note(number: int, _: Future[None]) -> None:
+        order.append(number)
+
+    future: Future[None] = Future(world.node.shard)
+    for number in range(4):
+        future.add_done_callback(partial(note, number))
+    future.set()
+    future.add_done_callback(partial(note, 4))
+    assert order == [0, 1, 2, 3, 4]
 
 
 def test_a_deferred_reply_reaches_its_caller(world: World) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-from supervisors import ChildSpec, Flags, GenServer, Supervisor, which_children
+import pytest
+
+from supervisors import ChildSpec, Flags, GenServer, SimulatedHost, Supervisor, which_children
 
 if TYPE_CHECKING:
     from tests.supervisors.world import World
@@ -21,6 +24,14 @@ class Counter(GenServer):
         if message == "later":
             await self.sleep(3600)
         return self.value
+
+
+@pytest.mark.parametrize("duration_s", [-3, -math.inf, math.inf, math.nan])
+def test_simulated_time_neither_goes_back_nor_ends(duration_s: float) -> None:
+    host = SimulatedHost(start_s=5)
+    with pytest.raises(ValueError, match="time goes on from 5 s"):
+        host.advance(duration_s)
+    assert host.now_s == 5
 
 
 def test_a_cast_is_seen_by_the_call_after_it(world: World) -> None:
