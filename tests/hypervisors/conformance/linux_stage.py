@@ -12,7 +12,7 @@ import pytest
 
 from fifo.hypervisors.linux.guests import zone
 from fifo.model.image import Image
-from tests.hypervisors.linux.zone_host import ZoneHost
+from tests.hypervisors.linux.zone_host import ZoneHost, zone_image_record
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -35,14 +35,17 @@ class LinuxStage:
 
     coarse = True
 
-    def __init__(self, images: Path, rootfs: Path) -> None:
+    def __init__(self, images: Path, rootfs: Path, disk: Path | None = None) -> None:
+        """Take a cache with the small zone and its archive, and the root of a btrfs if any."""
         self._runner = asyncio.Runner()
-        self._host = ZoneHost.make(images)
+        self._host = ZoneHost.make(None if disk else images, disk)
         self._rootfs = rootfs
         self._news = asyncio.Event()
         self.heard: list[Event] = []
         self.driver: Driver = self.run(self._host.open())
-        self.cannot = frozenset({"snapshot"})
+        self.cannot = frozenset() if disk else frozenset({"snapshot"})
+        if disk:
+            self.run(self.driver.fetch_image(zone_image_record(rootfs), lambda *_: None))
         self._images = 0
 
     def run(self, awaitable: Awaitable[T]) -> T:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.hypervisors.conformance.linux_stage import LinuxStage
 from tests.hypervisors.conformance.simulated_stage import SimulatedStage
+from tests.hypervisors.linux import btrfs_disk
 from tests.hypervisors.linux.zone_host import small_zone, why_not
 
 if TYPE_CHECKING:
@@ -47,8 +48,23 @@ def linux_zones() -> Iterator[Stage]:
         stage.close()
 
 
+@contextmanager
+def linux_zones_on_btrfs() -> Iterator[Stage]:
+    """Give zones on this very host, on a file system with snapshots and quotas."""
+    if reason := why_not() or btrfs_disk.why_not():
+        pytest.skip(reason)
+    images, rootfs = small_zone()
+    with btrfs_disk.mounted() as disk:
+        stage = LinuxStage(images, rootfs, disk)
+        try:
+            yield stage
+        finally:
+            stage.close()
+
+
 STAGES: dict[str, Callable[[], AbstractContextManager[Stage]]] = {
     "linux-zones": linux_zones,
+    "linux-zones-btrfs": linux_zones_on_btrfs,
     "simulated": simulated,
     "simulated-plain": simulated_plain,
 }

@@ -23,7 +23,9 @@ from fifo.hypervisors.linux.layout import PASSABLE
 from fifo.hypervisors.linux.leftovers import Leftovers, leftovers
 from fifo.hypervisors.linux.opening import open_driver
 from fifo.hypervisors.linux.settings import NicTag, Settings
+from fifo.hypervisors.linux.storage import btrfs
 from fifo.hypervisors.linux.storage.overlay import OverlayStorage
+from fifo.hypervisors.linux.storage.pool import remove_tree
 from fifo.model.image import Image
 from fifo.model.instance import Claim, InstanceSpec, Nic, Shares
 from fifo.model.network import AddressPool, Network
@@ -31,6 +33,8 @@ from tests.hypervisors.linux import runner
 from tests.hypervisors.linux.keeper.keeper_host import KeeperHost
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fifo.hypervisors.linux.commands import Run
     from fifo.hypervisors.linux.driver import LinuxDriver
     from fifo.hypervisors.linux.layout import Kept
@@ -129,7 +133,7 @@ class ZoneHost:
 
     async def remove_all(self) -> Leftovers:
         """Delete every instance; gives what is left of ours then."""
-        for path in (self.settings.state_dir / "instances").iterdir():
+        for path in list(_inside(self.settings.state_dir / "instances")):
             await self.driver.delete(path.name.removeprefix(".new-").removeprefix(".gone-"))
         return await self.leftovers()
 
@@ -138,7 +142,18 @@ class ZoneHost:
         if not asyncio.run(self.leftovers()).none:
             asyncio.run(self._reopen_and_remove())
         self.keeper_host.clear()
-        shutil.rmtree(self.directory)
+        asyncio.run(self._remove_directory())
+        if not self.directory.is_mount():
+            self.directory.rmdir()
+
+    async def _remove_directory(self) -> None:
+        """Remove it as far as it is ours: the root of a disk stays, and subvolumes go first."""
+        if btrfs.is_btrfs(self.directory):
+            storage = btrfs.BtrfsStorage(runner.run, self.settings.state_dir)
+            for image in list(_inside(self.settings.state_dir / "images")):
+                await storage.destroy(image)
+        for path in list(_inside(self.directory)):
+            await remove_tree(runner.run, path, 10.0)
 
     async def _reopen_and_remove(self) -> None:
         await self.open()
@@ -205,6 +220,10 @@ class ZoneHost:
             said += part[1]
         assert channel.exit_code is not None
         return channel.exit_code, said.decode()
+
+
+def _inside(directory: Path) -> Iterator[Path]:
+    return directory.iterdir()
 
 
 def zone_image_record(source: Path) -> Image:

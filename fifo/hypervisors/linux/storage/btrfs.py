@@ -235,8 +235,8 @@ def _subvolume_id(path: Path) -> int:
     """Give the id of the subvolume that a directory is the root of; raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        asked = LOOKUP.pack(0, SUBVOLUME_INODE, b"")
-        answer = fcntl.ioctl(descriptor, INO_LOOKUP, asked)
+        answer = bytearray(LOOKUP.pack(0, SUBVOLUME_INODE, b""))
+        fcntl.ioctl(descriptor, INO_LOOKUP, answer)
     finally:
         os.close(descriptor)
     return int(LOOKUP.unpack(answer)[0])

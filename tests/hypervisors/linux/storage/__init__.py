@@ -1,0 +1,1 @@
+"""Where zones keep their files."""
