@@ -57,9 +57,9 @@ def guard(port: str, attachment: Attachment) -> Guard:
         mac=nic.mac.lower(),
         addresses=own,
         mac_spoofing=loose or nic.allow_mac_spoofing,
-        # A host that cannot know which address DHCP gave cannot hold the instance to it.
         ip_spoofing=loose or nic.allow_ip_spoofing,
         dhcp_spoofing=loose or nic.allow_dhcp_spoofing,
+        # A host that cannot know which address was given cannot hold the instance to it.
         dynamic_v4="dhcp" in nic.ips,
         dynamic_v6="addrconf" in nic.ips,
     )
