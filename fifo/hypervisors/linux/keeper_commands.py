@@ -27,10 +27,9 @@ FULL: Final = "KEEPER_INPUT_FULL"
 class KeeperCommand:
     """A command under way. Used on the node's loop; it is killed when `finished` is cancelled."""
 
-    def __init__(self, line: Line, program: Program, deadline_s: float) -> None:
+    def __init__(self, line: Line, deadline_s: float) -> None:
         self._line = line
         self._number = line.next_number()
-        self._program = program
         self._deadline_s = deadline_s
         self._answer: asyncio.Task[Finished] | None = None
 
@@ -44,21 +43,21 @@ class KeeperCommand:
         on_output: Callable[[str, bytes], None],
     ) -> Self:
         """Start a command; what it says goes to `on_output("stdout" or "stderr", data)`."""
-        command = cls(await keeper.line(), program, deadline_s)
+        command = cls(await keeper.line(), deadline_s)
         command._line.outputs[command._number] = on_output
+        fields = program.fields() | {
+            "deadline_ms": round(deadline_s * 1000),
+            "stream": True,
+            "input": True,
+        }
+        # Asked before this returns: input that overtook it would be for no command.
+        await command._line.ask("run", command._number, **fields)
         command._answer = asyncio.create_task(command._wait())
         return command
 
     async def _wait(self) -> Finished:
-        fields = self._program.fields() | {
-            "deadline_ms": round(self._deadline_s * 1000),
-            "stream": True,
-            "input": True,
-        }
         try:
-            found = await self._line.call(
-                "run", self._deadline_s + ANSWER_S, number=self._number, **fields
-            )
+            found = await self._line.answer("run", self._number, self._deadline_s + ANSWER_S)
         except asyncio.CancelledError:
             self._line.tell("cancel", run=self._number)
             raise

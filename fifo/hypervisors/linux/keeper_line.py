@@ -153,11 +153,22 @@ class Line(asyncio.Protocol):
 
         Raises what the keeper's refusal maps to, and DeadlineExceeded if no answer came.
         """
-        await self._writable.wait()
         number = number or self.next_number()
-        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = future
+        await self.ask(name, number, **fields)
+        return await self.answer(name, number, timeout_s)
+
+    async def ask(self, name: str, number: int, **fields: Any) -> None:
+        """Send a request as soon as there is room; `answer` has to be awaited for it then.
+
+        What is asked after this returned is done after it.
+        """
+        await self._writable.wait()
+        self._waiting[number] = asyncio.get_running_loop().create_future()
         self._send({"id": number, "op": name, **fields})
+
+    async def answer(self, name: str, number: int, timeout_s: float) -> dict[str, Any]:
+        """Give the answer of a request that was asked; raises as `call` does."""
+        future = self._waiting[number]
         try:
             async with asyncio.timeout(timeout_s):
                 return await future

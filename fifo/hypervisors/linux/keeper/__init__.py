@@ -14,8 +14,9 @@ refused. What is malformed gets an answer with id null and the line is closed.
 | op | fields (? optional) | answer |
 | -- | ------------------- | ------ |
 | hello | oldest, newest | version, pid, boot_id, journal, first_seq, next_seq |
-| run | PROGRAM, deadline_ms, stdin?, output_bytes?, log?, stream? | status, signal, timed_out, \
-elapsed_ms, stdout, stderr, stdout_bytes, stderr_bytes |
+| run | PROGRAM, deadline_ms, stdin?, output_bytes?, log?, stream?, input? | status, signal, \
+timed_out, elapsed_ms, stdout, stderr, stdout_bytes, stderr_bytes |
+| input | run (its id), data?, end? | of a run with `input`; nothing if it has ended |
 | cancel | run (its id) | nothing; the command's own answer follows |
 | spawn | PROGRAM, instance, start_id, log?, terminal? | VIEW |
 | adopt | instance, start_id, pid, start_time?, log? | VIEW |
@@ -42,14 +43,15 @@ closed, slow).
 
 Codes: bad_request, malformed, not_greeted, unknown_operation, unknown_version, unknown_seq,
 exhausted, journal_full, not_started, not_adopted, no_process, already_running, not_running,
-no_console, no_channel, no_terminal, no_guest, not_writer, writer_taken, console_full, busy,
-internal.
+no_console, no_channel, no_terminal, no_guest, not_writer, writer_taken, console_full, input_full,
+busy, internal.
 
 Rules
 -----
 - A start id is used once; asking again gives what came of it. So `spawn` and `adopt` may be
   repeated when an answer was lost; `run` may not.
-- A command goes on to its deadline when its client is gone; then its session is killed. One whose
+- A command goes on to its deadline when its client is gone, though its input ends; then its
+  session is killed. One whose
   keeper dies is killed by the next keeper.
 - An exit is on disk before it is announced, and numbered without a gap. 4,096 are kept until they
   are acknowledged.

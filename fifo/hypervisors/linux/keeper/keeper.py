@@ -130,9 +130,13 @@ class Keeper:
         if not peer_is_trusted(line) or len(self._connections) >= limits.CLIENTS_MAX:
             line.close()
             return
-        self._connections.append(
-            Connection(self._loop, line, self._handle, self._connections.remove)
-        )
+        self._connections.append(Connection(self._loop, line, self._handle, self._gone))
+
+    def _gone(self, connection: Connection) -> None:
+        self._connections.remove(connection)
+        for command in connection.commands.values():
+            # Nobody is left who could give it more.
+            self._parts.commands.give(command, b"", end=True)
 
     def _accept_again(self) -> None:
         self._loop.watch(self._listener.fileno(), READ, self._accept)

@@ -91,9 +91,11 @@ class Ledger:
     def entries(self) -> Iterator[Entry]:
         """Yield entries that make this table again."""
         yield {"entry": "head", "journal": self.journal, "next": self.next_seq}
+        # Before the instances: each of those has its own end in it, and an older one of the same
+        # name must not be taken for that.
+        for record in self.exits:
+            yield {"entry": "exit", **record}
         for instance in self.instances.values():
             yield {"entry": "watch", **instance}
         for console in self.consoles.values():
             yield {"entry": "console", **console}
-        for record in self.exits:
-            yield {"entry": "exit", **record}

@@ -26,10 +26,10 @@ class Timer:
 
     __slots__ = ("at_s", "callback", "number")
 
-    def __init__(self, at_s: float, number: int, callback: Callable[[], None]) -> None:
+    def __init__(self, at_s: float, number: int, callback: Callable[[], object]) -> None:
         self.at_s = at_s
         self.number = number
-        self.callback: Callable[[], None] | None = callback
+        self.callback: Callable[[], object] | None = callback
 
     def __lt__(self, other: Timer) -> bool:
         return (self.at_s, self.number) < (other.at_s, other.number)
@@ -53,7 +53,7 @@ class Loop:
         self._timers: list[Timer] = []
         self._made = 0
         self._running = False
-        self._signals: dict[int, Callable[[], None]] = {}
+        self._signals: dict[int, Callable[[], object]] = {}
         self._woken, wake = os.pipe()
         for end in (self._woken, wake):
             os.set_blocking(end, False)
@@ -78,14 +78,14 @@ class Loop:
         """Stop waiting for a descriptor: before it is closed and its number means another."""
         self.watch(descriptor, 0, self._ignore)
 
-    def after(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+    def after(self, delay_s: float, callback: Callable[[], object]) -> Timer:
         """Call once, after a delay."""
         self._made += 1
         timer = Timer(self._clock() + delay_s, self._made, callback)
         heapq.heappush(self._timers, timer)
         return timer
 
-    def on_signal(self, number: int, callback: Callable[[], None]) -> None:
+    def on_signal(self, number: int, callback: Callable[[], object]) -> None:
         """Call whenever a signal has come; several of a kind may be one call."""
         self._signals[number] = callback
         # The handler exists because an ignored signal would stay ignored in every child.
@@ -118,7 +118,7 @@ class Loop:
             if timer.callback is not None:
                 self._guard(None, timer.callback)
 
-    def _guard(self, descriptor: int | None, callback: Callable[..., None], *args: int) -> None:
+    def _guard(self, descriptor: int | None, callback: Callable[..., object], *args: int) -> None:
         try:
             callback(*args)
         except Exception:  # noqa: BLE001 -- the keeper outlives every fault of one of its parts

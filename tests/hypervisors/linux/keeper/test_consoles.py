@@ -185,13 +185,12 @@ async def test_a_watcher_that_does_not_read_is_dropped_and_never_holds_up_the_gu
     async with host.client() as client:
         with host.raw() as slow:
             slow.greet()
-            burst = (
-                "stty -echo -opost; while read line; do head -c 1000000 /dev/zero; echo end; done"
-            )
-            await start(client, burst)
+            burst = "while read line; do head -c 1000000 /dev/zero; echo end; done"
+            await start(client, f"stty -echo -opost; echo ready; {burst}")
             slow.send(id=1, op="attach", console="zone")
             assert slow.receive() == {"id": 1, "ok": {"channel": 1}}
             console = await client.attach("zone", write=True)
+            await until(console, b"ready\n")
             # More than the keeper keeps for a connection, base64 not counted.
             for _ in range(6):
                 await console.write(b"go\n")

@@ -74,12 +74,13 @@ async def test_an_exit_is_on_disk_when_it_is_announced(host: KeeperHost) -> None
 async def test_an_instance_leads_its_own_session_and_outputs_to_its_log(
     host: KeeperHost, directory: Path
 ) -> None:
-    log = LogFile(str(directory / "zone.log"))
+    gate, log = directory / "gate", LogFile(str(directory / "zone.log"))
+    os.mkfifo(gate)
     async with host.client() as client:
-        started = await client.spawn("zone", "s1", script("echo said; exec sleep 1000"), log=log)
+        started = await client.spawn("zone", "s1", script(f"echo said; read x < {gate}"), log=log)
         assert started.pid is not None
         assert os.getsid(started.pid) == started.pid
-        await client.signal("zone", "s1", signal.SIGKILL)
+        await asyncio.to_thread(gate.write_text, "go\n", encoding="utf-8")
         await host.first_exits(client, 1)
     assert (directory / "zone.log").read_text(encoding="utf-8") == "said\n"
 

@@ -13,7 +13,8 @@ import pytest
 
 from fifo.hypervisors.linux.keeper import limits
 from fifo.hypervisors.linux.keeper_client import LogFile, Program
-from fifo.model.errors import DriverFailed
+from fifo.hypervisors.linux.keeper_commands import KeeperCommand
+from fifo.model.errors import DeadlineExceeded, DriverFailed
 from tests.hypervisors.linux.keeper.keeper_host import alive, ended, readable
 
 if TYPE_CHECKING:
@@ -178,6 +179,56 @@ async def test_a_cancelled_command_is_killed(host: KeeperHost) -> None:
         await ended(pid)
         with pytest.raises(asyncio.CancelledError):
             await running
+
+
+async def test_a_command_can_be_given_input_while_it_runs(host: KeeperHost) -> None:
+    said: asyncio.Queue[bytes] = asyncio.Queue()
+    async with host.client() as client:
+        command = await KeeperCommand.begin(
+            client,
+            Program(sh("while read line; do echo got $line; done; exit 4")),
+            deadline_s=20,
+            on_output=lambda _, data: said.put_nowait(data),
+        )
+        for word in (b"one", b"two"):
+            await command.give(word + b"\n")
+            assert await said.get() == b"got " + word + b"\n"
+        await command.give(b"")
+        assert (await command.finished()).status == 4
+        await command.give(b"late")
+
+
+async def test_input_of_any_size_is_given_as_fast_as_it_is_read(host: KeeperHost) -> None:
+    size_bytes = 300_000
+    said = bytearray()
+    async with host.client() as client:
+        command = await KeeperCommand.begin(
+            client,
+            Program(["wc", "-c"]),
+            deadline_s=20,
+            on_output=lambda _, data: said.extend(data),
+        )
+        await command.give(bytes(size_bytes))
+        await command.give(b"")
+        await command.finished()
+    assert int(said) == size_bytes
+
+
+async def test_the_input_of_a_command_ends_with_its_client(host: KeeperHost) -> None:
+    began: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    async with host.client() as client:
+        async with host.client() as other:
+            command = await KeeperCommand.begin(
+                other,
+                Program(sh("echo $$; exec cat")),
+                deadline_s=100,
+                on_output=lambda _, data: began.set_result(data),
+            )
+            pid = int(await began)
+        await ended(pid)
+        with pytest.raises(DeadlineExceeded):
+            await command.finished()
+        assert await client.inventory() == []
 
 
 CLIENT = """
