@@ -36,6 +36,8 @@ from typing import Any
 
 import pykka
 
+from supervisors.reasons import shown, text
+
 
 class SupervisorsError(Exception):
     """The root of every error this library raises on purpose."""
@@ -47,7 +49,7 @@ class CallExit(SupervisorsError, pykka.ActorDeadError):
     def __init__(self, target: object, reason: Any) -> None:
         self.target = target
         self.reason = reason
-        super().__init__(f"{target} did not answer: {reason}; look its successor up by name")
+        super().__init__(f"{target} did not answer: {text(reason)}; look its successor up by name")
 
 
 class CallTimeout(SupervisorsError, pykka.Timeout):
@@ -91,7 +93,7 @@ class StartError(SupervisorsError):
     def __init__(self, what: object, reason: Any, *, ignored: bool = False) -> None:
         self.reason = reason
         self.ignored = ignored
-        said = "its init asked to be ignored" if ignored else f"its init failed: {reason}"
+        said = "its init asked to be ignored" if ignored else f"its init failed: {text(reason)}"
         super().__init__(f"{what} was not started: {said}")
 
 
@@ -110,7 +112,7 @@ class ChildError(SupervisorsError):
         self.request = request
         self.child = child
         self.reason = reason
-        super().__init__(f"{request} of child {child!r} refused: {reason}")
+        super().__init__(f"{request} of child {shown(child)} refused: {text(reason)}")
 
 
 class TaskOverload(ChildError):
@@ -126,7 +128,7 @@ class SpecError(SupervisorsError):
 
     def __init__(self, reason: Any) -> None:
         self.reason = reason
-        told = reason if isinstance(reason, str) else ": ".join(repr(part) for part in reason)
+        told = reason if isinstance(reason, str) else ": ".join(map(shown, reason))
         super().__init__(f"bad specification, {told}")
 
 
@@ -163,7 +165,7 @@ class CallbackError(SupervisorsError):
     def __init__(self, fault: str, what: object) -> None:
         self.reason = (fault, what)
         super().__init__(
-            f"{fault}: {what!r}; supervisors.state_machine.actions says what callbacks may say"
+            f"{fault}: {shown(what)}; supervisors.state_machine.actions says what callbacks may say"
         )
 
 

@@ -13,7 +13,7 @@ from supervisors.extras import Extras
 from supervisors.future import EndFuture, Future, Sleep
 from supervisors.messages import Exit
 from supervisors.pid import Pid
-from supervisors.reasons import Crash
+from supervisors.reasons import Crash, shown
 from supervisors.ref import Ref
 from supervisors.timers import Timer
 
@@ -291,7 +291,7 @@ class Process(LeanActor):
     def __str__(self) -> str:
         if not hasattr(self, "_shard"):
             return f"{type(self).__name__} (never started)"
-        named = f" {self._name!r}" if self._name is not None else ""
+        named = f" {shown(self._name)}" if self._name is not None else ""
         return f"{type(self).__name__}{named} ({self.actor_urn})"
 
     @property

@@ -57,7 +57,7 @@ class Crash:
         return cls(error, tuple(frames[-limits.CRASH_FRAMES :]))
 
     def __str__(self) -> str:
-        return f"{type(self.error).__name__}: {self.error}"
+        return f"{type(self.error).__name__}: {text(self.error)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,25 @@ class Opaque:
         return self.text
 
 
+def text(value: object) -> str:
+    """Give the text of a reason, for an error that tells of it; never raises."""
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - who is told of a reason cannot help its text
+        return _unprintable(error)
+
+
 def shown(value: object) -> str:
     """Give the message of an error, the repr of anything else; never raises, bounded in length."""
     try:
-        text = str(value) if isinstance(value, BaseException) else repr(value)
+        told = str(value) if isinstance(value, BaseException) else repr(value)
     except Exception as error:  # noqa: BLE001 - a reason crosses whatever its repr does
-        text = f"unprintable, {type(error).__name__} in its repr"
-    return text[: limits.REASON_CHARACTERS]
+        told = _unprintable(error)
+    return told[: limits.REASON_CHARACTERS]
+
+
+def _unprintable(error: Exception) -> str:
+    return f"unprintable, {type(error).__name__} in its repr"
 
 
 def is_orderly(reason: object) -> bool:

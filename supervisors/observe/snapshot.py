@@ -121,10 +121,7 @@ def describe(value: Any) -> str:
     if isinstance(value, str):
         text = value
     elif isinstance(value, Crash):
-        try:
-            text = str(value)
-        except Exception as error:  # noqa: BLE001 - the error's own text is the user's code
-            text = f"{type(value.error).__name__} (its text raised {type(error).__name__})"
+        text = str(value)
     elif isinstance(value, Shutdown):
         text = f"shutdown: {describe(value.detail)}"
     else:

@@ -303,7 +303,10 @@ class UnspeakableError(Exception):
         ("killed", "killed"),
         (Shutdown(("failed", 3)), "shutdown: ('failed', 3)"),
         (Crash(ValueError("boom")), "ValueError: boom"),
-        (Crash(UnspeakableError()), "UnspeakableError (its text raised RuntimeError)"),
+        (
+            Crash(UnspeakableError()),
+            "UnspeakableError: unprintable, RuntimeError in its repr",
+        ),
         (list(range(100)), "[0, 1, 2, 3, 4, 5, ...]"),
     ],
 )
