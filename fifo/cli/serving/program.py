@@ -21,7 +21,7 @@ from fifo.cli.serving.tree import Parts, start_tree
 from fifo.model.errors import FifoError, NotReady
 from fifo.telemetry.logs import log_to
 from supervisors import AsyncioHost, ChildSpec, StartError
-from supervisors.reasons import Crash
+from supervisors.reasons import Crash, Shutdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,19 +147,16 @@ async def _start(node: Any, parts: Parts) -> Ref[Supervisor]:
 
 
 def _cause(reason: Any) -> FifoError:
-    """Find the error that a failed start comes down to, however deep in the reasons."""
-    if isinstance(reason, Crash) and isinstance(reason.error, FifoError):
-        return reason.error
-    parts = reason if isinstance(reason, (tuple, list)) else (getattr(reason, "reason", None),)
-    for part in parts:
-        if part is not None and part is not reason:
-            found = _cause(part)
-            if found.what != UNEXPLAINED:
-                return found
-    return NotReady(UNEXPLAINED, str(reason), "see the log")
+    """Find the error that a failed start comes down to, however deep in its reason."""
+    return _found(reason) or NotReady("it did not start", str(reason), "see the log")
 
 
-UNEXPLAINED: Final = "it did not start"
+def _found(reason: Any) -> FifoError | None:
+    if isinstance(reason, Crash):
+        return reason.error if isinstance(reason.error, FifoError) else None
+    inside = reason.detail if isinstance(reason, Shutdown) else reason
+    parts = inside if isinstance(inside, (tuple, list)) else ()
+    return next((found for part in parts if (found := _found(part)) is not None), None)
 
 
 def _listeners(settings: Settings, directories: Directories, running: Running) -> tuple[str, ...]:

@@ -1,0 +1,183 @@
+"""A node with a simulated host, from its first start to a restored backup."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.system.node_process import NodeProcess, fifo, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PAYLOAD = {
+    "brand": "lx",
+    "alias": "from vmadm",
+    "image_uuid": "",
+    "max_physical_memory": 128,
+    "kernel_version": "4.3",
+    "zfs_root_compression": "lz4",
+    "customer_metadata": {"secret": "s3cr3t-value"},
+}
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
+    base = tmp_path_factory.mktemp("node")
+    base.chmod(0o711)
+    (base / "zone.tar").write_bytes(b"a simulated host never reads this\n")
+    with NodeProcess(base) as running:
+        imported = running.fifo(
+            "image", "import", "tiny", "--file", str(base / "zone.tar"),
+            "--format", "rootfs_tar", "--brand", "lx",
+        )  # fmt: skip
+        assert imported.returncode == 0, imported.stderr
+        yield running
+
+
+def test_an_instance_is_created_listed_stopped_started_and_deleted(node: NodeProcess) -> None:
+    created = node.fifo("instance", "create", "web", "--brand", "lx", "--image", "tiny")
+    assert created.returncode == 0, created.stderr
+    assert "done" in created.stdout
+    (listed,) = rows(node.fifo("-o", "json", "instance", "list", "--filter", "state = RUNNING"))
+    assert listed["name"] == "orgs/default/instances/web"
+    short = listed["uid"][:8]
+    assert rows(node.fifo("-o", "json", "instance", "get", short))["uid"] == listed["uid"]
+    for verb, state in (("stop", "STOPPED"), ("start", "RUNNING"), ("reboot", "RUNNING")):
+        done = node.fifo("instance", verb, "web")
+        assert done.returncode == 0, done.stderr
+        assert rows(node.fifo("-o", "json", "instance", "get", "web"))["state"] == state
+    updated = node.fifo("instance", "update", "web", "max_physical_memory=512", "alias=bigger")
+    assert updated.returncode == 0, updated.stderr
+    assert node.fifo("instance", "delete", "--yes", "web").returncode == 0
+    assert node.fifo("instance", "get", "web").returncode == 3
+
+
+def test_a_vmadm_payload_is_taken_as_it_is_and_what_cannot_be_honoured_is_said(
+    node: NodeProcess,
+) -> None:
+    image = rows(node.fifo("-o", "json", "image", "get", "tiny"))["uid"]
+    payload = json.dumps({**PAYLOAD, "image_uuid": image})
+    created = node.fifo("instance", "create", "-f", "-", told=payload)
+    assert created.returncode == 0, created.stderr
+    assert "zfs_root_compression" in created.stdout
+    (found,) = rows(node.fifo("-o", "json", "instance", "list", "--filter", 'alias = "from vmadm"'))
+    assert found["max_physical_memory"] == 128
+    assert node.fifo("instance", "delete", "--yes", found["uid"]).returncode == 0
+
+
+def test_errors_say_what_happened_and_have_statuses_of_their_own(node: NodeProcess) -> None:
+    missing = node.fifo("instance", "start", "nobody")
+    assert missing.returncode == 3
+    assert "nobody" in missing.stderr
+    bad = node.fifo("instance", "create", "Not_An_Id", "--brand", "lx", "--set", "max_lwps=-5")
+    assert bad.returncode == 2
+    assert "instance_id" in bad.stderr
+    assert "max_lwps" in bad.stderr
+    assert node.fifo("instance", "list", "--filter", "colour = red").returncode == 2
+    assert fifo("--server", "127.0.0.1:1", "--timeout", "1", "instance", "list").returncode == 6
+    assert fifo("instance", "explode").returncode == 2
+
+
+def test_only_who_has_the_token_may_speak_over_tls(node: NodeProcess) -> None:
+    tls = ("--server", node.address.replace("127.0.0.1", "localhost"), "--ca", str(node.ca_file))
+    assert fifo(*tls, "instance", "list").returncode == 4
+    token = ("--token-file", str(node.token_file))
+    assert node.token_file.stat().st_mode & 0o777 == 0o600
+    assert fifo(*tls, *token, "instance", "list").returncode == 0
+    old = node.base / "old.token"
+    old.write_bytes(node.token_file.read_bytes())
+    assert node.fifo("admin", "token", "reset", "--yes").returncode == 0
+    assert fifo(*tls, "--token-file", str(old), "instance", "list").returncode == 4
+    assert fifo(*tls, *token, "instance", "list").returncode == 0
+
+
+def test_the_tree_the_usage_and_the_metrics_are_there(node: NodeProcess) -> None:
+    tree = node.fifo("tree").stdout
+    assert "fleet (Supervisor)" in tree
+    assert "agent" in tree
+    assert "INSTANCE" in node.fifo("top", "-n", "1").stdout
+    with urllib.request.urlopen(node.metrics_url, timeout=5) as answer:  # noqa: S310
+        page = answer.read().decode()
+    assert "fifo_hypervisor_ready" in page
+    assert 'grpc_server_handled_total{grpc_service="fifo.v1.InstanceService"' in page
+    assert "supervisors_processes" in page
+
+
+def test_a_support_bundle_holds_no_secret(node: NodeProcess, tmp_path: Path) -> None:
+    image = rows(node.fifo("-o", "json", "image", "get", "tiny"))["uid"]
+    payload = json.dumps({**PAYLOAD, "image_uuid": image, "alias": "with secrets"})
+    assert node.fifo("instance", "create", "-f", "-", told=payload).returncode == 0
+    file = tmp_path / "bundle.tar.gz"
+    assert node.fifo("support", "bundle", str(file)).returncode == 0
+    token = node.token_file.read_bytes().strip()
+    with tarfile.open(file) as archive:
+        names = archive.getnames()
+        for member in archive:
+            content = archive.extractfile(member)
+            assert content is not None
+            text = content.read()
+            assert token not in text, member.name
+            assert b"s3cr3t-value" not in text, member.name
+    assert {"fifo-support/settings.json", "fifo-support/instances.json"} <= set(names)
+
+
+def test_a_backup_is_verified_and_restored_into_another_node(
+    node: NodeProcess, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o711)
+    created = node.fifo("instance", "create", "kept", "--brand", "lx", "--image", "tiny")
+    assert created.returncode == 0, created.stderr
+    backup = tmp_path / "fifo.backup"
+    assert node.fifo("admin", "backup", str(backup)).returncode == 0
+    verified = fifo("store", "verify", str(backup))
+    assert verified.returncode == 0, verified.stderr
+    data = tmp_path / "data"
+    restored = fifo("store", "restore", str(backup), str(data / "private"))
+    assert restored.returncode == 0, restored.stderr
+    (data / "private").chmod(0o700)
+    with NodeProcess(tmp_path) as other:
+        names = [row["name"] for row in rows(other.fifo("-o", "json", "instance", "list"))]
+    assert "orgs/default/instances/kept" in names
+    broken = tmp_path / "broken.backup"
+    content = bytearray(backup.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    broken.write_bytes(content)
+    assert fifo("store", "verify", str(broken)).returncode != 0
+
+
+def test_a_second_node_on_the_same_data_is_refused(node: NodeProcess, tmp_path: Path) -> None:
+    second = fifo(
+        "serve", "--data-dir", str(node.base / "data"), "--run-dir", str(tmp_path / "run"),
+        "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--driver", "simulated",
+    )  # fmt: skip
+    assert second.returncode == 6
+    assert "has it open" in second.stderr
+
+
+def test_a_port_that_is_taken_is_named(node: NodeProcess, tmp_path: Path) -> None:
+    taken = fifo(
+        "serve", "--data-dir", str(tmp_path / "data"), "--run-dir", str(tmp_path / "run"),
+        "--listen", node.address, "--metrics-listen", "127.0.0.1:0", "--driver", "simulated",
+    )  # fmt: skip
+    assert taken.returncode == 6
+    assert node.address in taken.stderr
+    assert "taken" in taken.stderr
+
+
+def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    with NodeProcess(tmp_path) as node:
+        for number in range(3):
+            made = node.fifo("package", "create", f"size-{number}", "max_physical_memory=128")
+            assert made.returncode == 0, made.stderr
+        node.kill()
+        node.start()
+        listed = rows(node.fifo("-o", "json", "package", "list"))
+        assert {row["name"] for row in listed} == {f"packages/size-{n}" for n in range(3)}
+        assert node.stop() == 0
