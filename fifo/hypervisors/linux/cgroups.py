@@ -6,6 +6,7 @@ nothing: the group has ended, or the kernel has no such controller.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path("/sys/fs/cgroup")
 UNLIMITED_BYTES: Final = 2**60
 """Version 1 writes "no limit" as a number near 2**63, rounded to pages."""
+DELEGATED: Final = ("cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "tasks")
+"""The files of a group by which processes are moved."""
 Version = Literal["v1", "hybrid", "v2", "none"]
 
 
@@ -80,6 +83,19 @@ def remove_empty(group: str, root: Path = ROOT) -> None:
             path.rmdir()
         except OSError:
             continue
+
+
+def delegate(group: str, owner: int, root: Path = ROOT) -> None:
+    """Let a user sort his processes into groups of his own below a group; limits stay the host's.
+
+    An init that is a whole system needs that. Of version 1 it is the hierarchy without controllers
+    that is named `systemd`; of version 2 the group itself (kernel: cgroup-v2, Delegation).
+    """
+    own = group.lstrip("/")
+    place = root / own if version(root) == "v2" else root / "systemd" / own
+    for path in (place, *(place / name for name in DELEGATED)):
+        if path.exists():
+            os.chown(path, owner, owner)
 
 
 def usage(group: str, root: Path = ROOT) -> Usage:

@@ -75,3 +75,15 @@ def kind_of(command: tuple[str, ...], config: ImageConfig) -> InitKind:
             return "busybox"
         case _:
             return "program"
+
+
+def ending(stop_signal: int, code: int | None, number: int | None) -> tuple[int | None, int | None]:
+    """Give how a first process ended, as (exit code, signal), for who may power off by itself.
+
+    The kernel ends the init of a process namespace by SIGINT when it halts or powers off, and by
+    SIGHUP when it reboots (reboot(2)): the one is an orderly end, the other wants a new start and
+    stays the signal that it is.
+    """
+    if stop_signal == HALT["systemd"] and number == signal.SIGINT:
+        return 0, None
+    return code, number

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from fifo.hypervisors.driver import Broken, Ended, Inventory
-from fifo.hypervisors.linux import limits
+from fifo.hypervisors.linux import init, limits
 from fifo.hypervisors.linux.keeper import processes
 from fifo.model.errors import FifoError, HistoryGone
 from fifo.model.instance import Exit
@@ -129,8 +129,9 @@ class Watch:
         kept = self._layout.read(end.instance)
         if kept is None or str(kept.start_id) != end.start_id or kept.exit is not None:
             return
+        code, number = init.ending(kept.stop_signal, end.status, end.signal)
         forced = end.instance in self._forced
-        self._record(kept, Exit(at=end.time, code=end.status, signal=end.signal, forced=forced))
+        self._record(kept, Exit(at=end.time, code=code, signal=number, forced=forced))
 
     def _record(self, kept: Kept, end: Exit) -> None:
         self._layout.write(msgspec.structs.replace(kept, exit=end, told=False, pid=0))

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from fifo.hypervisors.driver import Applied, Wanted
-from fifo.hypervisors.linux import addresses, bundle, changes, init, layout, limits, logs, measuring
+from fifo.hypervisors.linux import (
+    addresses,
+    bundle,
+    cgroups,
+    changes,
+    init,
+    layout,
+    limits,
+    logs,
+    measuring,
+)
 from fifo.hypervisors.linux.bundle import Place
 from fifo.hypervisors.linux.commands import disk_error
 from fifo.hypervisors.linux.inside import Inside
@@ -145,6 +155,8 @@ class Zones:
             host.keeper.adopt(uid, str(plan.kept.start_id), pid),
             host.networking.attach(uid, pid, plan.attachments, bridges),
         )
+        if plan.init.kind == "systemd" and host.settings.uid_base:
+            cgroups.delegate(self._cgroup(uid), host.settings.uid_base)
         await self._runtime.start(uid)
         latest = host.layout.find(uid)
         started = msgspec.structs.replace(latest, pid=pid, start_time=watched.start_time or 0)

@@ -170,6 +170,24 @@ def test_an_image_may_change_the_environment() -> None:
     assert "container=oci" in found.environment
 
 
+@pytest.mark.parametrize(
+    ("stop_signal", "code", "signal", "wanted"),
+    [
+        (15, 0, None, (0, None)),
+        (15, None, 2, (None, 2)),
+        (37, None, 2, (0, None)),
+        (37, None, 1, (None, 1)),
+        (37, None, 9, (None, 9)),
+        (37, 255, None, (255, None)),
+        (37, None, None, (None, None)),
+    ],
+)
+def test_a_system_that_powers_off_has_ended_in_order(
+    stop_signal: int, code: int | None, signal: int | None, wanted: tuple[int | None, int | None]
+) -> None:
+    assert init.ending(stop_signal, code, signal) == wanted
+
+
 # -- changes -----------------------------------------------------------------------------------
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+import pytest
 
 from fifo.hypervisors.driver import NicStats
 from fifo.hypervisors.linux import cgroups, facts, measuring
@@ -92,6 +95,19 @@ def test_only_an_empty_group_is_removed(tmp_path: Path) -> None:
     cgroups.remove_empty(OWN, tmp_path)
     cgroups.remove_empty("/fifo-ta", tmp_path)
     assert not (tmp_path / "memory" / "fifo-ta").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: only root gives files away")
+@pytest.mark.parametrize("place", ["systemd", ""])
+def test_a_group_is_delegated_and_its_limits_are_not(tmp_path: Path, place: str) -> None:
+    group = tmp_path / place / "fifo-ta" / "zone"
+    write(group, {"cgroup.procs": "", "memory.max": "max"})
+    if not place:
+        write(tmp_path, {"cgroup.controllers": "memory"})
+    cgroups.delegate(OWN, 1_000_000, tmp_path)
+    assert group.stat().st_uid == (group / "cgroup.procs").stat().st_uid == 1_000_000
+    assert (group / "memory.max").stat().st_uid == 0
+    assert group.parent.stat().st_uid == 0
 
 
 NET_DEV = """\

@@ -207,7 +207,7 @@ class Unpacker:
                 os.mkfifo(name, entry.mode & 0o777, dir_fd=parent)
                 self._own(parent, name, entry)
             else:
-                raise Refused("a device node, which a zone may not have", entry.name)
+                raise Refused("a device node: pack the archive without what is in /dev", entry.name)
 
     def _write(self, parent: int, name: str, entry: tarfile.TarInfo, source: IO[bytes]) -> None:
         descriptor = os.open(name, FRESH, 0o600, dir_fd=parent)
