@@ -11,7 +11,7 @@ from fifo.agent import course, limits, names
 from fifo.agent.image_cache import Ensure
 from fifo.agent.keeping import Keeping
 from fifo.agent.messages import Granted, Wish
-from fifo.agent.orders import BOOTS, CREATES, STARTS, Order
+from fifo.agent.orders import BOOTS, CREATES, STARTS, Look, Order
 from fifo.model.errors import FifoError, WrongState
 from fifo.model.instance_states import REQUESTS
 
@@ -58,21 +58,27 @@ class Acting(Keeping):
         self.due = False
         self.waiting: Any = None
         self.image_ready = False
+        self.looking = 0
+        self.unsure = False
         self.wishes: deque[Wish] = deque()
         return super().init(settings, uid)
+
+    def look(self) -> None:
+        """Ask how the instance is on the host."""
+        self.unsure = False
+        self.looking = self.next_token()
+        self.driver.cast(Look(self.uid, self.ref, self.looking))
+
+    @property
+    def busy(self) -> bool:
+        """Whether an order or a write is under way."""
+        return self.order is not None or bool(self.writing or self.marking)
 
     # -- steps -------------------------------------------------------------------------------
 
     def go_on(self) -> None:
         """Take the next step, unless one is under way."""
-        if (
-            not self.ready
-            or self.order is not None
-            or self.writing
-            or self.marking
-            or self.pausing is not None
-            or self.at == "deleted"
-        ):
+        if not self.ready or self.busy or self.pausing is not None or self.at == "deleted":
             return
         if self.wishes and not self.intent.removing and self._grant():
             return
@@ -148,6 +154,12 @@ class Acting(Keeping):
         self.memory = msgspec.structs.replace(self.memory, back_at=0.0, crash_loop="")
         self.go_on()
 
+    def rest(self) -> None:
+        """Be as it is wanted; look whether the host agrees, if something has cast doubt on it."""
+        self.settle()
+        if self.unsure and not self.looking:
+            self.look()
+
     def _grant(self) -> bool:
         """Begin with the oldest wish; False if its time has not come."""
         wish = self.wishes[0]
@@ -181,5 +193,5 @@ _STEPS: Final[dict[str, Callable[[Acting], None]]] = {
     "stop": Acting.stop_it,
     "delete": Acting.remove,
     "settle": Acting.lie_down,
-    "rest": Acting.settle,
+    "rest": Acting.rest,
 }

@@ -71,15 +71,15 @@ class Answering(Acting):
 
     def started(self, order: Order, observed: Observed) -> None:
         """It runs, perhaps for longer than was known."""
-        if self.at != "starting":
+        if observed.start_id <= self.memory.ended:
             return  # It has ended already, and that was told first.
-        self.move("started")
+        self.move("started" if self.at == "starting" else "found_running")
         self.seen = observed
         self.host_has = order.args[0].spec
         self.booting = False
         self.reason = ""
         if observed.start_id != self.memory.start_id:
-            self.memory = msgspec.structs.replace(self.memory, start_id=observed.start_id)
+            self.memory = course.running(self.intent, self.memory, observed)
         took_s = self.now_s() - self.began
         if self.made:
             text = f"created and started in {took_s:.2f} s"

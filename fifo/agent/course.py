@@ -100,6 +100,7 @@ def running(intent: Intent, memory: Memory, observed: Observed) -> Memory:
     return msgspec.structs.replace(
         memory,
         start_id=observed.start_id,
+        ended=min(memory.ended, observed.start_id - 1),
         boot_id=observed.boot_id or memory.boot_id,
         boot_generation=intent.spec.boot_generation if unknown else memory.boot_generation,
         crash_loop="",
@@ -108,13 +109,12 @@ def running(intent: Intent, memory: Memory, observed: Observed) -> Memory:
 
 
 def before_start(intent: Intent, memory: Memory, observed: Observed | None, boot: str) -> Memory:
-    """Remember a start before it is made.
+    """Remember a start before it is made, under a number that none before has had.
 
-    One that was remembered and never seen on the host is made again under its own number.
+    Also where one was remembered and is not on the host: it may come yet, and end.
     """
     on_host = observed.start_id if observed is not None else 0
-    begun = memory.start_id > max(on_host, memory.ended)
-    start_id = memory.start_id if begun else max(memory.start_id, on_host) + 1
+    start_id = max(memory.start_id, on_host) + 1
     spec = intent.spec
     asked_anew = spec.generation > memory.generation
     return msgspec.structs.replace(

@@ -11,7 +11,19 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fifo.agent import limits, names
-from fifo.agent.orders import BOOTS, CREATES, OTHERS, STARTS, Answer, Look, Order, Seen, Sighted
+from fifo.agent.orders import (
+    BOOTS,
+    CREATES,
+    LOOKS,
+    OTHERS,
+    STARTS,
+    Answer,
+    Look,
+    Nudge,
+    Order,
+    Seen,
+    Sighted,
+)
 from fifo.hypervisors.driver import Broken, Ended, Inventory
 from fifo.model.errors import (
     Cancelled,
@@ -43,6 +55,7 @@ PROBE: Final = "probe"
 SIGHT: Final = "sight"
 """Call: a Sighted, as soon as the host is in sight."""
 _OUT_OF_SIGHT: Final = "out of sight"
+_ROUND: Final = "round"
 
 
 class Gate:
@@ -77,11 +90,14 @@ class HostDriver(GenServer):
             BOOTS: Gate(settings.boot_starts),
             CREATES: Gate(settings.parallel_creates),
             OTHERS: Gate(limits.PARALLEL_OTHERS),
+            LOOKS: Gate(limits.PARALLEL_LOOKS),
         }
         self.behind: dict[str, deque[Order]] = {}
         self.probe: Probe | None = None
         self.inventory: Inventory | None = None
         self.unseen: dict[str, Observed] = {}
+        self.last: dict[str, Observed] = {}
+        self.touched: set[str] = set()
         self.followed: dict[str, None] = {}
         self.present: frozenset[str] = frozenset()
         self.subscription: Subscription | None = None
@@ -104,6 +120,7 @@ class HostDriver(GenServer):
         """Look at the host for the first time."""
         del argument
         self._subscribe()
+        self.send_after(limits.ROUND_S, _ROUND)
 
     def handle_cast(self, message: Order | Look) -> None:
         """Take an order, or a question how an instance is."""
@@ -128,12 +145,13 @@ class HostDriver(GenServer):
         if message.__class__ is _Done:
             self._finish(message.order, message.result)
         elif isinstance(message, Answer):
-            if message.error is None:
-                self._see(message.value)
+            self._seen(message)
         elif isinstance(message, (Ended, Inventory, Broken)):
             self._hear(message)
         elif message == _OUT_OF_SIGHT:
             self._subscribe()
+        elif message == _ROUND:
+            self._go_round()
 
     # -- the host's events -------------------------------------------------------------------
 
@@ -154,17 +172,34 @@ class HostDriver(GenServer):
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Ended):
-            self.unseen.pop(event.uid, None)
+            self._touch(event.uid)
             actor = self.node.whereis(names.instance(self.host, event.uid))
             if actor is not None:
                 actor.send(event)
         elif isinstance(event, Inventory):
             self.inventory = event
-            self._admit(Order(PROBE, (), limits.LOOK_DEADLINE_S, to=self.ref))
+            self.touched = set()
+            self._admit(Order(PROBE, (), limits.LOOK_DEADLINE_S, gate=LOOKS, to=self.ref))
         else:
             self.sighted = False
             self.inventory = None
             self._be_patient()
+
+    def _go_round(self) -> None:
+        """Look at everything: what no event tells of, as a start that came late, is found so."""
+        self.send_after(limits.ROUND_S, _ROUND)
+        if self.sighted:
+            self.touched = set()
+            self._admit(Order("inventory", (), limits.LOOK_DEADLINE_S, gate=LOOKS, to=self.ref))
+
+    def _seen(self, answer: Answer) -> None:
+        """Take a probe or an inventory of one's own; one that failed is made again in its time."""
+        if answer.error is not None:
+            return
+        if answer.verb == PROBE:
+            self._see(answer.value)
+        elif self.sighted and self.inventory is None:
+            self._compare(answer.value, everyone=False)
 
     def _see(self, probe: Probe) -> None:
         """Tell everyone what is there, now that it is known which boot of the host this is."""
@@ -177,17 +212,8 @@ class HostDriver(GenServer):
         self.attempts = 0
         self.probe = probe
         self.sighted = True
-        self.unseen = {seen.uid: seen for seen in inventory.instances}
-        self.present = frozenset(self.unseen)
-        for uid in tuple(self.followed):
-            actor = self.node.whereis(names.instance(self.host, uid))
-            if actor is not None:
-                actor.send(Seen(0, self.unseen.pop(uid, None), probe.boot_id))
-            else:
-                del self.followed[uid]
-        gateway = self.node.whereis(names.gateway(self.host))
-        if gateway is not None:
-            gateway.send(Sighted(self.present, probe))
+        self.last = {}
+        self._compare(inventory.instances, everyone=True)
         looking, self.looking = self.looking, []
         for look in looking:
             self._look(look)
@@ -195,13 +221,42 @@ class HostDriver(GenServer):
         for caller in asking:
             caller.reply(Sighted(self.present, probe))
 
+    def _compare(self, instances: tuple[Observed, ...], *, everyone: bool) -> None:
+        """Keep what was seen for who looks next, and have those look who may not know of it."""
+        now = {seen.uid: seen for seen in instances}
+        for uid in tuple(self.followed):
+            if everyone or now.get(uid) != self.last.get(uid):
+                self._nudge(uid)
+        self.unseen = {uid: now[uid] for uid in now.keys() - self.touched}
+        self.last = now
+        present = frozenset(now)
+        gateway = self.node.whereis(names.gateway(self.host))
+        if gateway is not None and self.probe is not None and (everyone or present != self.present):
+            gateway.send(Sighted(present, self.probe))
+        self.present = present
+
+    def _nudge(self, uid: str) -> None:
+        """Have an instance's actor look at the host when it is at rest."""
+        actor = self.node.whereis(names.instance(self.host, uid))
+        if actor is not None:
+            actor.send(Nudge())
+        else:
+            self.followed.pop(uid, None)
+
     def _look(self, look: Look) -> None:
-        """Say how an instance is: as the inventory had it, once; later the host is asked."""
+        """Say how an instance is: as an inventory had it, once; later the host is asked."""
         self.followed[look.uid] = None
         observed = self.unseen.pop(look.uid, None)
         if observed is None:
-            self._run(
-                Order("inspect", (look.uid,), limits.LOOK_DEADLINE_S, to=look.to, token=look.token)
+            self._admit(
+                Order(
+                    "inspect",
+                    (look.uid,),
+                    limits.LOOK_DEADLINE_S,
+                    gate=LOOKS,
+                    to=look.to,
+                    token=look.token,
+                )
             )
         elif look.to.is_alive():
             look.to.send(Seen(look.token, observed, self.boot_id))
@@ -216,13 +271,18 @@ class HostDriver(GenServer):
     def _admit(self, order: Order) -> None:
         """Let an order wait behind those of its subject, then at its gate."""
         if order.subject:
-            self.unseen.pop(order.subject, None)
+            self._touch(order.subject)
             behind = self.behind.get(order.subject)
             if behind is not None:
                 behind.append(order)
                 return
             self.behind[order.subject] = deque()
         self._pass(order)
+
+    def _touch(self, uid: str) -> None:
+        """Note that what an inventory says of an instance may not be so any more."""
+        self.unseen.pop(uid, None)
+        self.touched.add(uid)
 
     def _pass(self, order: Order) -> None:
         gate = self.gates[order.gate]
@@ -260,11 +320,14 @@ class HostDriver(GenServer):
             value, error = None, value
         if order.verb == "inspect":
             self._tell_seen(order, value, error)
-            return
-        order.answer(value, error)
+        else:
+            order.answer(value, error)
         gate = self.gates[order.gate]
         gate.running -= 1
         if order.subject:
+            self._touch(order.subject)
+            if order.to is not None and not order.to.is_alive():
+                self._nudge(order.subject)  # Its actor has begun anew meanwhile.
             behind = self.behind[order.subject]
             if behind:
                 self._pass(behind.popleft())
@@ -275,7 +338,7 @@ class HostDriver(GenServer):
             self._run(gate.waiting.popleft())
 
     def _tell_seen(self, order: Order, value: Observed | None, error: FifoError | None) -> None:
-        """Answer a question that the host was asked; such questions wait for nothing."""
+        """Answer a question that the host was asked."""
         if order.to is not None and order.to.is_alive():
             order.to.send(Seen(order.token, value, self.boot_id, error))
 

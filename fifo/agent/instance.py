@@ -17,7 +17,7 @@ from fifo.agent.acting import BACK, LOOK
 from fifo.agent.answering import Answering
 from fifo.agent.keeping import TELL
 from fifo.agent.messages import STATUS, Forget, Granted, Inside, Realise, Remove, Wish
-from fifo.agent.orders import Answer, Look, Order, Seen
+from fifo.agent.orders import Answer, Nudge, Order, Seen
 from fifo.agent.writes import Recalled, Write, Written
 from fifo.hypervisors.driver import Ended
 from fifo.model.errors import FifoError, NotReady, Unavailable, WrongState
@@ -45,6 +45,7 @@ class Instance(Answering):
         """Begin by asking the journal."""
         self.over = False
         self.blind = 0
+        self.early: Remove | None = None
         return super().init(settings, uid)
 
     def handle_event(self, event_type: Any, content: Any, state: Any) -> Any:
@@ -84,10 +85,7 @@ class Instance(Answering):
         self.at = course.before(self.intent, self.memory)
         if recalled.again:
             self.note("actor_restarted", "its actor was started again; the instance went on")
-        self._look()
-
-    def _look(self) -> None:
-        self.driver.cast(Look(self.uid, self.ref, self.next_token()))
+        self.look()
 
     def _alarmed(self, what: str) -> None:
         """Take what the actor sent itself."""
@@ -95,7 +93,7 @@ class Instance(Answering):
             self.telling = None
             self.tell()
         elif what == LOOK:
-            self._look()
+            self.look()
         elif what == BACK:
             self.due = True
             self.go_on()
@@ -104,16 +102,20 @@ class Instance(Answering):
 
     def take_sight(self, seen: Seen) -> None:
         """Take a look at the host: it is the truth."""
-        if seen.token != (self.token if seen.token else 0):
+        if seen.token != self.looking:
             return
+        self.looking = 0
         if seen.error is not None:
             self.blind += 1
             wait_s = limits.LOOK_AGAIN_S * 2 ** min(self.blind - 1, 16)
             self.pausing = self.send_after(min(wait_s, limits.DOUBT_WAIT_MOST_S), LOOK)
             return
         self.blind = 0
-        if not seen.token and (not self.ready or self.order is not None or self.writing):
-            return  # What is under way will tell, or is looked after.
+        if self.busy:
+            # What is under way may have changed it since: look again when that is over.
+            self.unsure = True
+            self.pausing = None
+            return
         self.pausing = None
         first, self.ready = not self.ready, True
         rebooted = self._is_rebooted(seen)
@@ -128,6 +130,15 @@ class Instance(Answering):
             self._found(seen.observed)
         if first and self.at == "backing_off":
             self.wait_for_start()
+        if self.early is not None:
+            early, self.early = self.early, None
+            self.take_remove(early)
+        self.go_on()
+
+    def take_nudge(self, nudge: Nudge) -> None:
+        """Look when at rest: now, or as soon as what is under way is over."""
+        del nudge
+        self.unsure = True
         self.go_on()
 
     def _found(self, observed: Observed | None) -> None:
@@ -224,7 +235,8 @@ class Instance(Answering):
     def take_remove(self, message: Remove) -> None:
         """Remove it, after that was written down; repeated, try again at once."""
         if not self.ready:
-            return  # Who asks will ask again, since nobody answers.
+            self.early = message
+            return
         if not self.intent.removing:
             self._take(
                 msgspec.structs.replace(self.intent, removing=True, operation=message.operation)
@@ -285,6 +297,7 @@ class Instance(Answering):
 _HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     Recalled: Instance.take_recalled,
     Seen: Instance.take_sight,
+    Nudge: Instance.take_nudge,
     Answer: Instance.answered,
     Written: Instance.take_written,
     Ended: Instance.take_end,

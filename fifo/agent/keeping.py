@@ -87,16 +87,26 @@ class Keeping(StateMachine):
         What is to be told of it is in the same commit, so that neither is without the other.
         """
         self.memory = memory
-        self.writing = self.next_token()
-        self.then = then
+        self.go_on_with(then)
         tells = () if self.at in telling.PASSING else self._news()
         self.journal.cast(Write(self.ref, self.writing, memory=memory, tells=tells))
 
     def erase(self, deletes: tuple[Delete, ...], then: Callable[[], None]) -> None:
         """Delete what is stored of the instance, telling of its end in the same commit."""
-        self.writing = self.next_token()
-        self.then = then
+        self.go_on_with(then)
         self.journal.cast(Write(self.ref, self.writing, deletes, tells=self._news()))
+
+    def go_on_with(self, then: Callable[[], None]) -> None:
+        """Number a write; what an earlier one was to be followed by comes first."""
+        earlier = self.then
+        self.writing = self.next_token()
+
+        def both() -> None:
+            if earlier is not None:
+                earlier()
+            then()
+
+        self.then = both if earlier is not None else then
 
     def written(self, token: int) -> None:
         """Go on after a write."""

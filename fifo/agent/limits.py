@@ -40,6 +40,10 @@ BOOT_STARTS = 4
 """Starts at one time after the host was rebooted: what runs already is not starved by the rest."""
 PARALLEL_CREATES = 16
 """Creates at one time: they write to one disk."""
+PARALLEL_LOOKS = 64
+"""Looks at one time: after a crash every actor has one."""
+ROUND_S = 60.0
+"""How often the whole host is looked at: what no event tells of is noticed in a minute."""
 PARALLEL_OTHERS = 64
 """Everything else at one time."""
 ORDERS_WAITING = 50_000

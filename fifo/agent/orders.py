@@ -15,6 +15,7 @@ STARTS = "starts"
 BOOTS = "boots"
 CREATES = "creates"
 OTHERS = "others"
+LOOKS = "looks"
 
 
 class Order:
@@ -86,14 +87,17 @@ class Look(NamedTuple):
 class Seen(NamedTuple):
     """How an instance is on the host, None if it is not there, and which boot of the host this is.
 
-    Also told, with token 0, after sight of the host was lost and found again. `error` says that
-    it could not be looked at.
+    `error` says that it could not be looked at.
     """
 
     token: int
     observed: Observed | None
     boot_id: str
     error: FifoError | None = None
+
+
+class Nudge(NamedTuple):
+    """Told to an instance: it may have changed on the host, look at it when at rest."""
 
 
 class Sighted(NamedTuple):
@@ -103,4 +107,4 @@ class Sighted(NamedTuple):
     probe: Probe
 
 
-Told: TypeAlias = Answer | Seen | Sighted
+Told: TypeAlias = Answer | Seen | Nudge | Sighted

@@ -60,7 +60,8 @@ def check(world: AgentWorld, spec: InstanceSpec) -> None:
     starts = [status.start_id for status in statuses]
     assert starts == sorted(starts)
     assert not world.host.find(spec.uid).running
-    assert world.host.find(spec.uid).start_id == 2
+    # A start that nobody knows the outcome of has used its number up.
+    assert world.host.find(spec.uid).start_id in {2, 3}
     ends = [entry.event.kind for entry in entries if entry.event is not None]
     assert ends.count("ended") == 1
 

@@ -127,7 +127,7 @@ class AgentWorld:
         self.fence = 1
         self.numbers = itertools.count(1)
         self.lives = itertools.count(1)
-        self.entries: list[JournalEntry] = []
+        self.sessions: list[Ref[Any]] = []
         self.start_agent()
 
     def utc(self) -> float:
@@ -188,6 +188,7 @@ class AgentWorld:
         """Be the owner from now on."""
         session = self.node.start(Session, self.link, acknowledges=acknowledges).get()
         self.session = session
+        self.sessions.append(session)
         return self.link.take(self.fence, session).get()
 
     def reported(self) -> list[JournalEntry]:
