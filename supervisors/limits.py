@@ -104,6 +104,13 @@ ABANDONED_THREADS = 8
 HEART_PATIENCE_S = 10.0
 """Silence of a node after which its heart kills and restarts it."""
 
+HEART_GRACE_S = 30.0
+"""Time a node has to end after its heart passed a signal on; then it is killed. Longer than any
+default shutdown takes, shorter than what init systems grant."""
+
+HEART_LONGEST_S = 86_400.0
+"""Longest patience and grace of a heart: what is silent for a day is dead."""
+
 HEART_BEAT_S = 1.0
 """How often a node's shard beats towards its heart."""
 

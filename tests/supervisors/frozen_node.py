@@ -1,7 +1,8 @@
 """A node for the heart's tests: beats, and freezes or crashes in its first life.
 
 Run as `python -m tests.supervisors.frozen_node HOW MARK`; MARK is a file that says whether this is
-the first life. HOW is "freeze" (a call that holds the GIL), "crash" or "stop".
+the first life. HOW is "freeze" (a call that holds the GIL), "crash", "stop", or "serve" and "deaf":
+until a signal comes, which the latter does not heed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,14 @@ async def main(how: str, *, first: bool) -> int:
     if first and how == "freeze":
         node.address("freezer").cast("freeze")
         await asyncio.Event().wait()
+    if how in {"serve", "deaf"}:
+        asked = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            heed = asked.set if how == "serve" else lambda: None
+            asyncio.get_running_loop().add_signal_handler(number, heed)
+        print("ready", flush=True)
+        await asked.wait()
+        print("ended in order", flush=True)
     host.close()
     return 3 if first and how == "crash" else 0
 
