@@ -1,7 +1,6 @@
 """Start a keeper or a holder: `keep DIRECTORY READY` or `hold DIRECTORY LISTENER CONNECTION`.
 
-READY, LISTENER and CONNECTION are numbers of inherited descriptors; to a
-holder the directory is a name in the list of processes. `boot` has the command line.
+READY, LISTENER and CONNECTION are numbers of inherited descriptors. `boot` has the command line.
 """
 
 from __future__ import annotations
@@ -88,8 +87,9 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case ["keep", directory, ready]:
             return keep(Path(directory).absolute(), int(ready))
-        case ["hold", _, listener, connection]:
-            hold(socket.socket(fileno=int(listener)), socket.socket(fileno=int(connection)))
+        case ["hold", directory, listener, connection]:
+            ends = (socket.socket(fileno=int(number)) for number in (listener, connection))
+            hold(Path(directory), *ends)
             return 0
         case _:
             log(f"{__doc__}\n")

@@ -158,9 +158,15 @@ class Consoles:
                 self._reach(console)
             else:
                 self._connect(console, master)
+        # The keeper died before it recorded these; without a log they are better than hung up.
         for name, master in masters.items():
-            self._holder.drop(name)
-            os.close(master)
+            try:
+                console = self._open(name, "terminal", "", None)
+            except Refusal:
+                self._holder.drop(name)
+                os.close(master)
+            else:
+                self._connect(console, master)
 
     def _reach(self, console: Console) -> None:
         """Connect to a guest's socket; later if it is not there."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import selectors
 import socket
 import subprocess
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from fifo.hypervisors.linux.keeper.loop import Loop
 
 MESSAGE_BYTES: Final = 1024
+LOOK_S: Final = 60.0
+"""How often a holder without a keeper sees whether there is still a reason to wait for one."""
 TAKE_S: Final = 5.0
 """The holder answers in a millisecond; one that is stuck must not keep a keeper from starting."""
 
@@ -135,27 +138,44 @@ class Holder:
             self._tell({"put": name}, master)
 
 
-def hold(listener: socket.socket, keeper: socket.socket) -> None:
-    """Be the holder, on inherited sockets, until nothing is held and no keeper is connected."""
+def hold(directory: Path, listener: socket.socket, keeper: socket.socket) -> None:
+    """Be the holder, on inherited sockets, as long as a keeper is connected or may come for more.
+
+    None comes if nothing is held, or if the directory is gone and so are the guests.
+    """
     held: dict[str, int] = {}
     line: socket.socket | None = keeper
     listener.settimeout(None)
     with selectors.DefaultSelector() as selector:
         for end in (listener, keeper):
             selector.register(end, READ)
-        while line is not None or held:
-            ready = {key.fileobj for key, _ in selector.select()}
+        while line is not None or (held and (directory.exists() or not _hung_up(held))):
+            patience_s = LOOK_S if line is None else None
+            ready = {key.fileobj for key, _ in selector.select(patience_s)}
             if line is not None and line in ready and not _obey(line, held):
                 selector.unregister(line)
                 line.close()
                 line = None
             if listener in ready:
                 if line is not None:
+                    # What a keeper that died had sent is waiting still.
+                    line.settimeout(0)
+                    while _obey(line, held):
+                        pass
                     selector.unregister(line)
                     line.close()
                 line = _welcome(listener, held)
                 if line is not None:
                     selector.register(line, READ)
+
+
+def _hung_up(held: dict[str, int]) -> bool:
+    """Tell whether nobody has any of the terminals open in a guest."""
+    poll = select.poll()
+    for descriptor in held.values():
+        # No event is asked for: a hang-up is told in any case.
+        poll.register(descriptor, 0)
+    return len(poll.poll(0)) == len(held)
 
 
 def _obey(line: socket.socket, held: dict[str, int]) -> bool:

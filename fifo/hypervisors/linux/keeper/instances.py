@@ -313,7 +313,6 @@ class Instances:
 
     def _foreigner_ended(self, entry: Entry) -> None:
         self._record(self._release(entry["instance"]), "unknown")
-        self._journal.flush()
 
     def _release(self, instance: str) -> Entry:
         pidfd, entry = self._running.pop(instance)

@@ -97,6 +97,7 @@ class Keeper:
         commands.kill_orphans(mark, instances.pids())
         self._parts.consoles.restore()
         self._settle()
+        self._loop.on_turn = self._settle
         self._listener = listening(directory / "keeper.sock", socket.SOCK_STREAM, limits.BACKLOG)
 
     def serve(self) -> None:
@@ -107,11 +108,12 @@ class Keeper:
         # Of no terminal; ignored, it would be ignored by all children.
         self._loop.on_signal(signal.SIGHUP, lambda: None)
         self._loop.watch(self._listener.fileno(), READ, self._accept)
-        self._loop.after(limits.LOG_CHECK_S, self._trim_logs)
+        self._loop.after(limits.LOG_CHECK_S, self._look_around)
         # What ended before the handler was there.
         self._reap()
         self._loop.run()
         self._reap()
+        self._parts.journal.flush()
         for connection in list(self._connections):
             connection.close()
         (self._directory / "keeper.sock").unlink(missing_ok=True)
@@ -147,8 +149,6 @@ class Keeper:
         except Exception as error:  # the other clients and all instances go on
             connection.refuse(request.get("id"), "internal", f"{type(error).__name__}: {error}")
             raise
-        finally:
-            self._settle()
 
     def _announce(self, record: Entry) -> None:
         """Tell of an exit that is on disk."""
@@ -167,7 +167,6 @@ class Keeper:
                 self._parts.commands.ended(pid, code)
             else:
                 self._parts.instances.ended(pid, start_time, code)
-        self._settle()
 
     def _start_time(self, pid: int) -> int:
         """Give when an unknown child was started, 0 if there is no descriptor to read it with."""
@@ -185,9 +184,10 @@ class Keeper:
     # --- the disk --------------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """Write what is owed: one write for all that ended at once; later if the disk refuses."""
+        """Write what a turn owes: once for all that ended in it; later if the disk refuses."""
         journal = self._parts.journal
-        journal.flush()
+        if journal.owes and not self._flush_planned:
+            journal.flush()
         if journal.owes and not self._flush_planned:
             self._flush_planned = True
             self._loop.after(limits.RETRY_S, self._settle_again)
@@ -196,7 +196,11 @@ class Keeper:
         self._flush_planned = False
         self._settle()
 
-    def _trim_logs(self) -> None:
-        self._loop.after(limits.LOG_CHECK_S, self._trim_logs)
+    def _look_around(self) -> None:
+        """Keep logs short; end when nothing is left to do and nobody can ask for more."""
+        self._loop.after(limits.LOG_CHECK_S, self._look_around)
+        if not (self._directory / "keeper.sock").exists() and not self._parts.instances:
+            self._log(f"{self._directory} is gone, and nothing runs: this keeper ends\n")
+            self._loop.stop()
         trim(LogFile(str(self._directory / "keeper.log")))
         self._parts.instances.trim_logs()

@@ -53,6 +53,8 @@ class Loop:
         self._timers: list[Timer] = []
         self._made = 0
         self._running = False
+        # Called at the end of each turn, when all that was ready has been seen to.
+        self.on_turn: Callable[[], object] = self._ignore
         self._signals: dict[int, Callable[[], object]] = {}
         self._woken, wake = os.pipe()
         for end in (self._woken, wake):
@@ -105,6 +107,7 @@ class Loop:
                 if self._selector.get_map().get(key.fd) is key and self._running:
                     self._guard(key.fd, key.data, events)
             self._fire()
+            self._guard(None, self.on_turn)
 
     def _patience_s(self) -> float | None:
         while self._timers and self._timers[0].callback is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fifo.hypervisors.linux.keeper import commands, frames, instances, processes
-from fifo.hypervisors.linux.keeper_client import Exit, KeeperClient, start_keeper
+from fifo.hypervisors.linux.keeper_client import Attachment, Exit, KeeperClient, start_keeper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -40,6 +40,16 @@ async def readable(descriptor: int) -> None:
         await found.wait()
     finally:
         loop.remove_reader(descriptor)
+
+
+async def until(attachment: Attachment, wanted: bytes) -> bytes:
+    """Read until something has been said; give all that was read."""
+    said = b""
+    async for data in attachment:
+        said += data
+        if wanted in said:
+            return said
+    raise AssertionError(f"the console ended after {said!r}")
 
 
 def alive(pid: int) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from fifo.hypervisors.linux.keeper import limits
 from fifo.hypervisors.linux.keeper_client import Attachment, LogFile, Program
 from fifo.model.errors import Busy, NotFound, Unavailable, Unsupported, WrongState
-from tests.hypervisors.linux.keeper.keeper_host import alive, ended
+from tests.hypervisors.linux.keeper.keeper_host import alive, ended, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,16 +37,6 @@ async def start(
     )
     assert found.pid is not None
     return found.pid
-
-
-async def until(attachment: Attachment, wanted: bytes) -> bytes:
-    """Read until something has been said; give all that was read."""
-    said = b""
-    async for data in attachment:
-        said += data
-        if wanted in said:
-            return said
-    raise AssertionError(f"the console ended after {said!r}")
 
 
 async def rest(attachment: Attachment) -> bytes:

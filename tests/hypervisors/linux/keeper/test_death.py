@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -182,6 +183,18 @@ async def test_a_second_keeper_on_the_directory_is_refused(host: KeeperHost) -> 
         await asyncio.gather(*(start_keeper(host.directory) for _ in range(3)))
         async with host.client() as other:
             assert (await other.line()).hello["pid"] == first
+
+
+async def test_a_keeper_whose_directory_is_gone_ends_after_its_last_instance(
+    host: KeeperHost,
+) -> None:
+    async with host.client() as client:
+        keeper = (await client.line()).hello["pid"]
+        started = await client.spawn("zone", "s1", SLEEP)
+        shutil.rmtree(host.directory)
+        assert started.pid is not None
+        os.kill(started.pid, signal.SIGKILL)
+        await ended(keeper)
 
 
 STARTER = """

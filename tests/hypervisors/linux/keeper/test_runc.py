@@ -16,7 +16,7 @@ import pytest
 from fifo.hypervisors.linux.keeper import processes
 from fifo.hypervisors.linux.keeper_client import LogFile
 from fifo.model.errors import NotFound
-from tests.hypervisors.linux.keeper.keeper_host import alive, ended
+from tests.hypervisors.linux.keeper.keeper_host import alive, ended, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,19 +156,16 @@ async def test_a_zone_and_its_console_outlive_a_killed_keeper(
     zone = zones.make()
     async with host.client() as client:
         started = await zone.start(client)
-        console = await client.attach(zone.name)
-        await anext(console)
+        await until(await client.attach(zone.name), b"ready")
         await host.kill_keeper(client)
     assert started.pid is not None
     assert alive(started.pid)
     async with host.client() as client:
         assert await client.inventory() == [started]
         console = await client.attach(zone.name, write=True)
-        assert b"ready" in await anext(console)
+        await until(console, b"ready")
         await console.write(b"again\n")
-        said = b""
-        while b"got again" not in said:
-            said += await anext(console)
+        await until(console, b"got again")
         await client.signal(zone.name, "s1", signal.SIGKILL)
         [record] = await host.first_exits(client, 1)
         assert (record.how, record.clean) == ("unknown", False)
@@ -190,4 +187,4 @@ async def test_a_created_zone_that_its_keeper_did_not_adopt_is_adopted_by_its_st
         await client.adopt(zone.name, "s1", pid, start_time=found.start_time)
         assert (await zone.runc(client, "start", zone.name)).status == 0
         console = await client.attach(zone.name)
-        assert b"ready" in await anext(console)
+        await until(console, b"ready")
