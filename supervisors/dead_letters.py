@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from supervisors.process import Process
+
+
+logger = logging.getLogger("supervisors")
 
 
 class DeadLetter(NamedTuple):
@@ -40,13 +44,19 @@ class DeadLetters:
         letter = DeadLetter(whom, message, cause)
         self.recent.append(letter)
         for subscriber in self._subscribers:
-            subscriber(letter)
+            try:
+                subscriber(letter)
+            except Exception:
+                logger.exception("a subscriber to dead letters failed")
 
     def refused(self, process: Process) -> None:
         """Count a message that met a full mailbox, whatever the policy made of it."""
         self.refusals[type(process).__name__] += 1
 
     def subscribe(self, subscriber: Callable[[DeadLetter], None]) -> Callable[[], None]:
-        """Call back for each dead letter, on the shard's thread; gives the unsubscriber."""
+        """Call back for each dead letter, on the shard's thread; gives the unsubscriber.
+
+        What it raises is logged.
+        """
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)

@@ -20,7 +20,7 @@ from supervisors.child import (
 from supervisors.errors import ChildError, SpecError, StartError
 from supervisors.future import EndFuture, Future
 from supervisors.process import DEAD
-from supervisors.reasons import KILL, SHUTDOWN, is_orderly
+from supervisors.reasons import KILL, SHUTDOWN, is_orderly, shown
 from supervisors.ref import Ref
 from supervisors.results import IGNORE, Stop
 from supervisors.supervising import MAX_INTENSITY, Supervising, offender
@@ -239,7 +239,7 @@ class DynamicSupervisor(Supervising):
         for process in children:
             reason = process.exit_reason
             if not self.expected(reason, self.spec):
-                errors.setdefault(repr(reason), [reason, 0])[1] += 1
+                errors.setdefault(shown(reason), [reason, 0])[1] += 1
         for reason, count in errors.values():
             self.report(reports.SHUTDOWN_ERROR, reason, offender(self.spec, None, count))
 

@@ -13,7 +13,7 @@ from supervisors.errors import CallExit, ProcessExit, StuckTurn
 from supervisors.future import ERROR, VALUE, Future
 from supervisors.messages import ASK, BEGIN, TERMINATE
 from supervisors.process import ARMS_TIMERS, DEAD, DOOMED, LINKED_TO_PARENT, Process
-from supervisors.reasons import NOPROC, STUCK, Crash, is_orderly
+from supervisors.reasons import NOPROC, STUCK, Crash, is_orderly, means
 from supervisors.ref import Ref
 from supervisors.signals import linked_exit
 
@@ -125,7 +125,7 @@ def carry_out_doom(shard: Shard, process: Process) -> None:
     """Bury a process that was killed, or given up by the watchdog, while its code was running."""
     if process._state == DOOMED:
         reason = doom_of(shard, process)
-        if reason == STUCK:
+        if means(reason, STUCK):
             give_up(shard, process)
         else:
             _settle_serving(shard, process, reason)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import queue
 import sys
 import threading
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     OptExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
+
+logger = logging.getLogger("supervisors")
 
 T = TypeVar("T")
 
@@ -113,10 +116,12 @@ class Future(LeanFuture[T]):
                 shard.settled_outside(self)
             elif waiter is not None or self._timeout_s is not None:
                 self._wake(shard, waiter)
-        if self._callbacks is not None:
-            self._call_back(self._callbacks)
-        if self._gate is not None:
-            self._gate.set()
+        try:
+            if self._callbacks is not None:
+                self._call_back(self._callbacks)
+        finally:
+            if self._gate is not None:
+                self._gate.set()
         return True
 
     def _wake(self, shard: Any, waiter: Any) -> None:
@@ -134,7 +139,14 @@ class Future(LeanFuture[T]):
                 callback = callbacks.pop(0)
             except IndexError:  # `add_done_callback` on another thread took the last one
                 break
+            self._tell(callback)
+
+    def _tell(self, callback: Callable[[Future[T]], None]) -> None:
+        """Call one back; who settles a future, and who else is told, cannot help its errors."""
+        try:
             callback(self)
+        except Exception:
+            logger.exception("a callback of %r failed", self)
 
     def expire(self) -> None:
         """Fail with CallTimeout; called by the timer wheel of the shard that armed it."""
@@ -144,7 +156,7 @@ class Future(LeanFuture[T]):
     def add_done_callback(self, callback: Callable[[Future[T]], None]) -> None:
         """Call back once when settled, on the settling thread, or at once if it is already.
 
-        Callbacks run in the order in which they were added.
+        Callbacks run in the order in which they were added; what one raises is logged.
 
         Raises TypeError for a mapped or joined future: it is computed when somebody asks, so it
         settles at no moment of its own.
@@ -159,7 +171,7 @@ class Future(LeanFuture[T]):
                 self._callbacks.remove(callback)
             except ValueError:
                 return
-            callback(self)
+            self._tell(callback)
 
     # -- waiting -----------------------------------------------------------------------------
 

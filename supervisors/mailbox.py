@@ -6,6 +6,7 @@ idle process got and will handle in its next turn.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from supervisors._pykka import ActorStop
@@ -15,6 +16,8 @@ from supervisors.future import ERROR
 from supervisors.messages import BEGIN, CONTINUE, EXIT, RESUME, STEP, SYSTEM, WAKE, Down
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from supervisors.process import Process
     from supervisors.shard import Shard
 
@@ -74,3 +77,11 @@ def overflow(shard: Shard, process: Process, kind: int, payload: Any, future: An
         shard.node.dead_letters.record(process, payload, "mailbox full")
     else:
         raise error
+
+
+def drop(process: Process, unwanted: Callable[[int, Any], bool]) -> None:
+    """Take waiting messages out of a mailbox (flush of demonitor, unlink)."""
+    queue = process._queue
+    if queue is not None:
+        kept = [item for item in queue if not unwanted(item[0], item[1])]
+        process._queue = deque(kept) if kept else None

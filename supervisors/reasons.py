@@ -113,9 +113,16 @@ def _unprintable(error: Exception) -> str:
     return f"unprintable, {type(error).__name__} in its repr"
 
 
+def means(reason: object, word: str) -> bool:
+    """Tell whether a reason is one of the words above; asks nothing of one of another class."""
+    return isinstance(reason, str) and reason == word
+
+
 def is_orderly(reason: object) -> bool:
     """Tell whether a reason is normal, shutdown or {shutdown, _}: no report, no transient restart.
 
     OTP: supervisor's transient rule and proc_lib's rule for crash reports use the same three.
     """
-    return reason in (NORMAL, SHUTDOWN) or isinstance(reason, Shutdown)
+    return isinstance(reason, Shutdown) or (
+        isinstance(reason, str) and reason in (NORMAL, SHUTDOWN)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisors.errors import AlreadyStarted
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from supervisors.process import Process
+
+
+logger = logging.getLogger("supervisors")
 
 
 class NameTable(Protocol):
@@ -79,11 +83,14 @@ class Registry:
         process._name = name
 
     def forget(self, process: Process) -> None:
-        """Free the name of a process."""
+        """Free the name of a process; a table that fails to is logged."""
         name = process._name
         process._name = None
         if name.__class__ is Via:
-            name.table.unregister_name(name.name)
+            try:
+                name.table.unregister_name(name.name)
+            except Exception:
+                logger.exception("the table of %r failed to free it", name)
         else:
             self.named.pop(name, None)
 

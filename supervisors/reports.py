@@ -79,7 +79,7 @@ class Reports:
     ) -> Callable[[], None]:
         """Call back for reports of a level and above, on the shard's thread.
 
-        Gives the function that ends it.
+        Gives the function that ends it. What the subscriber raises is logged.
         """
         entry = (level, subscriber)
         self._subscribers.append(entry)
@@ -97,7 +97,10 @@ class Reports:
         self.recent.append(report)
         for level, subscriber in self._subscribers:
             if report.level >= level:
-                subscriber(report)
+                try:
+                    subscriber(report)
+                except Exception:
+                    logger.exception("a subscriber to reports failed")
         if self._log and logger.isEnabledFor(report.level):
             logger.log(report.level, "%s", LazyText(report))
 
@@ -142,7 +145,11 @@ class Reports:
             "mailbox_length": process.mailbox_length,
             "reductions": process._reductions,
         }
-        status = process.crash_status(reason) if inside else None
+        status = None
+        try:
+            status = process.crash_status(reason) if inside else None
+        except Exception:
+            logger.exception("the crash_status of %s failed", process)
         if inside:
             fencing.leave(process._shard)
         if status is not None:

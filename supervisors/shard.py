@@ -9,6 +9,7 @@ an idle process costs nothing and needs no mailbox object.
 from __future__ import annotations
 
 import itertools
+import logging
 from _thread import get_ident
 from collections import deque
 from contextlib import nullcontext
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
 
     from supervisors.host import Host
     from supervisors.node import Node
+
+
+logger = logging.getLogger("supervisors")
 
 
 class Shard:
@@ -218,13 +222,6 @@ class Shard:
         elif kind in (CAST, INFO, ASK):
             self.node.dead_letters.record(process, payload, why)
 
-    def drop_queued(self, process: Process, unwanted: Callable[[int, Any], bool]) -> None:
-        """Take waiting messages out of a mailbox (flush of demonitor, unlink)."""
-        queue = process._queue
-        if queue is not None:
-            kept = [item for item in queue if not unwanted(item[0], item[1])]
-            process._queue = deque(kept) if kept else None
-
     def refuse_deadlock(self, target: Process) -> None:
         """Raise if the running process calls itself, or its starter from its own init."""
         caller = self.current
@@ -284,6 +281,7 @@ class Shard:
             return bool(self.runq or self.inbound or self.timers.due)
         finally:
             if self.epoch == epoch:
+                self.current = None
                 self.asleep = not (self.runq or self.inbound or self.timers.due)
             RUNNING.shard = before
 
@@ -292,18 +290,21 @@ class Shard:
         inbound = self.inbound
         for _ in range(len(inbound)):
             process, kind, payload, future = inbound.popleft()
-            if process is not None:
-                if future is not None and kind == CALL and future._timeout_s is not None:
-                    self.timers.insert(self.now + future._timeout_s, future)
-                self.post(process, kind, payload, future)
-            elif kind == RESUME:
-                waiter, payload._waiter = payload._waiter, None
-                if payload._timeout_s is not None:
-                    self.timers.stale += 1
-                if waiter is not None:
-                    self.resume(waiter, payload)
-            else:
-                payload()
+            try:
+                if process is not None:
+                    if future is not None and kind == CALL and future._timeout_s is not None:
+                        self.timers.insert(self.now + future._timeout_s, future)
+                    self.post(process, kind, payload, future)
+                elif kind == RESUME:
+                    waiter, payload._waiter = payload._waiter, None
+                    if payload._timeout_s is not None:
+                        self.timers.stale += 1
+                    if waiter is not None:
+                        self.resume(waiter, payload)
+                else:
+                    payload()
+            except Exception:
+                logger.exception("%r failed at something that came from outside", self.node)
 
     def _fire(self) -> None:
         due = self.timers.due
@@ -322,8 +323,8 @@ class Shard:
                 if entry._status:
                     continue
                 if entry.__class__ is not Timer:
-                    entry.expire()
                     last = 0
+                    self._expire(entry)
                     continue
                 entry._status = 1
                 serial = entry.serial
@@ -341,6 +342,12 @@ class Shard:
                     last, queue = serial, process._queue
                     if queue is None:
                         last = 0
+
+    def _expire(self, entry: Any) -> None:
+        try:
+            entry.expire()
+        except Exception:
+            logger.exception("%r failed at a timer", self.node)
 
     # -- starting and ending, by name --------------------------------------------------------
 

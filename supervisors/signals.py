@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from supervisors import mailbox
 from supervisors.errors import NotLocal
 from supervisors.messages import EXIT, INFO, Down
-from supervisors.reasons import KILL, KILLED, NOPROC, NORMAL
+from supervisors.reasons import KILL, KILLED, NOPROC, NORMAL, means
 from supervisors.ref import Ref
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ def exit_signal(target: Process, sender: Any, reason: Any, *, by_link: bool) -> 
     """
     if target._state == _DEAD:
         return
-    if reason == KILL and not by_link:
+    if not by_link and means(reason, KILL):
         target._shard.end_by_signal(target, KILLED)
     elif target._flags & _TRAPS_EXIT:
         target._shard.post_system(target, EXIT, (sender, reason))
-    elif reason != NORMAL or sender == Ref(target):
+    elif not means(reason, NORMAL) or sender == Ref(target):
         target._shard.end_by_signal(target, reason)
 
 
@@ -147,7 +148,7 @@ def unlink(process: Process, other: Ref[Any]) -> None:
         peer.remote_unlink(process)  # type: ignore[attr-defined]
     elif peer._state != _DEAD and peer._ext is not None and peer._ext.links:
         peer._ext.links.pop(process, None)
-    process._shard.drop_queued(process, lambda kind, payload: kind == EXIT and payload[0] == other)
+    mailbox.drop(process, lambda kind, payload: kind == EXIT and payload[0] == other)
 
 
 def monitor(process: Process, other: Any) -> Monitor:
@@ -215,7 +216,7 @@ def demonitor(process: Process, made: Monitor, *, flush: bool) -> None:
         elif peer is not None and peer._state != _DEAD and peer._ext is not None:
             peer._ext.watchers.pop(made, None)
     if flush:
-        process._shard.drop_queued(
+        mailbox.drop(
             process,
             lambda kind, payload: (
                 kind == INFO and payload.__class__ is Down and payload.monitor is made

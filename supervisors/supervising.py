@@ -23,7 +23,7 @@ from supervisors.gen_server import GenServer
 from supervisors.intensity import RestartIntensity
 from supervisors.pid import Pid
 from supervisors.process import DEAD, DOOMED, TRAPS_EXIT, Process
-from supervisors.reasons import KILL, KILLED, SHUTDOWN, Crash, is_orderly
+from supervisors.reasons import KILL, KILLED, SHUTDOWN, Crash, is_orderly, means
 from supervisors.ref import Ref
 from supervisors.reports import Offender, Report
 from supervisors.results import IGNORE, Ignore, NoReply, Stop
@@ -200,7 +200,7 @@ class Supervising(GenServer):
     def expected(reason: Any, spec: ChildSpec) -> bool:
         """Tell whether a child told to stop ended as it should have."""
         asked_for = KILLED if spec.shutdown == BRUTAL_KILL else SHUTDOWN
-        return reason == asked_for or (spec.restart != PERMANENT and is_orderly(reason))
+        return means(reason, asked_for) or (spec.restart != PERMANENT and is_orderly(reason))
 
     # -- the group ---------------------------------------------------------------------------
 

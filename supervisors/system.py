@@ -60,7 +60,7 @@ def terminate(process: Any, reason: Any = NORMAL) -> Future[None]:
         try:
             inner.result()
         except CallExit as error:
-            if error.reason == reason:
+            if error.reason is reason or error.reason == reason:
                 ended.resolve(VALUE, None)
             else:
                 ended.resolve(ERROR, error)

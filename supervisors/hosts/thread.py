@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from supervisors.future import Future
     from supervisors.process import Process
     from supervisors.shard import Shard
+
+
+logger = logging.getLogger("supervisors")
 
 
 class ThreadHost:
@@ -137,6 +141,9 @@ class ThreadHost:
                 more = shard.run_slice(limits.TURNS_PER_SLICE)
             except KeyboardInterrupt:
                 continue  # Ctrl-C reaches the main thread alone: a handler raised it, and is dead.
+            except Exception:
+                logger.exception("a slice of %r failed; the node goes on", node)
+                continue
             if more or shard.epoch != epoch:
                 continue
             due_s = shard.next_due_s()

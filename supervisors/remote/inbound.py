@@ -79,6 +79,15 @@ def _message(here: Distribution, peer: Peer, frame: frames.Tell | frames.Cast) -
         shard.post(process, PYKKA if message.__class__ is ActorStop else INFO, message, None)
 
 
+class _Owed(Future[Any]):
+    """The answer that a peer waits for: what goes wrong when it is told is the answerer's error."""
+
+    __slots__ = ()
+
+    def _tell(self, callback: Callable[[Future[Any]], None]) -> None:
+        callback(self)
+
+
 def _request(here: Distribution, peer: Peer, frame: frames.Call | frames.Ask) -> None:
     try:
         message = here.payloads.decode(frame.message, here)
@@ -91,7 +100,7 @@ def _request(here: Distribution, peer: Peer, frame: frames.Call | frames.Ask) ->
         _send_exit(here, peer, frame.request, NOPROC)
         return
     shard = here.node.shard
-    future: Future[Any] = Future(shard, process.ref)
+    future = _Owed(shard, process.ref)
     asked = frame.__class__ is frames.Ask
     future.add_done_callback(
         lambda settled: _answer(here, peer, frame.request, settled, asked=asked)
