@@ -225,7 +225,7 @@ class HostDriver(GenServer):
         """Keep what was seen for who looks next, and have those look who may not know of it."""
         now = {seen.uid: seen for seen in instances}
         for uid in tuple(self.followed):
-            if everyone or now.get(uid) != self.last.get(uid):
+            if everyone or uid not in now or now[uid] != self.last.get(uid):
                 self._nudge(uid)
         self.unseen = {uid: now[uid] for uid in now.keys() - self.touched}
         self.last = now

@@ -228,8 +228,10 @@ def test_nothing_is_wanted_of_what_is_being_removed(world: AgentWorld) -> None:
     world.host.faults.add(Fault("delete", "hang", times=1))
     world.send("remove", spec.uid)
     world.time.advance(1.0)
-    for verb, more in (("snapshot", {"argument": "a"}), ("realise", {"spec": newer(spec)})):
-        failure = world.command(verb, spec.uid, claim=claim_of(spec), **more).failure  # type: ignore[arg-type]
+    for failure in (
+        world.command("snapshot", spec.uid, argument="a").failure,
+        world.realise(newer(spec)).failure,
+    ):
         assert failure is not None
         assert failure.kind == "WrongState"
 
