@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from fifo.api.drafts.payloads import Payload
 from fifo.api.server import Api, Surroundings
 from fifo.api.settings import ApiSettings
 from fifo.cli.serving.local_gateway import LocalGateway
@@ -61,7 +62,7 @@ class ApiEdge(GenServer):
             node=self.node,
             gateway=LocalGateway(self.node),
             affairs=affairs,
-            read_payload=read_payload,
+            read_payload=payload_of,
         )
         # A restart of this process serves where the first one did, also on a port that was free.
         listen = settings.listen
@@ -88,6 +89,12 @@ class ApiEdge(GenServer):
         """Let calls finish and close the ports."""
         del reason
         await asyncio.ensure_future(self.api.stop())
+
+
+def payload_of(data: bytes) -> Payload:
+    """Read a vmadm payload for the API, which takes no more of it than this."""
+    draft = read_payload(data)
+    return Payload(draft.fields, draft.unhonoured, draft.violations)
 
 
 class WebEdge(GenServer):

@@ -35,6 +35,8 @@ logger = logging.getLogger("fifo")
 
 SWITCH_INTERVAL_S: Final = 0.001
 """How long a thread holds the interpreter: the store's writer must get it between two turns."""
+HOSTS_S: Final = 10.0
+"""How long a start waits for its hosts to be ready: a probe with a trial container takes one."""
 START_S: Final = 60.0
 """How long a start may take before it is given up: a large store is read in a second."""
 
@@ -90,6 +92,7 @@ async def run(settings: Settings, ready: Callable[[Running, Directories], None])
         affairs.warnings = (hosts.warning,) if hosts.warning else ()
         parts.edges = _edges(parts, settings, directories, affairs, running)
         running.root = await _start(node, parts)
+        await _await_hosts(parts)
         affairs.listeners = _listeners(settings, directories, running)
         ready(running, directories)
         await _until_end(running.ending, running.root)
@@ -102,6 +105,26 @@ async def run(settings: Settings, ready: Callable[[Running, Directories], None])
         logging.getLogger().removeHandler(handler)
         handler.close()
     return status
+
+
+async def _await_hosts(parts: Parts) -> None:
+    """Wait until the node's own hosts take instances; one that does not holds nothing up long."""
+    assert parts.fleet is not None, "the tree has started"
+    catalog = parts.fleet.world.catalog
+    waiting = [
+        catalog.when(
+            catalog.host_statuses,
+            agent.host,
+            lambda entry: entry is not None and entry.record.condition == "ready",
+        )
+        for agent in parts.agents
+    ]
+    try:
+        async with asyncio.timeout(HOSTS_S):
+            for ready in waiting:
+                await ready
+    except TimeoutError:
+        logger.warning("Serving although a host is not ready: see `fifo hypervisor list`")
 
 
 def _host_ids(uids: tuple[str, ...], name: str) -> dict[str, str]:

@@ -1,0 +1,168 @@
+"""A node on this very machine: real zones by runc, killed at every side and brought back.
+
+As root on Linux with the packages of `make packages`; there is nothing to test without them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fifo.cli.demo.fleet_client import FleetClient
+from fifo.cli.demo.program import spawning_with_netns
+from fifo.hypervisors.linux.guests import spawning, zone_image
+from fifo.hypervisors.linux.keeper_client import KeeperClient
+from fifo.hypervisors.linux.leftovers import Leftovers, leftovers
+from fifo.hypervisors.linux.settings import Settings
+from tests.system.node_process import NodeProcess, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("runc"),
+    reason="real zones want root and runc; the simulated node's tests run everywhere",
+)
+
+PREFIX = "syst"
+SUBNET = "10.118.0.0/24"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    directory = tmp_path_factory.mktemp("real")
+    for path in (directory, *directory.parents[:2]):
+        path.chmod(path.stat().st_mode | 0o711)
+    yield directory
+    asyncio.run(end_keeper(directory))
+
+
+async def end_keeper(directory: Path) -> None:
+    keeper = await KeeperClient.connect(directory / "run" / "keeper", patience_s=2.0)
+    await keeper.shutdown(force=True)
+    await keeper.close()
+
+
+@pytest.fixture(scope="module")
+def node(base: Path) -> Iterator[NodeProcess]:
+    image = asyncio.run(zone_image.build(spawning.run, base / "guests"))
+    shutil.copy(image.path("rootfs"), base / "zone.tar")
+    with NodeProcess(base, "--prefix", PREFIX, "--sample-s", "0.5", driver="linux") as running:
+        client = FleetClient(running.socket)
+        client.import_image("zone", base / "zone.tar", "ROOTFS_TAR", "LX")
+        client.create_network("lan", SUBNET)
+        client.close()
+        yield running
+        if running.process is None:
+            running.start()
+        client = FleetClient(running.socket)
+        client.delete_all()
+        client.close()
+        assert running.stop() == 0
+
+
+def client_of(node: NodeProcess) -> FleetClient:
+    return FleetClient(node.socket)
+
+
+def create(node: NodeProcess, *names: str) -> FleetClient:
+    client = client_of(node)
+    for operation in [client.begin_create(name, "LX", "zone", 64) for name in names]:
+        client.wait(operation)
+    return client
+
+
+def fetch(address: str) -> str:
+    with urllib.request.urlopen(f"http://{address}/", timeout=5) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def left(node: NodeProcess) -> Leftovers:
+    settings = Settings(
+        state_dir=node.base / "data" / "instances",
+        run_dir=node.base / "run" / "linux",
+        prefix=PREFIX,
+        nic_tags={},
+    )
+    return asyncio.run(leftovers(spawning_with_netns, settings))
+
+
+def await_pid_change(client: FleetClient, name: str, before: Any) -> Any:
+    return client.await_restart(name, before.restarts)
+
+
+def test_zones_answer_at_their_addresses_and_run_commands(node: NodeProcess) -> None:
+    client = create(node, "web-1", "web-2")
+    for name in ("web-1", "web-2"):
+        assert f"hostname: {name}" in fetch(client.get(name).addresses[0])
+    done = node.fifo("instance", "exec", "web-1", "--", "sh", "-c", "hostname; exit 7")
+    assert (done.returncode, done.stdout.strip()) == (7, "web-1")
+    assert node.fifo("instance", "logs", "web-1").returncode == 0
+    assert rows(node.fifo("-o", "json", "instance", "stats", "web-1"))["processes"] >= 1
+
+
+def test_a_zone_whose_init_is_killed_is_back_within_a_second(node: NodeProcess) -> None:
+    client = create(node, "victim")
+    before = client.get("victim")
+    began_s = time.monotonic()
+    os.kill(before.pid, signal.SIGKILL)
+    after = await_pid_change(client, "victim", before)
+    assert time.monotonic() - began_s < 1.5
+    assert after.pid != before.pid
+    assert "hostname: victim" in fetch(after.addresses[0])
+    assert any("killed by signal 9" in told for told in client.story("victim"))
+
+
+def test_zones_outlive_a_killed_node_and_what_ended_meanwhile_is_known(node: NodeProcess) -> None:
+    client = create(node, "survivor", "ends")
+    survivor, ends = client.get("survivor"), client.get("ends")
+    client.close()
+    node.kill()
+    assert "hostname: survivor" in fetch(survivor.addresses[0])
+    os.kill(ends.pid, signal.SIGTERM)
+    node.start()
+    client = client_of(node)
+    client.await_restart("ends", ends.restarts)
+    assert client.get("survivor").pid == survivor.pid
+    assert client.get("survivor").restarts == survivor.restarts
+    assert "hostname: survivor" in fetch(survivor.addresses[0])
+
+
+def test_after_the_last_delete_nothing_is_left_on_the_host(node: NodeProcess) -> None:
+    client = create(node, "last")
+    client.delete_all()
+    found = left(node)
+    assert found.none, found
+
+
+def test_a_node_that_is_killed_while_it_creates_leaks_and_doubles_nothing(
+    node: NodeProcess,
+) -> None:
+    for delay_s in (0.0, 0.02, 0.05, 0.1):
+        client = client_of(node)
+        names = [f"torn-{round(1000 * delay_s)}-{number}" for number in range(3)]
+        operations = [client.begin_create(name, "LX", "zone", 64) for name in names]
+        client.close()
+        signal.sigtimedwait([], delay_s)
+        node.kill()
+        node.start()
+        client = client_of(node)
+        for operation in operations:
+            client.wait(operation)
+        addresses = {client.get(name).addresses[0] for name in names}
+        assert len(addresses) == len(names)
+        for name in names:
+            assert f"hostname: {name}" in fetch(client.get(name).addresses[0])
+        assert client.delete_all() == len(names)
+        client.close()
+    found = left(node)
+    assert found.none, found
