@@ -219,17 +219,20 @@ def files(spec: InstanceSpec, addresses: tuple[str, ...]) -> dict[str, bytes]:
         "hosts": _lines(hosts),
         "hostname": _lines([name]),
         "resolv.conf": _lines(resolvers),
-        "metadata/metadata.json": msgspec.json.encode(
-            {
-                "uuid": spec.uid,
-                "alias": spec.alias,
-                "hostname": name,
-                "customer_metadata": spec.customer_metadata,
-                "tags": spec.tags,
-            },
-            order="sorted",
-        ),
+        "metadata/metadata.json": metadata(spec),
     }
+
+
+def metadata(spec: InstanceSpec) -> bytes:
+    """Give what an instance, zone or VM, finds about itself in `metadata.json`."""
+    found = {
+        "uuid": spec.uid,
+        "alias": spec.alias,
+        "hostname": hostname(spec),
+        "customer_metadata": spec.customer_metadata,
+        "tags": spec.tags,
+    }
+    return msgspec.json.encode(found, order="sorted")
 
 
 def _lines(lines: list[str]) -> bytes:

@@ -318,4 +318,6 @@ class LinuxDriver:
         """Let go of the host; instances are left as they are."""
         for task in tuple(self._releasing):
             task.cancel()
+        for kind in dict.fromkeys(self._kinds.values()):
+            await kind.close()
         await self.host.watch.close()

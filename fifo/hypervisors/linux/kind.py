@@ -41,8 +41,11 @@ class Kind(Protocol):
     async def destroy(self, kept: Kept) -> None:
         """Remove all of what does not run."""
 
-    async def sweep(self, running: tuple[Kept, ...]) -> None:
-        """Take over what runs, and remove what is nobody's; called once, before anything else."""
+    async def sweep(self, running: tuple[Kept, ...]) -> tuple[str, ...]:
+        """Take over what runs, and remove what is nobody's; called once, before anything else.
+
+        Gives the ports of what runs.
+        """
 
     async def snapshots(self, kept: Kept) -> tuple[Snapshot, ...]:
         """List them, oldest first."""
@@ -69,3 +72,6 @@ class Kind(Protocol):
 
     async def stats(self, running: tuple[Kept, ...]) -> tuple[Stats, ...]:
         """Measure what runs."""
+
+    async def close(self) -> None:
+        """Let go of what runs, which goes on."""

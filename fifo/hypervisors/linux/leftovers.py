@@ -23,6 +23,7 @@ class Leftovers(NamedTuple):
     mounts: tuple[str, ...] = ()
     containers: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
+    sockets: tuple[str, ...] = ()
 
     @property
     def none(self) -> bool:
@@ -48,6 +49,7 @@ async def leftovers(run: Run, settings: Settings) -> Leftovers:
         mounts=tuple(map(str, mounting.mounted_below(state))),
         containers=_names(runtime),
         directories=_names(state / "instances"),
+        sockets=_names(settings.run_dir / "vm"),
     )
 
 

@@ -1,7 +1,8 @@
-"""A zone's interfaces: pairs whose one end is a port of a bridge and the other is in the zone.
+"""The interfaces of instances: ports of bridges, each under its rules.
 
-The zone's end goes with its network namespace, and its port with it; what stays behind of a zone
-that ended are the rules of its ports, until `detach`.
+A zone's is a pair whose other end is in the zone. That end goes with its network namespace, and the
+port with it; what stays behind of a zone that ended are the rules of its ports, until `detach`. A
+VM's is a tap, which stays until then too.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Networking:
-    """Attaches zones to bridges and detaches them. Used on the node's loop alone."""
+    """Attaches instances to bridges and detaches them. Used on the node's loop alone."""
 
     def __init__(self, run: Run, settings: Settings, bridges: Bridges) -> None:
         self._run = run
@@ -82,6 +83,21 @@ class Networking:
         inside = [line for each in attachments for line in inside_lines(each)]
         await self._ip(inside, uid, netns=f"/proc/{pid}/ns/net")
 
+    async def tap(
+        self, uid: str, attachments: tuple[Attachment, ...], bridges: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Make a VM's taps on their bridges and give their names; raises DriverFailed.
+
+        They stay until they are detached: their QEMU's end does not take them away.
+        """
+        if not attachments:
+            return ()
+        ports = self._ports(uid, attachments)
+        await self._unplug(ports)
+        made = zip(ports, bridges, attachments, strict=True)
+        await self._ip([line for each in made for line in tap_lines(*each)], uid)
+        return ports
+
     async def detach(self, uid: str, ports: tuple[str, ...]) -> None:
         """Remove an instance's ports and their rules; what is not there is removed already."""
         await self._unplug(ports)
@@ -138,6 +154,12 @@ def outside_lines(port: str, bridge: str, pid: int, attachment: Attachment) -> I
     )
     # The host itself has no business on a port: no link-local address, so that it never speaks.
     yield f"link set dev {port} addrgenmode none master {bridge} up"
+
+
+def tap_lines(port: str, bridge: str, attachment: Attachment) -> Iterator[str]:
+    """Yield the lines for ip(8) that make the tap of a VM's interface on a bridge."""
+    yield f"tuntap add dev {port} mode tap"
+    yield f"link set dev {port} mtu {attachment.mtu} addrgenmode none master {bridge} up"
 
 
 def inside_lines(attachment: Attachment) -> Iterator[str]:

@@ -19,6 +19,9 @@ from fifo.hypervisors.linux.layout import Layout
 from fifo.hypervisors.linux.network import Networking
 from fifo.hypervisors.linux.storage.btrfs import BtrfsStorage, is_btrfs
 from fifo.hypervisors.linux.storage.overlay import OverlayStorage
+from fifo.hypervisors.linux.vm.accelerator import Accelerators, with_machines
+from fifo.hypervisors.linux.vm.images import Importer
+from fifo.hypervisors.linux.vm.virtual_machines import VirtualMachines
 from fifo.hypervisors.linux.watch import Watch
 from fifo.hypervisors.linux.zone import Zones
 from fifo.model.errors import WrongState
@@ -66,17 +69,21 @@ async def open_driver(
         keeper=keeper,
         layout=layout,
         storage=storage,
-        cache=Cache(run, settings, layout.images, storage, {}),
+        cache=Cache(run, settings, layout.images, storage, Importer(run, settings).importers()),
         networking=Networking(run, settings, Bridges(run, settings)),
         watch=Watch(keeper, layout, known.boot_id, wall, lambda: start_keeper(keeper_directory)),
         wall=wall,
     )
     zones = Zones(host, found.runtime, found.missing.get("lx", ""))
+    accelerators = Accelerators(run, settings, known, host.cache)
+    machines = VirtualMachines(host, accelerators)
     kinds: dict[str, Kind] = dict.fromkeys(zones.brands, zones)
+    kinds |= dict.fromkeys(machines.brands, machines)
 
     async def look() -> Probe:
         again = await probe.find_runtime(run, settings, known, layout.runtime)
-        return await probe.probe(host, again, tuple(kinds) if again.runtime else ())
+        found = await probe.probe(host, again, zones.brands if again.runtime else ())
+        return with_machines(found, await accelerators.find(), machines.brands)
 
     driver = LinuxDriver(host, kinds, look)
     await _take_over(host, driver, kinds)
@@ -105,8 +112,11 @@ async def _take_over(host: Host, driver: LinuxDriver, kinds: dict[str, Kind]) ->
     running = driver.running()
     for uid in set(host.layout.uids()) - {kept.uid for kept in running}:
         host.storage.close(host.layout.instance(uid))
+    ports: set[str] = set()
     for kind in dict.fromkeys(kinds.values()):
-        await kind.sweep(tuple(kept for kept in running if kept.spec.brand in kind.brands))
+        own = tuple(kept for kept in running if kept.spec.brand in kind.brands)
+        ports.update(await kind.sweep(own))
+    await host.networking.sweep(frozenset(ports))
     for path in list(host.layout.unfinished()):
         await host.storage.destroy(path)
     await host.cache.sweep()

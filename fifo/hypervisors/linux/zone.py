@@ -282,8 +282,8 @@ class Zones:
         )
         return Applied(tuple(live), pending)
 
-    async def sweep(self, running: tuple[Kept, ...]) -> None:
-        """Count what runs as ours, and remove containers and ports that no running zone has."""
+    async def sweep(self, running: tuple[Kept, ...]) -> tuple[str, ...]:
+        """Count what runs as ours, and remove containers that no running zone has."""
         networking = self._host.networking
         ports: list[str] = []
         for kept in running:
@@ -293,7 +293,10 @@ class Zones:
             uids = {kept.uid for kept in running}
             for uid in [each for each in self._found.containers() if each not in uids]:
                 await self._found.delete(uid)
-        await networking.sweep(frozenset(ports))
+        return tuple(ports)
+
+    async def close(self) -> None:
+        """Nothing is held of zones."""
 
     # -- snapshots and images ------------------------------------------------------------------
 

@@ -157,21 +157,23 @@ class Cache:
 
     async def capture(self, image: Image, root: Path, base: str) -> Image:
         """Make an image of a stopped zone's directory, which was made from the image `base`."""
+
+        async def fill(place: Path) -> Image:
+            target = await self._storage.make_image(place)
+            await self._storage.capture(root, self.rootfs(base), target)
+            layout.replace(place / CONFIG, msgspec.json.encode(self.config(base)))
+            size_bytes, digest = await asyncio.to_thread(_weigh, target)
+            return msgspec.structs.replace(
+                image, state="ready", from_instance=root.name, unpacked_bytes=size_bytes,
+                size_bytes=size_bytes, sha256=digest,
+            )  # fmt: skip
+
+        return await self.add(image, fill)
+
+    async def add(self, image: Image, fill: Callable[[Path], Awaitable[Image]]) -> Image:
+        """Bring an image in that `fill` makes in its new directory, unless it is there."""
         async with self._locks.of(image.uid):
-            if (found := self.find(image.uid)) is not None:
-                return found
-
-            async def fill(place: Path) -> Image:
-                target = await self._storage.make_image(place)
-                await self._storage.capture(root, self.rootfs(base), target)
-                layout.replace(place / CONFIG, msgspec.json.encode(self.config(base)))
-                size_bytes, digest = await asyncio.to_thread(_weigh, target)
-                return msgspec.structs.replace(
-                    image, state="ready", from_instance=root.name, unpacked_bytes=size_bytes,
-                    size_bytes=size_bytes, sha256=digest,
-                )  # fmt: skip
-
-            return await self._enter(image, fill)
+            return self.find(image.uid) or await self._enter(image, fill)
 
     async def delete(self, uid: str) -> None:
         """Drop an image; nothing if it is not there. Who calls knows that no instance is on it."""
@@ -213,6 +215,9 @@ class Cache:
         if (pulls or image.source.startswith("http")) and (image.format == "oci_layout") != pulls:
             wanted = "oci_layout for a registry or a directory, an archive for a URL"
             raise InvalidInput(image.uid, (Violation("format", wanted),))
+        if image.boot == "direct" and not image.source.startswith("/"):
+            wanted = "disk for what is one file; direct needs a directory on the host"
+            raise InvalidInput(image.uid, (Violation("boot", wanted),))
 
     async def _obtain(self, image: Image, place: Path, progress: Progress) -> Fetched:
         most_bytes = image.size_bytes or self._settings.image_limits.download_bytes
@@ -297,9 +302,10 @@ def _renamed(path: Path, target: Path) -> bool:
 
 def _examine(path: Path, image: Image, most_bytes: int) -> Fetched:
     """Measure a file, or the directory of a layout, and digest it. Blocks on the disk."""
-    if image.format == "oci_layout":
+    if image.format == "oci_layout" or image.boot == "direct":
         if not path.is_dir():
-            raise InvalidInput(image.uid, (Violation("source", "the directory of a layout"),))
+            wanted = "the directory of a layout, or of a manifest for boot direct"
+            raise InvalidInput(image.uid, (Violation("source", wanted),))
         size_bytes, digest = _weigh(path)
     elif path.is_symlink() or not path.is_file():
         raise NotFound("no such file", str(path), "name a file on the host that will have it")

@@ -1,0 +1,24 @@
+"""What an update of a VM changes, and what of that counts at once. Pure.
+
+What a VM is told about itself stands on a disk that its guest reads when it boots, so that metadata
+waits for the next start, as its memory and processors do.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+LIMITS: Final = (*("max_physical_memory", "max_swap", "cpu_cap", "cpu_shares", "zfs_io_priority"),)
+"""They are written into the running VM's control group."""
+LIVE: Final = (
+    *LIMITS,
+    *("max_lwps", "quota", "tmpfs", "internal_metadata"),
+    *("autoboot", "restart", "deletion_protection"),
+)
+"""Properties that count at once; the last two lines are for zones, or the host and the fleet."""
+ABOUT: Final = (
+    *("alias", "hostname", "dns_domain", "resolvers", "customer_metadata", "tags", "routes"),
+)
+"""What stands on the disk about it."""
+AT_START: Final = ("ram", "vcpus", *ABOUT, "nics", "disks")
+"""Properties that a running VM takes over when it starts next."""
