@@ -95,7 +95,7 @@ class Opaque:
 def text(value: object) -> str:
     """Give the text of a reason, for an error that tells of it; never raises."""
     try:
-        return str(value)
+        return str.__str__(str(value))
     except Exception as error:  # noqa: BLE001 - who is told of a reason cannot help its text
         return _unprintable(error)
 
@@ -103,7 +103,7 @@ def text(value: object) -> str:
 def shown(value: object) -> str:
     """Give the message of an error, the repr of anything else; never raises, bounded in length."""
     try:
-        told = str(value) if isinstance(value, BaseException) else repr(value)
+        told = str.__str__(str(value) if isinstance(value, BaseException) else repr(value))
     except Exception as error:  # noqa: BLE001 - a reason crosses whatever its repr does
         told = _unprintable(error)
     return told[: limits.REASON_CHARACTERS]
@@ -115,7 +115,17 @@ def _unprintable(error: Exception) -> str:
 
 def means(reason: object, word: str) -> bool:
     """Tell whether a reason is one of the words above; asks nothing of one of another class."""
-    return isinstance(reason, str) and reason == word
+    if type(reason) is str:
+        return reason == word
+    return issubclass(type(reason), str) and str.__str__(reason) == word
+
+
+def same(reason: object, other: object) -> bool:
+    """Tell whether two reasons are equal; two that cannot be compared are not."""
+    try:
+        return bool(reason is other or reason == other)
+    except Exception:  # noqa: BLE001 - their own code, in the middle of the runtime's work
+        return False
 
 
 def is_orderly(reason: object) -> bool:
@@ -123,6 +133,6 @@ def is_orderly(reason: object) -> bool:
 
     OTP: supervisor's transient rule and proc_lib's rule for crash reports use the same three.
     """
-    return isinstance(reason, Shutdown) or (
-        isinstance(reason, str) and reason in (NORMAL, SHUTDOWN)
-    )
+    if type(reason) is str:
+        return reason in (NORMAL, SHUTDOWN)
+    return type(reason) is Shutdown or means(reason, NORMAL) or means(reason, SHUTDOWN)

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisors.errors import AlreadyStarted
+from supervisors.reasons import shown
 from supervisors.ref import Ref
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Via:
         self.name = name
 
     def __repr__(self) -> str:
-        return f"Via({self.name!r})"
+        return f"Via({shown(self.name)})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Via) and (other.table, other.name) == (self.table, self.name)

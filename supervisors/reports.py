@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from supervisors import fencing, limits
 from supervisors.pid import Pid
-from supervisors.reasons import Crash
+from supervisors.printable import text_by
+from supervisors.reasons import Crash, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -191,25 +192,34 @@ def format_report(
         del offender["nb_children" if offender["nb_children"] is None else "pid"]
         rows.append(("offender", offender))
     rows.extend((report.detail or {}).items())
-    head = f"{report.kind} report of {report.subject}"
+    head = f"{report.kind} report of {text(report.subject)}"
     if single_line:
-        text = f"{head}: " + ", ".join(f"{key}={_show(value, depth)}" for key, value in rows)
+        told = f"{head}: " + ", ".join(f"{key}={_show(value, depth)}" for key, value in rows)
     else:
-        text = "\n".join([head, *(f"    {key}: {_show(value, depth)}" for key, value in rows)])
+        told = "\n".join([head, *(f"    {key}: {_show(value, depth)}" for key, value in rows)])
     if isinstance(report.reason, Crash) and not single_line:
         frames = (
             f'    at {name} ("{file}", line {line})' for file, line, name in report.reason.frames
         )
-        text = "\n".join([text, *frames])
-    return text if len(text) <= characters else text[: characters - 3] + "..."
+        told = "\n".join([told, *frames])
+    return told if len(told) <= characters else told[: characters - 3] + "..."
 
 
 def _show(value: Any, depth: int) -> str:
-    """Write a value; each level of nesting costs a unit of depth, each element one more (~P)."""
+    """Write a value; each level of nesting costs a unit of depth, each element one more (~P).
+
+    Never raises, whatever the value is.
+    """
+    return text_by(lambda one: _written(one, depth), value)
+
+
+def _written(value: Any, depth: int) -> str:
     if depth <= 0:
         return "..."
     if isinstance(value, dict):
-        shown = (f"{key}: {_show(one, left)}" for (key, one), left in _within(value.items(), depth))
+        shown = (
+            f"{text(key)}: {_show(one, left)}" for (key, one), left in _within(value.items(), depth)
+        )
         return f"{{{', '.join(_ended(shown, len(value), depth))}}}"
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         shown = (_show(one, left) for one, left in _within(value, depth))

@@ -17,7 +17,7 @@ from supervisors.errors import CallExit, WouldDeadlock
 from supervisors.future import ERROR, VALUE, Future
 from supervisors.messages import SYSTEM
 from supervisors.process import SUSPENDED, Process
-from supervisors.reasons import NORMAL
+from supervisors.reasons import NORMAL, same
 from supervisors.ref import Ref
 from supervisors.state_machine.machine import StateMachine
 
@@ -60,7 +60,7 @@ def terminate(process: Any, reason: Any = NORMAL) -> Future[None]:
         try:
             inner.result()
         except CallExit as error:
-            if error.reason is reason or error.reason == reason:
+            if same(error.reason, reason):
                 ended.resolve(VALUE, None)
             else:
                 ended.resolve(ERROR, error)

@@ -12,8 +12,9 @@ from supervisors import limits
 from supervisors.child import SIMPLE_ONE_FOR_ONE
 from supervisors.dynamic_supervisor import DynamicSupervisor
 from supervisors.observe.footprint import footprint_bytes
+from supervisors.printable import text_by
 from supervisors.process import DEAD, LINKED_TO_PARENT, STATE_NAMES, Process
-from supervisors.reasons import Crash, Shutdown
+from supervisors.reasons import Crash, Shutdown, text
 from supervisors.supervising import Supervising
 from supervisors.supervisor import Child, Supervisor
 
@@ -118,16 +119,17 @@ _REPR.maxstring = _REPR.maxlong = _REPR.maxother = limits.SNAPSHOT_CHARACTERS
 
 def describe(value: Any) -> str:
     """Give a name, an id or a reason as a text of bounded length; never raises."""
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, Crash):
-        text = str(value)
-    elif isinstance(value, Shutdown):
-        text = f"shutdown: {describe(value.detail)}"
-    else:
-        text = _REPR.repr(value)
+    told = text_by(_described, value)
     most = limits.SNAPSHOT_CHARACTERS
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    return told if len(told) <= most else f"{told[: most - 1]}…"
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, (str, Crash)):
+        return text(value)
+    if isinstance(value, Shutdown):
+        return f"shutdown: {describe(value.detail)}"
+    return _REPR.repr(value)
 
 
 def optional(value: Any) -> str | None:
