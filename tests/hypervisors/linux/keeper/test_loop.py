@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,7 +44,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 def test_timers_fire_in_order_of_time_then_of_making(world: World) -> None:
     fired: list[str] = []
     for name, delay_s in (("c", 2.0), ("a", 1.0), ("b", 1.0)):
-        world.loop.after(delay_s, lambda name=name: fired.append(name))  # type: ignore[misc]
+        world.loop.after(delay_s, partial(fired.append, name))
     world.loop.after(1.5, lambda: fired.append("never")).cancel()
     world.loop.after(3.0, world.loop.stop)
     world.now_s = 5.0
@@ -81,14 +82,14 @@ def test_a_descriptor_that_was_closed_in_the_same_turn_is_not_called(world: Worl
     pairs = [os.pipe(), os.pipe()]
     called: list[int] = []
 
-    def close_the_other(mine: int) -> None:
+    def close_the_other(mine: int, _: int) -> None:
         called.append(mine)
         for reader, _ in pairs:
             world.loop.forget(reader)
         world.loop.stop()
 
     for number, (reader, writer) in enumerate(pairs):
-        world.loop.watch(reader, READ, lambda _, number=number: close_the_other(number))  # type: ignore[misc]
+        world.loop.watch(reader, READ, partial(close_the_other, number))
         os.write(writer, b"x")
     world.loop.run()
     assert len(called) == 1
