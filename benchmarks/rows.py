@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # Whom a program measures; OTP's run under `erl`, all others under this Python.
-Who: TypeAlias = Literal["ours", "OTP", "Pykka"]
+Who: TypeAlias = Literal["ours", "OTP", "Pykka", "raw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,21 @@ _OUR_CALLS: Final = Figure(_CALL[0], "awaited_call", _CALLS)
 _OUR_RESTARTS: Final = Figure(_RESTARTS, "restarts_20000", _KILLS)
 
 
+# Calls with 16 in flight; the echo's answer has the size of an instance with few fields set.
+_GET: Final = Program("ours", "unary_get", (8_000,))
+_ECHO: Final = Program("raw", "raw_echo", (8_000, 450))
+# Instances one by one with 64 in flight, then in batches of 100.
+_CREATES: Final = Program("ours", "simulated_creates", (2_000, 6_000))
+_COLD: Final = Program("ours", "cold_start", (10_000,))
+# Zones one by one, zones of one batch, kills.
+_ZONES: Final = Program("ours", "zones", (15, 50, 40))
+_BARE_ZONE: Final = Program("raw", "bare_zone", (15,))
+
+
+def _alone(program: Program, name: str, unit: str, floor: Floor) -> Row:
+    return Row(name, Figure(program, name, unit), None, floor)
+
+
 def _times(relation: Literal["<=", ">="], bound: float) -> Floor:
     return Floor("ratio", relation, bound)
 
@@ -184,4 +199,26 @@ ROWS: Final = (
         None,
         Floor("figure", "<", 10),
     ),
+    # --- whole nodes: through the API, on a fresh process ---------------------------------------
+    Row(
+        "unary_get_vs_raw_grpc",
+        Figure(_GET, "unary_get", "calls/s"),
+        Figure(_ECHO, "unary_get", "calls/s"),
+        _times(">=", 0.7),
+    ),
+    _alone(_CREATES, "create_one_by_one", "instances/s", Floor("figure", ">=", 400)),
+    _alone(_CREATES, "create_in_batches", "instances/s", Floor("figure", ">=", 1_500)),
+    _alone(_CREATES, "create_writes", "keys/instance", Floor("figure", "<=", 8)),
+    _alone(_CREATES, "create_writes_in_batches", "keys/instance", Floor("figure", "<=", 8)),
+    _alone(_COLD, "cold_start_answer", "s", Floor("figure", "<", 2)),
+    _alone(_COLD, "cold_start_adopted", "s", Floor("figure", "<", 10)),
+    Row(
+        "zone_create_vs_runc",
+        Figure(_ZONES, "zone_create", "ms"),
+        Figure(_BARE_ZONE, "zone_create", "ms"),
+        _times("<=", 1.5),
+    ),
+    _alone(_ZONES, "zones_at_once", "s", Floor("figure", "<=", 6)),
+    _alone(_ZONES, "memory_a_zone", "KiB", Floor("figure", "<=", 1_024)),
+    _alone(_ZONES, "zone_restart_p99", "s", Floor("figure", "<", 1)),
 )

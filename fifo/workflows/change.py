@@ -86,7 +86,7 @@ async def _realise_back(run: Run, items: Items) -> Outcome:
 
 
 _ACCEPT = Step("accept", _write)
-_REALISE = Step("realise", instances.realise)
+_REALISE = Step("realise", instances.realise, repeated=True)
 _REACHED = Step("reach", instances.reached)
 
 START = Workflow("start_instance", (_ACCEPT, _REALISE, _REACHED), 120.0)

@@ -121,8 +121,8 @@ async def _unrealise(run: Run, items: Items) -> Outcome:
 
 
 _LATER = (
-    Step("place", _place, _unplace, held=True),
-    Step("realise", instances.realise, _unrealise),
+    Step("place", _place, _unplace, held=True, repeated=True),
+    Step("realise", instances.realise, _unrealise, repeated=True),
     Step("start", instances.reached),
 )
 CREATE = Workflow(

@@ -55,6 +55,8 @@ class Execution:
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self.operation = operation
+        self.stored = operation
+        """The record as it was last written; `operation` may be some repeatable steps further."""
         self.revision = revision
         self.workflow = workflow
         self.world = world
@@ -213,12 +215,25 @@ class Execution:
         began = self.world.utc()
         for _ in range(limits.COMMIT_ATTEMPTS):
             outcome = await self._try(step, live, began)
-            if await self.commit(self.after_step(step, outcome, began), outcome):
+            after = self.after_step(step, outcome, began)
+            if step.repeated and not outcome.failed and not outcome.writes:
+                self.operation = after
+                return
+            if await self.commit(self._or_finished(after), outcome):
                 return
             await self.catalog.at(self.seen)
         told = Conflict("others kept changing the same records", self.operation.target)
         outcome = all_failed(live, told)
         await self.commit(self.after_step(step, outcome, began), outcome)
+
+    def _or_finished(self, after: Operation) -> Operation:
+        """Give the final record at once where the last step left nothing to undo or to go on."""
+        is_last = after.step == len(self.workflow.steps) and (
+            after.chunk + after.chunk_size >= len(after.uids)
+        )
+        if is_last and after.state == "running":
+            return finished(after, self.world.utc())
+        return after
 
     async def _try(self, step: Step, live: Items, began: float) -> Outcome:
         """Run an action until it could ask everyone it has to ask, within the step's patience."""
@@ -278,7 +293,7 @@ class Execution:
         )
         took = await self._write(txn, data)
         if took:
-            self.operation = operation
+            self.operation = self.stored = operation
         return took
 
     async def _write(self, txn: Txn, data: bytes) -> bool:
@@ -316,10 +331,10 @@ class Execution:
             return True
         if stored.mod_revision != self.revision:
             theirs = records.decode(Operation, stored.value, stored.key.decode())
-            ours = msgspec.structs.replace(self.operation, cancel_requested=True)
-            if theirs != ours:
+            if theirs != msgspec.structs.replace(self.stored, cancel_requested=True):
                 raise Replaced(self.operation.id)
-            self.operation, self.revision = theirs, stored.mod_revision
+            self.stored, self.revision = theirs, stored.mod_revision
+            self.operation = msgspec.structs.replace(self.operation, cancel_requested=True)
         return False
 
 

@@ -82,13 +82,16 @@ class Step(NamedTuple):
     """One step; `undo` is None where there is nothing to undo.
 
     `undo` must also be right for an action that was begun and not finished. `held` says that what
-    the step gave must stay while a host still owes a cleanup: the claims.
+    the step gave must stay while a host still owes a cleanup: the claims. `repeated` says that
+    running the action anew finds what it did: its outcome is not written by itself, but with that
+    of the next step, and a crash before that repeats it.
     """
 
     name: str
     action: Action
     undo: Action | None = None
     held: bool = False
+    repeated: bool = False
 
 
 class Workflow(NamedTuple):

@@ -92,6 +92,7 @@ class MetricsPage:
         page.add("fifo_store_live_bytes", [((), statistics.live_bytes)])
         page.add("fifo_store_file_bytes", [((), statistics.size_bytes)])
         page.add("fifo_store_commits_total", [((), statistics.commits)])
+        page.add("fifo_store_changes_total", [((), statistics.changes)])
         page.add("fifo_store_alarm", [((), int(statistics.alarm))])
         self._add_hosts(page, catalog)
         for agent in self._parts.agents:
