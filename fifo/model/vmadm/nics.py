@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fifo.model.vmadm.findings import Findings
 
-_IP: Final = "an address with its prefix length (10.0.0.7/24), dhcp or addrconf"
+IP_WANTED: Final = "an address with its prefix length (10.0.0.7/24), dhcp or addrconf"
 
 
 def read(
@@ -46,13 +46,18 @@ def gather_one(raw: Mapping[str, Any], path: str, asked: Asked, found: Findings)
     values = {key: own for key, own in values.items() if own is not None}
     _upgrade(values, path, found)
     for index, text in enumerate(values.get("ips", ())):
-        if text not in texts.DYNAMIC and not texts.is_interface_address(text):
-            found.refuse(f"{path}.ips[{index}]", _IP)
+        if not is_ip(text):
+            found.refuse(f"{path}.ips[{index}]", IP_WANTED)
     counted = [values.get("ips", ()), values.get("allowed_ips", ())]
     total = sum(map(len, counted)) + ("vrrp_primary_ip" in values)
     if total > limits.ADDRESSES:
         found.refuse(path, f"at most {limits.ADDRESSES} addresses in all, not {total}")
     return values
+
+
+def is_ip(text: str) -> bool:
+    """Tell whether a text may stand in `ips`."""
+    return text in texts.DYNAMIC or texts.is_interface_address(text)
 
 
 def fields_of(values: Mapping[str, Any]) -> dict[str, Any]:

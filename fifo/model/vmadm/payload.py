@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from fifo.model import limits as bounds
 from fifo.model.instance import RestartPolicy
 from fifo.model.vmadm import disks, document, limits, nics, texts
 from fifo.model.vmadm.findings import REQUIRED, Findings
 from fifo.model.vmadm.gathering import Asked, gather, says
+from fifo.model.vmadm.metadata import check_metadata
 from fifo.model.vmadm.properties import PROPERTIES
 from fifo.model.vmadm.property import ALL, HVM
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 BRAND_DEFAULT: Final = "joyent"
 """What a payload without a brand asks for (vmadm)."""
-METADATA: Final = ("customer_metadata", "internal_metadata")
 
 
 class Draft(NamedTuple):
@@ -163,16 +162,3 @@ def kept(values: Mapping[str, Any]) -> dict[str, Scalar]:
     if values["brand"] in HVM and "image_uuid" in values:
         extra["image_uuid"] = values["image_uuid"]
     return extra
-
-
-def check_metadata(fields: Mapping[str, Any], found: Findings) -> None:
-    """Check the bytes of tags and metadata as a record will have them."""
-    for names in (METADATA, ("tags",)):
-        size = sum(_bytes(fields.get(name) or {}) for name in names)
-        if size > bounds.METADATA_BYTES:
-            told = f"at most {bounds.METADATA_BYTES} bytes in {' and '.join(names)}, not {size}"
-            found.refuse(names[0], told)
-
-
-def _bytes(scalars: Mapping[str, Any]) -> int:
-    return sum(len(key.encode()) + len(str(own).encode()) + 6 for key, own in scalars.items())

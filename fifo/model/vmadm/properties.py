@@ -2,7 +2,7 @@
 
 Names, brands, actions, kinds and limits are vmadm's (SmartOS: proptable.js); upper bounds are ours.
 What becomes of each holds for the brands that Linux hosts run; on a SmartOS host vmadm itself
-decides. `tests/model/test_vmadm_tables.py` holds the tables to the 158 names that vmadm knows.
+decides. `tests/model/vmadm/test_tables.py` holds the tables to the 158 names that vmadm knows.
 """
 
 from __future__ import annotations
