@@ -14,6 +14,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from fifo.hypervisors.linux import limits
 from fifo.hypervisors.linux.channels import PipeChannel, TerminalChannel
 from fifo.hypervisors.linux.keeper.limits import DEADLINE_MS_MAX
 from fifo.hypervisors.linux.keeper_client import Program
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 SESSION: Final = "exec-"
 """Before the name of a command with a terminal, among the keeper's instances."""
-LOOK_S: Final = 0.005
-"""How often to look whether a command runs; the runtime needs some 30 ms."""
 COMMAND_S: Final = DEADLINE_MS_MAX / 1000
 """The longest a command with pipes may take: what the keeper grants."""
 
@@ -111,7 +110,7 @@ class _Session:
     async def begun(self, ended: Callable[[], bool]) -> None:
         """Wait until the command runs, or has ended already."""
         while not (self.pid_file.exists() or ended()):  # noqa: ASYNC110 -- a file has no event
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(limits.LOOK_S)
 
     def kill(self) -> None:
         """Kill the command itself: it would survive the runtime that is in front of it.

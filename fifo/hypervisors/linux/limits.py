@@ -14,6 +14,11 @@ STARTS_AT_ONCE: Final = 6
 """Starts in flight: two cores are busy with three, and the rest waits for the kernel's locks."""
 FORCE_S: Final = 20.0
 """From SIGKILL to the keeper's word that it ended; a zone in uninterruptible I/O takes longest."""
+LISTEN_S: Final = 2.0
+"""Until a first process listens to the signal that stops it: systemd needs 0.1 s. One that never
+does is sent it all the same."""
+LOOK_S: Final = 0.005
+"""How often something is looked at that tells of no change: a runtime takes 30 ms for a command."""
 WORDS_CHARACTERS: Final = 600
 """The end of what a command complained, which goes into the error: the reason stands last."""
 EXITS_PENDING: Final = 4_096

@@ -22,6 +22,7 @@ from fifo.hypervisors.linux import (
     limits,
     logs,
     measuring,
+    signals,
 )
 from fifo.hypervisors.linux.bundle import Place
 from fifo.hypervisors.linux.commands import disk_error
@@ -211,7 +212,8 @@ class Zones:
     # -- ending --------------------------------------------------------------------------------
 
     async def ask_to_stop(self, kept: Kept) -> None:
-        """Send the signal that its first process takes for that."""
+        """Send the signal that its first process takes for that, once it listens."""
+        await signals.listened_to(kept.pid, kept.stop_signal)
         await self._host.keeper.signal(kept.uid, str(kept.start_id), kept.stop_signal)
 
     async def kill(self, kept: Kept) -> None:
