@@ -12,10 +12,12 @@ from fifo.hypervisors.linux.keeper_client import KeeperClient, start_keeper
 from fifo.hypervisors.linux.opening import open_driver
 from fifo.hypervisors.linux.settings import NicTag
 from fifo.hypervisors.linux.settings import Settings as LinuxSettings
+from fifo.hypervisors.simulated import keeping
 from fifo.hypervisors.simulated.driver import SimulatedDriver
 from fifo.hypervisors.simulated.host import SimulatedHost
 from fifo.hypervisors.simulated.settings import HostSettings
 from fifo.model.errors import FifoError, NotReady
+from fifo.security import private_files
 from fifo.store.sqlite.store import open_store
 
 if TYPE_CHECKING:
@@ -69,14 +71,14 @@ async def open_hosts(
     Raises NotReady, with what is missing, where `driver = "linux"` cannot be had.
     """
     if settings.driver == "simulated":
-        return _simulated(node, settings, utc)
+        return _simulated(node, settings, directories, utc)
     try:
         return await _linux(settings, directories)
     except FifoError as error:
         if settings.driver == "linux":
             raise
         told = f"no real hypervisor here, the hosts are simulated: {error}"
-        return _simulated(node, settings, utc)._replace(warning=told)
+        return _simulated(node, settings, directories, utc)._replace(warning=told)
 
 
 async def _linux(settings: Settings, directories: Directories) -> Hosts:
@@ -107,7 +109,9 @@ def _nic_tag(text: str) -> tuple[str, NicTag]:
     return tag, NicTag(bridge=bridge, gateway=not bridge)
 
 
-def _simulated(node: Node, settings: Settings, utc: Callable[[], float]) -> Hosts:
+def _simulated(
+    node: Node, settings: Settings, directories: Directories, utc: Callable[[], float]
+) -> Hosts:
     clockwork = NodeClockwork(node, utc)
     most_s = settings.simulated_latency_s
     latency = dict.fromkeys(LATENT_VERBS, (most_s / 2, most_s)) if most_s else {}
@@ -122,8 +126,25 @@ def _simulated(node: Node, settings: Settings, utc: Callable[[], float]) -> Host
         )
         for number in range(1, settings.simulated_hosts + 1)
     ]
+    for machine in machines:
+        file = kept_file(directories, machine)
+        if file.exists():
+            keeping.read(machine, file.read_bytes())
+            # Read once: after a kill it would be older than what the agents know.
+            file.unlink()
     drivers = tuple((lambda machine=machine: SimulatedDriver(machine)) for machine in machines)
     return Hosts(drivers, simulated=tuple(machines))
+
+
+def kept_file(directories: Directories, machine: SimulatedHost) -> Path:
+    """Say where a simulated host is written when its program ends."""
+    return directories.private / f"{machine.settings.name}.json"
+
+
+def keep(hosts: Hosts, directories: Directories) -> None:
+    """Write the simulated hosts down; the last thing that a node does."""
+    for machine in hosts.simulated:
+        private_files.write(kept_file(directories, machine), keeping.write(machine))
 
 
 def store_at(directory: Path) -> Callable[[Node], Future[EmbeddedStore]]:

@@ -16,7 +16,7 @@ import uvloop
 from fifo.cli.serving.affairs import Affairs
 from fifo.cli.serving.directories import Directories, host_name
 from fifo.cli.serving.edges import ApiEdge, WebEdge
-from fifo.cli.serving.hypervisors import agents_of, open_hosts, store_at
+from fifo.cli.serving.hypervisors import agents_of, keep, open_hosts, store_at
 from fifo.cli.serving.tree import Parts, start_tree
 from fifo.model.errors import FifoError, NotReady
 from fifo.telemetry.logs import log_to
@@ -98,6 +98,7 @@ async def run(settings: Settings, ready: Callable[[Running, Directories], None])
         await _until_end(running.ending, running.root)
         status = 0 if running.root.is_alive() else 1
         await _stop(running.root)
+        keep(hosts, directories)
         if hosts.keeper is not None:
             await hosts.keeper.close()
     finally:

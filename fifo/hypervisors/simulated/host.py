@@ -54,6 +54,14 @@ class SimulatedHost:
         self.boot_time = clockwork.utc()
         self._pids = itertools.count(1_000)
 
+    def next_pid(self) -> int:
+        """Take the next number of a process."""
+        return next(self._pids)
+
+    def number_pids_from(self, first: int) -> None:
+        """Number processes from here on, as a host does that was written down."""
+        self._pids = itertools.count(first)
+
     @property
     def boot_id(self) -> str:
         """The name of the time since the host was switched on last."""
