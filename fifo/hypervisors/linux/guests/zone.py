@@ -25,13 +25,17 @@ export PATH={PATH} HOME=/root
 
 finish() {{
     trap '' TERM INT PWR USR1 USR2
-    # Outside a process namespace of its own, 'everybody' would be the host.
-    if [ "$$" = 1 ]; then kill -TERM -1; else kill -TERM "$server"; fi
-    wait "$server"
+    # Again until it is gone: a child between fork and exec takes a signal for the shell's, and
+    # loses it. Outside a process namespace of its own, 'everybody' would be the host.
+    while [ -n "$server" ] && kill -0 "$server"; do
+        if [ "$$" = 1 ]; then kill -TERM -1; else kill -TERM "$server"; fi
+        sleep 0.03
+    done 2>/dev/null
     code=0
     if [ -s /run/exit-code ]; then read -r code </run/exit-code; fi
     exit "$code"
 }}
+server=
 # busybox says halt by USR1, poweroff by USR2, reboot by TERM.
 trap finish TERM INT PWR USR1 USR2
 
