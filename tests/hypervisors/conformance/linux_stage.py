@@ -34,18 +34,24 @@ class LinuxStage:
     """One node's share of this host, and a loop that runs while a test waits."""
 
     coarse = True
+    brand = "lx"
+    own_code = 3
 
     def __init__(self, images: Path, rootfs: Path, disk: Path | None = None) -> None:
         """Take a cache with the small zone and its archive, and the root of a btrfs if any."""
-        self._runner = asyncio.Runner()
-        self._host = ZoneHost.make(None if disk else images, disk)
+        cannot = frozenset() if disk else frozenset({"snapshot"})
+        self._begin(ZoneHost.make(None if disk else images, disk), cannot)
         self._rootfs = rootfs
+        if disk:
+            self.run(self.driver.fetch_image(zone_image_record(rootfs), lambda *_: None))
+
+    def _begin(self, host: ZoneHost, cannot: frozenset[str]) -> None:
+        self._runner = asyncio.Runner()
+        self._host = host
         self._news = asyncio.Event()
         self.heard: list[Event] = []
         self.driver: Driver = self.run(self._host.open())
-        self.cannot = frozenset() if disk else frozenset({"snapshot"})
-        if disk:
-            self.run(self.driver.fetch_image(zone_image_record(rootfs), lambda *_: None))
+        self.cannot = cannot
         self._images = 0
 
     def run(self, awaitable: Awaitable[T]) -> T:
@@ -100,6 +106,9 @@ class LinuxStage:
     def short_lived(self, code: int) -> Wanted:
         return self._host.wanted(script=f"exit {code}")
 
+    def settle(self, uid: str) -> None:
+        """Nothing: a zone reads its console as soon as it runs."""
+
     def fresh_image(self) -> Image:
         self._images += 1
         return Image(
@@ -122,9 +131,8 @@ class LinuxStage:
                 reached.set()
                 await asyncio.Event().wait()
 
-            storage = self._host.driver.host.storage
             with pytest.MonkeyPatch.context() as patched:
-                patched.setattr(storage, "create", stuck)
+                patched.setattr(*self._middle_of_create(), stuck)
                 create = asyncio.ensure_future(self.driver.create(wanted))
                 await reached.wait()
                 create.cancel()
@@ -132,11 +140,19 @@ class LinuxStage:
 
         self.run(give_up())
 
+    def _middle_of_create(self) -> tuple[object, str]:
+        """Give the object and the name of what a create does after it has begun."""
+        return self._host.driver.host.storage, "create"
+
+    def empty(self) -> None:
+        """Delete every instance, and see that nothing is left."""
+        left = self.run(self._host.remove_all())
+        assert left.none, left
+
     def close(self) -> None:
         """Leave nothing."""
         try:
-            left = self.run(self._host.remove_all())
-            assert left.none, left
+            self.empty()
         finally:
             self.run(self._host.close())
             self._runner.close()

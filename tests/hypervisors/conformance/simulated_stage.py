@@ -34,6 +34,8 @@ class SimulatedStage:
     """One simulated host under virtual time."""
 
     coarse = False
+    brand = "lx"
+    own_code = 3
 
     def __init__(self, *, unsupported: dict[str, str] | None = None) -> None:
         self.time = VirtualTime(seed=1)
@@ -95,6 +97,9 @@ class SimulatedStage:
         wanted = self.wanted()
         self.host.faults.add(Fault(GUEST, "exit", uid=wanted.spec.uid, after_s=0.1, code=code))
         return wanted
+
+    def settle(self, uid: str) -> None:
+        """Nothing: a simulated guest is there at once."""
 
     def fresh_image(self) -> Image:
         number = next(self._numbers)

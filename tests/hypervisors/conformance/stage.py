@@ -18,10 +18,13 @@ class Stage(Protocol):
 
     `heard` has what the subscription that `listen` opened was told so far. `cannot` has the verbs
     that this host refuses as Unsupported: the tests of those look at the refusal instead. `coarse`
-    is true where a guest takes real seconds, so that the suite makes fewer of them.
+    is true where a guest takes real seconds, so that the suite makes fewer of them. `own_code` is
+    an exit code that a guest of this kind can end with by itself.
     """
 
     driver: Driver
+    brand: str
+    own_code: int
     heard: list[Event]
     cannot: frozenset[str]
     coarse: bool
@@ -49,6 +52,9 @@ class Stage(Protocol):
 
     def short_lived(self, code: int) -> Wanted:
         """Describe one that ends by itself with an exit code soon after its start."""
+
+    def settle(self, uid: str) -> None:
+        """Let a guest come so far that it reads its console."""
 
     def fresh_image(self) -> Image:
         """Describe an image that can be fetched and is not in the cache."""

@@ -12,7 +12,9 @@ import pytest
 
 from tests.hypervisors.conformance.linux_stage import LinuxStage
 from tests.hypervisors.conformance.simulated_stage import SimulatedStage
+from tests.hypervisors.conformance.vm_stage import shared
 from tests.hypervisors.linux import btrfs_disk
+from tests.hypervisors.linux.vm import vm_host
 from tests.hypervisors.linux.zone_host import small_zone, why_not
 
 if TYPE_CHECKING:
@@ -62,7 +64,20 @@ def linux_zones_on_btrfs() -> Iterator[Stage]:
             stage.close()
 
 
+@contextmanager
+def linux_vms() -> Iterator[Stage]:
+    """Give VMs on this very host: one share of it for all tests, each of which leaves nothing."""
+    if reason := vm_host.why_not():
+        pytest.skip(reason)
+    stage = shared()
+    try:
+        yield stage
+    finally:
+        stage.empty()
+
+
 STAGES: dict[str, Callable[[], AbstractContextManager[Stage]]] = {
+    "linux-vms": linux_vms,
     "linux-zones": linux_zones,
     "linux-zones-btrfs": linux_zones_on_btrfs,
     "simulated": simulated,

@@ -37,11 +37,11 @@ def test_a_subscriber_hears_the_inventory_first(stage: Stage) -> None:
 
 def test_an_exit_code_is_told_once(stage: Stage) -> None:
     stage.listen()
-    uid = make(stage, stage.short_lived(3))
+    uid = make(stage, stage.short_lived(stage.own_code))
     stage.wait_for(lambda: bool(ends(stage, uid)))
     stage.pass_time(1.0)
     (told,) = ends(stage, uid)
-    assert (told.start_id, told.exit.code, told.exit.signal) == (1, 3, None)
+    assert (told.start_id, told.exit.code, told.exit.signal) == (1, stage.own_code, None)
     assert not told.exit.forced
     found = stage.run(stage.driver.inspect(uid))
     assert found is not None

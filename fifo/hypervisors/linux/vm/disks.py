@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from fifo.hypervisors.linux import limits as linux_limits
-from fifo.hypervisors.linux.commands import succeed
+from fifo.hypervisors.linux.commands import failure
 from fifo.hypervisors.linux.vm import confine, limits
 from fifo.hypervisors.linux.vm.machine import Drive, chain, sealed
 from fifo.model.errors import InvalidInput, Violation
@@ -71,9 +71,9 @@ class Disks:
             await self._img(made, "snapshot", "-q", "-d", tag, self._name(directory, disk))
 
     async def info(self, directory: Path, made: Made, disk: MadeDisk) -> dict[str, Any]:
-        """Give what qemu-img says of a disk that is not in use."""
-        name = self._name(directory, disk)
-        told = await self._img(made, "info", "--output=json", name)
+        """Give what qemu-img says of a disk that is not in use; it looks at this layer alone."""
+        file = str(disk.file(directory))
+        told = await self._img(made, "info", "--output=json", "-f", "qcow2", file)
         return msgspec.json.decode(told, type=dict)
 
     async def flatten(self, directory: Path, made: Made, disk: MadeDisk, target: Path) -> None:
@@ -96,8 +96,11 @@ class Disks:
     async def _img(
         self, made: Made, *arguments: str, deadline_s: float = linux_limits.COMMAND_S
     ) -> bytes:
-        argv = confine.as_user(made.user, ("qemu-img", *arguments))
-        return await succeed(self._run, argv, deadline_s=deadline_s)
+        own = ("qemu-img", *arguments)
+        done = await self._run(confine.as_user(made.user, own), deadline_s=deadline_s)
+        if done.status != 0:
+            raise failure(own, done)
+        return done.stdout
 
 
 def named(layers: dict[str, Any]) -> str:

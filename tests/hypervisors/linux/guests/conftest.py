@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fifo.hypervisors.linux.guests import busybox, spawning, vm_images, zone_image
+from tests.hypervisors.linux.guests import built
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("guests")
+def cache() -> Path:
+    return built.directory()
 
 
 @pytest.fixture(scope="session")

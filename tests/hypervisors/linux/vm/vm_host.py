@@ -26,6 +26,7 @@ from fifo.model.errors import FifoError
 from fifo.model.image import Image
 from fifo.model.instance import Claim, Disk, InstanceSpec, Nic, Shares
 from tests.hypervisors.linux import runner
+from tests.hypervisors.linux.guests import built
 from tests.hypervisors.linux.zone_host import NETWORK_UID, ZoneHost
 from tests.hypervisors.linux.zone_host import why_not as why_no_zones
 
@@ -130,9 +131,7 @@ class Terminal:
 @functools.cache
 def guest_image() -> GuestImage:
     """Build the small VM, once."""
-    directory = Path(tempfile.mkdtemp(prefix="fvg"))
-    atexit.register(shutil.rmtree, directory)
-    return asyncio.run(vm_images.direct(spawning.run, directory))
+    return asyncio.run(vm_images.direct(spawning.run, built.directory()))
 
 
 @functools.cache
