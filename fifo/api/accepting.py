@@ -96,7 +96,8 @@ def prepare(backend: Backend, call: Call, work: Work) -> Operation:
         deadline=now + WORKFLOWS[work.kind].deadline_s,
         uids=work.uids,
         org=work.org,
-        input=work.input,
+        # As it will be read back: a runner compares its record with the stored one.
+        input=msgspec.json.decode(msgspec.json.encode(work.input)),
         chunk_size=work.chunk_size,
         request_hash=hash_of(call),
     )

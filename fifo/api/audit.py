@@ -112,6 +112,7 @@ class Audit:
         self._encoder = msgspec.json.Encoder()
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
+        self._unwritten: list[bytes] = []
         self._dropped = 0
         self.entries = 0
         self.failures = 0
@@ -129,14 +130,15 @@ class Audit:
         if self._dropped:
             entry = msgspec.structs.replace(entry, dropped=self._dropped)
             self._dropped = 0
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.append((self._encoder.encode(entry) + b"\n", done))
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write())
-        await done
+        await self._hand_over(self._encoder.encode(entry) + b"\n")
 
-    def require(self) -> None:
-        """Raise NoRoom while the audit cannot be written: nothing may be changed unseen."""
+    async def require(self) -> None:
+        """Raise NoRoom while the audit cannot be written: nothing may be changed unseen.
+
+        What could not be written is tried again first, so that the audit heals by itself.
+        """
+        if self.broken:
+            await self._hand_over(b"")
         if self.broken:
             raise NoRoom(
                 f"the audit cannot be written: {self.broken}",
@@ -144,6 +146,13 @@ class Audit:
                 "make room on the disk of the node's data directory",
                 reason="AUDIT_BROKEN",
             )
+
+    async def _hand_over(self, line: bytes) -> None:
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((line, done))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        await done
 
     async def close(self) -> None:
         """Write what waits, and close."""
@@ -157,15 +166,18 @@ class Audit:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting, []
-                data = b"".join(line for line, _ in batch)
+                self._unwritten += [line for line, _ in batch if line]
+                data = b"".join(self._unwritten)
                 try:
                     await loop.run_in_executor(self._thread, self._file.append, data)
                 except OSError as error:
                     self.failures += 1
                     self.broken = str(error)
                     logger.log(logging.ERROR, "The audit cannot be written: %s", error)
+                    del self._unwritten[limits.AUDIT_WAITING :]
                 else:
-                    self.entries += len(batch)
+                    self.entries += len(self._unwritten)
+                    self._unwritten.clear()
                     self.broken = ""
                 for _, done in batch:
                     if not done.done():

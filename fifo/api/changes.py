@@ -81,9 +81,13 @@ class Changes:
         return self.first + low
 
     def position_at(self, utc: float) -> int:
-        """Give the position of the first change heard of at a UTC second or later."""
+        """Give the position of the first change heard of at a UTC second or later.
+
+        Times are compared as they are told, in microseconds.
+        """
+        wanted = round(utc * 1_000_000)
         for index in range(len(self._kept) - 1, -1, -1):
-            if self._kept[index].at < utc:
+            if round(self._kept[index].at * 1_000_000) < wanted:
                 return self.first + index + 1
         return self.first
 

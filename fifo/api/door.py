@@ -77,10 +77,10 @@ class Door:
         self.measures: dict[str, MethodMeasures] = {}
         self.streams: set[Call] = set()
 
-    def end_streams(self, error: FifoError, token: str | None = None) -> None:
-        """End all streams, or those that were opened with a token."""
+    def end_streams(self, error: FifoError, token: str | None = None, but: str = "") -> None:
+        """End all streams, or those that were opened with a token; not those of one service."""
         for call in tuple(self.streams):
-            if token is None or call.principal.token == token:
+            if token in {None, call.principal.token} and call.method.service != but:
                 call.end(error)
 
     def revoked(self, token: str) -> None:
@@ -132,16 +132,16 @@ class Door:
                 call.principal = of_call(context.invocation_metadata() or (), context.peer)
                 require(call.principal, permission)
                 if mutates:
-                    self._audit.require()
+                    await self._audit.require()
                 if budget.in_flight >= budget.most:
                     budget.refuse()
                 budget.in_flight += 1
                 try:
                     answer = await run(given, call)
+                    if audited:
+                        await self._note(call, "OK", "")
                 finally:
                     budget.in_flight -= 1
-                if audited:
-                    await self._note(call, "OK", "")
             except asyncio.CancelledError:
                 if call.ended_by is None:
                     measures.handled("CANCELLED", clock() - began)
@@ -240,7 +240,8 @@ class Door:
         else:
             answer, code = status.status_of(told), status.code_of(told)
         call.measures.handled(code.name, seconds)
-        if call.method.audited or code in _REFUSALS:
+        # What was turned away unread has tried nothing: it is only counted.
+        if code in _REFUSALS or (call.method.audited and call.request is not None):
             await self._note(call, code.name, told.reason_text if told else "INTERNAL")
         trailing: tuple[tuple[str, str | bytes], ...] = (
             (status.DETAILS_KEY, answer.SerializeToString()),

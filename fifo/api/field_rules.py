@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Rule(NamedTuple):
     """Bounds of a field: of a number's value, a text's length, or the entries of a list or map.
 
-    `lines` lets a text have more than one; `each` bounds the texts in a list, or a map's values.
+    `lines` lets a text have more than one; `each` bounds the texts in a list, or a map's values;
+    `waives` names what is required of the messages in it elsewhere, and not here.
     """
 
     most: float | None = None
@@ -30,6 +31,7 @@ class Rule(NamedTuple):
     wanted: str = ""
     lines: bool = False
     each: int = limits.STRING_CHARACTERS
+    waives: frozenset[str] = frozenset()
 
 
 ID: Final = Rule(63, pattern=names.ID, wanted="an id like web-1: [a-z]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -114,7 +116,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "RestartPolicy.window": Rule(86_400.0, 1.0),
         "CreateInstanceRequest.instance_id": ID,
         "CreateInstanceRequest.vmadm_json": Rule(limits.VMADM_BYTES),
-        "BatchCreateInstancesRequest.requests": BATCH,
+        "BatchCreateInstancesRequest.requests": BATCH._replace(waives=frozenset({"parent"})),
         "BatchDeleteInstancesRequest.names": BATCH,
         "BatchGetInstancesRequest.names": BATCH,
         "StopInstanceRequest.timeout": Rule(3_600.0, 0.0),

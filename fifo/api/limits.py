@@ -33,11 +33,11 @@ MESSAGE_BYTES = 480
 """The message of a status, which travels a second time beside the details."""
 VIOLATIONS = 40
 """Violations that are listed; the rest is counted."""
-VIOLATION_CHARACTERS = 160
+VIOLATION_BYTES = 160
 """The text of one."""
-DETAIL_CHARACTERS = 256
+DETAIL_BYTES = 256
 """One value in an ErrorInfo's metadata."""
-DETAILS = 12
+DETAILS = 8
 """Values in an ErrorInfo's metadata."""
 CACHED_MESSAGES = 20_000
 """Resources whose bytes are kept ready, of each kind: about 20 MB of instances."""

@@ -79,10 +79,10 @@ def merge(current: Any, given: Any, mask: FieldMask, resource: str) -> Any:
         if parts[0] in _NEVER or "OUTPUT_ONLY" in behaviors:
             continue
         if "IMMUTABLE" in behaviors:
-            if _is_set(given, field) and _value(given, parts) != _value(current, parts):
+            # `*` leaves what is immutable alone where the caller does not repeat it.
+            meant = _is_set(given, field) or (mask.paths and not whole)
+            if meant and _value(given, parts) != _value(current, parts):
                 wrong.append(Violation(f"{resource}.{path}", "what it is: it cannot be changed"))
-            elif not whole and not _is_set(given, field) and mask.paths:
-                wrong.append(Violation(f"{resource}.{path}", "what it is: it cannot be cleared"))
             continue
         _clear(merged, parts)
         _copy(given, merged, parts)

@@ -23,6 +23,7 @@ from fifo.api.identity import Identity
 from fifo.api.ordering import Orders
 from fifo.api.references import References
 from fifo.api.resources.instances import Cache
+from fifo.api.services import health
 from fifo.api.services.table import services_of
 from fifo.api.usage import Usage
 from fifo.api.validation import Validation
@@ -128,7 +129,8 @@ class Api:
                 remedy="go on at another node, or at this one when it is back",
                 reason=DRAINING,
             )
-            self.door.end_streams(gone)
+            # A watch of the health says so itself, and then ends.
+            self.door.end_streams(gone, but=health.SERVICE)
             await self._server.stop(self.settings.drain_s if grace_s is None else grace_s)
             self.changes.close()
             self._backend_made.usage.close()
@@ -193,7 +195,9 @@ def options(settings: ApiSettings) -> list[tuple[str, Any]]:
         ("grpc.max_connection_age_ms", 3_600_000),
         ("grpc.max_connection_age_grace_ms", 60_000),
         ("grpc.max_connection_idle_ms", limits.IDLE_S * 1_000),
-        ("grpc.max_concurrent_streams", 1_000),
+        # A client at this bound races with the end of its own calls and may be refused, so it is
+        # far above what one needs at a time; the door's budgets bound the work.
+        ("grpc.max_concurrent_streams", 4_000),
         ("grpc.max_receive_message_length", limits.RECEIVE_BYTES),
         # Below these, a burst of calls is refused as CANCELLED, which no client repeats.
         ("grpc.server.max_pending_requests", 20_000),

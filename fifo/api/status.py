@@ -80,7 +80,7 @@ def status_of(error: FifoError) -> status_pb2.Status:
     while True:
         status = status_pb2.Status(
             code=CODE_NUMBERS[code_of(error)],
-            message=_cut_bytes(str(error), limits.MESSAGE_BYTES),
+            message=_cut(str(error), limits.MESSAGE_BYTES),
             details=[_packed(detail) for detail in _details(error, violations)],
         )
         if status.ByteSize() <= limits.STATUS_BYTES or not violations:
@@ -135,7 +135,7 @@ def _info(error: FifoError) -> error_details_pb2.ErrorInfo:
         reason=error.reason_text[:63],
         domain=DOMAIN,
         metadata={
-            _KEY.sub("_", key)[:64]: _cut(value, limits.DETAIL_CHARACTERS)
+            _KEY.sub("_", key)[:64]: _cut(value, limits.DETAIL_BYTES)
             for key, value in kept[: limits.DETAILS]
         },
     )
@@ -145,8 +145,8 @@ def _bad_request(error: errors.InvalidInput, most: int) -> error_details_pb2.Bad
     violation = error_details_pb2.BadRequest.FieldViolation
     listed = [
         violation(
-            field=_cut(path, limits.VIOLATION_CHARACTERS),
-            description=_cut(f"wanted: {wanted}", limits.VIOLATION_CHARACTERS),
+            field=_cut(path, limits.VIOLATION_BYTES),
+            description=_cut(f"wanted: {wanted}", limits.VIOLATION_BYTES),
         )
         for path, wanted in error.violations[:most]
     ]
@@ -159,8 +159,8 @@ def _bad_request(error: errors.InvalidInput, most: int) -> error_details_pb2.Bad
 def _precondition(error: FifoError) -> error_details_pb2.PreconditionFailure:
     violation = error_details_pb2.PreconditionFailure.Violation(
         type=error.reason_text,
-        subject=_cut(error.subject, limits.DETAIL_CHARACTERS),
-        description=_cut(error.what, limits.DETAIL_CHARACTERS),
+        subject=_cut(error.subject, limits.DETAIL_BYTES),
+        description=_cut(error.what, limits.DETAIL_BYTES),
     )
     return error_details_pb2.PreconditionFailure(violations=[violation])
 
@@ -168,8 +168,8 @@ def _precondition(error: FifoError) -> error_details_pb2.PreconditionFailure:
 def _resource(error: FifoError) -> error_details_pb2.ResourceInfo:
     return error_details_pb2.ResourceInfo(
         resource_type=_type_of(error.subject),
-        resource_name=_cut(error.subject, limits.DETAIL_CHARACTERS),
-        description=_cut(error.what, limits.DETAIL_CHARACTERS),
+        resource_name=_cut(error.subject, limits.DETAIL_BYTES),
+        description=_cut(error.what, limits.DETAIL_BYTES),
     )
 
 
@@ -195,8 +195,8 @@ def _type_of(name: str) -> str:
 
 def _quota(error: FifoError) -> error_details_pb2.QuotaFailure:
     violation = error_details_pb2.QuotaFailure.Violation(
-        subject=_cut(error.subject, limits.DETAIL_CHARACTERS),
-        description=_cut(error.what, limits.DETAIL_CHARACTERS),
+        subject=_cut(error.subject, limits.DETAIL_BYTES),
+        description=_cut(error.what, limits.DETAIL_BYTES),
     )
     return error_details_pb2.QuotaFailure(violations=[violation])
 
@@ -208,10 +208,6 @@ def _packed(detail: Message) -> any_pb2.Any:
 
 
 def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _cut_bytes(text: str, most: int) -> str:
     """Cut a text to so many bytes of UTF-8, between characters."""
     data = text.encode()
     return text if len(data) <= most else data[: most - 3].decode(errors="ignore") + "…"

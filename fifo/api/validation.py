@@ -120,7 +120,7 @@ class Validation:
         if message is not None and message.GetOptions().map_entry:
             return self._map(message, rule)
         if field.is_repeated:
-            one = self._one(field, Rule(most=rule.each))
+            one = self._one(field, Rule(most=rule.each, waives=rule.waives))
             return _repeated(one, rule)
         return self._one(field, rule)
 
@@ -149,9 +149,12 @@ class Validation:
             case "google.protobuf.Any":
                 return _anything
         checks, _ = self._of(message)
+        waived = rule.waives
 
         def check(value: Any, path: str, found: Found) -> None:
             own, required = self._messages[message.full_name]
+            if waived:
+                required = tuple(name for name in required if name not in waived)
             self._run(value, f"{path}.", found, own, required)
 
         assert checks is not None

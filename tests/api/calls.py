@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 import grpc.aio
-from google.longrunning import operations_pb2
 from google.protobuf import descriptor_pool, message_factory
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
@@ -14,6 +14,9 @@ from fifo.api.methods import METHODS
 from fifo.v1 import operation_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from google.longrunning import operations_pb2
     from google.protobuf.descriptor import MethodDescriptor
     from google.protobuf.message import Message
 
@@ -108,9 +111,8 @@ def read_details(data: bytes) -> dict[str, Any]:
     details: dict[str, Any] = {"code": code_pb2.Code.Name(status.code)}
     for packed in status.details:
         for kind in DETAILS:
-            if packed.Is(kind.DESCRIPTOR):
-                message = kind()
-                packed.Unpack(message)
+            message: Any = kind()
+            if packed.Unpack(message):
                 assert kind.__name__ not in details, "each detail at most once (AIP-193)"
                 details[kind.__name__] = message
     return details
@@ -138,3 +140,25 @@ async def done(
     if answer is not None:
         assert operation.response.Unpack(answer)
     return answer
+
+
+async def end_of(
+    stream: Any, seconds: float = 5.0, heard: Callable[[Any], None] = lambda _: None
+) -> Refusal:
+    """Read a stream to its end, which has to be an error; `heard` is told each message."""
+    try:
+        async with asyncio.timeout(seconds):
+            while (message := await stream.read()) is not grpc.aio.EOF:
+                heard(message)
+            await stream
+    except grpc.aio.AioRpcError as error:
+        return refusal_of(error)
+    raise AssertionError("the stream ended well")
+
+
+def stream(channel: grpc.aio.Channel, path: str, requests: Any = None, **fields: Any) -> Any:
+    """Open a stream and give gRPC's call."""
+    service, _, name = path.partition(".")
+    method = BY_NAME[service, name]
+    given = request_class(method)(**fields) if requests is None else requests
+    return callable_of(channel, method)(given)

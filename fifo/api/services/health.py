@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from grpc_health.v1 import health_pb2
 
@@ -13,6 +13,7 @@ from fifo.model.errors import NotFound
 if TYPE_CHECKING:
     from fifo.api.calls import Call
 
+SERVICE: Final = "grpc.health.v1.Health"
 Response: TypeAlias = health_pb2.HealthCheckResponse
 
 
@@ -48,8 +49,8 @@ class Health:
         """Say it now, and again when it changes; a service that is not known may come to be."""
         if request.service not in self._services:
             await call.send(Response(status=Response.SERVICE_UNKNOWN))
-            await asyncio.Event().wait()
-        await call.send(self._now())
+        else:
+            await call.send(self._now())
         await self._changed.wait()
         await call.send(self._now())
 

@@ -1,0 +1,107 @@
+"""Many instances by one operation: checked whole, done in chunks, told one by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fifo.hypervisors.simulated.settings import HostSettings
+from fifo.model.instance import Shares
+from fifo.v1 import instance_pb2, instance_service_pb2
+from tests.api.calls import call, done, ended, metadata_of, refused
+from tests.api.test_instances import ZONE, create
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.api.stage import Stage
+
+    Play = Callable[..., None]
+
+Instance = instance_pb2.Instance
+
+
+def test_a_batch_creates_and_deletes_many_and_tells_who_failed(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            await create(channel, "n-3")
+            requests = [
+                {"instance_id": f"n-{number}", "instance": ZONE | {"ram": 64}}
+                for number in range(60)
+            ]
+            operation = await call(
+                channel,
+                "InstanceService.BatchCreateInstances",
+                parent="orgs/default",
+                requests=requests,
+            )
+            assert metadata_of(operation).target == "orgs/default"
+            operation = await ended(channel, operation)
+            made = await done(
+                channel, operation, instance_service_pb2.BatchCreateInstancesResponse()
+            )
+            assert len(made.instances) == 59
+            failed = metadata_of(operation).failed_requests
+            assert {index: status.code for index, status in failed.items()} == {3: 6}
+            assert {one.state for one in made.instances} == {Instance.RUNNING}
+            operation = await call(
+                channel,
+                "InstanceService.BatchDeleteInstances",
+                parent="orgs/-",
+                names=[f"orgs/default/instances/n-{number}" for number in range(60)],
+            )
+            await done(channel, operation)
+            assert len(stage.catalog.specs) == len(stage.catalog.addresses) == 0
+            left = await stage.store.range(b"operation_input/", b"operation_input0")
+            assert left.kvs == ()
+
+    play(scene)
+
+
+def test_a_batch_is_checked_whole_before_any_of_it_is_done(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            requests = [
+                {"instance_id": "a", "instance": ZONE},
+                {"instance_id": "a", "instance": ZONE},
+                {"instance_id": "b", "instance": {"image": "images/none"}},
+                {"instance_id": "c", "parent": "orgs/other", "instance": ZONE},
+            ]
+            told = await refused(
+                call(
+                    channel,
+                    "InstanceService.BatchCreateInstances",
+                    parent="orgs/default",
+                    requests=requests,
+                )
+            )
+            assert told.code == "INVALID_ARGUMENT"
+            assert set(told.fields) >= {
+                "requests[1].instance_id",
+                "requests[2].instance.image",
+                "requests[3].parent",
+            }
+            assert len(stage.catalog.specs) == 0
+
+    play(scene)
+
+
+def test_a_batch_can_be_tried_without_doing_it(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            requests = [
+                {"instance_id": f"n-{n}", "instance": {**ZONE, "ram": 400}} for n in range(3)
+            ]
+            operation = await call(
+                channel,
+                "InstanceService.BatchCreateInstances",
+                parent="orgs/default",
+                requests=requests,
+                validate_only=True,
+            )
+            made = await done(
+                channel, operation, instance_service_pb2.BatchCreateInstancesResponse()
+            )
+            assert len(made.instances) == 2
+            assert list(metadata_of(operation).failed_requests) == [2]
+
+    play(scene, HostSettings(capacity=Shares(cpu=400, memory=1024, disk=100)))

@@ -1,0 +1,112 @@
+"""What is wrong with a request is listed at once, before anything looks at it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from google.protobuf.json_format import ParseDict
+
+from fifo.api.methods import METHODS
+from fifo.api.validation import Validation
+from fifo.model.errors import InvalidInput
+from fifo.v1 import instance_service_pb2
+from tests.api.calls import BY_NAME, request_class
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+VALIDATION = Validation()
+
+
+def violations(request: Message) -> list[str]:
+    try:
+        VALIDATION.checker(type(request))(request)
+    except InvalidInput as error:
+        return [violation.field for violation in error.violations]
+    return []
+
+
+def made(path: str, fields: dict[str, Any]) -> Message:
+    service, _, name = path.partition(".")
+    return ParseDict(fields, request_class(BY_NAME[service, name])())
+
+
+CREATE = "InstanceService.CreateInstance"
+NESTED: dict[str, Any] = {"a": {"b": 1}}
+ROWS: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("InstanceService.GetInstance", {}, ["name"]),
+    ("InstanceService.GetInstance", {"name": "x\ny"}, ["name"]),
+    ("InstanceService.GetInstance", {"name": "x" * 5_000}, ["name"]),
+    ("InstanceService.GetInstance", {"name": "orgs/default/instances/web"}, []),
+    ("InstanceService.ListInstances", {"parent": "orgs/-", "pageSize": -1}, ["page_size"]),
+    (CREATE, {"parent": "a", "instanceId": "-web"}, ["instance_id"]),
+    (CREATE, {"parent": "a", "instanceId": "web; rm -rf /"}, ["instance_id"]),
+    (CREATE, {"parent": "a", "requestId": "not-a-uuid"}, ["request_id"]),
+    (CREATE, {"parent": "a", "requestId": "6e8bc430-9c3a-11d9-9669-0800200c9a66"}, ["request_id"]),
+    (CREATE, {"parent": "a", "instance": {"alias": "a\0b"}}, ["instance.alias"]),
+    (CREATE, {"parent": "a", "instance": {"alias": "a\u2028b"}}, ["instance.alias"]),
+    (CREATE, {"parent": "a", "instance": {"alias": "-x; $(y) é"}}, []),
+    (CREATE, {"parent": "a", "instance": {"ram": 0}}, ["instance.ram"]),
+    (CREATE, {"parent": "a", "instance": {"maxSwap": 255}}, ["instance.max_swap"]),
+    (CREATE, {"parent": "a", "instance": {"brand": 99}}, ["instance.brand"]),
+    (CREATE, {"parent": "a", "instance": {"hostname": "a b"}}, ["instance.hostname"]),
+    (CREATE, {"parent": "a", "instance": {"resolvers": ["::1", "x"]}}, ["instance.resolvers[1]"]),
+    (CREATE, {"parent": "a", "instance": {"nics": [{"mac": "zz"}]}}, ["instance.nics[0].mac"]),
+    (CREATE, {"parent": "a", "instance": {"nics": [{}] * 33}}, ["instance.nics"]),
+    (CREATE, {"parent": "a", "instance": {"tags": NESTED}}, ["instance.tags.a"]),
+    (CREATE, {"parent": "a", "instance": {"tags": {"a": None}}}, ["instance.tags.a"]),
+    (CREATE, {"parent": "a", "instance": {"tags": {"": 1}}}, ["instance.tags"]),
+    (CREATE, {"parent": "a", "instance": {"customerMetadata": {"s": "#!/bin/sh\nid\n"}}}, []),
+    (CREATE, {"parent": "a", "instance": {"customerMetadata": {"s": "\0"}}},
+     ["instance.customer_metadata.s"]),
+    (CREATE, {"parent": "a", "instance": {"tags": {str(n): n for n in range(1_001)}}},
+     ["instance.tags"]),
+    (CREATE, {"parent": "a", "instance": {"filesystems": [{"source": "/a"}]}},
+     ["instance.filesystems[0].target"]),
+    (CREATE, {"parent": "a", "instance": {"restartPolicy": {"window": "0s", "factor": 0}}},
+     ["instance.restart_policy.factor", "instance.restart_policy.window"]),
+    (CREATE, {"parent": "a", "instance": {"state": 99, "pid": -5}}, []),
+    ("InstanceService.BatchCreateInstances", {"parent": "a"}, ["requests"]),
+    ("InstanceService.BatchCreateInstances", {"parent": "a", "requests": [{}]}, []),
+    ("InstanceService.BatchDeleteInstances", {"parent": "a", "names": ["x"] * 1_001}, ["names"]),
+    ("SnapshotService.CreateSnapshot", {"parent": "a", "snapshotId": "../x"}, ["snapshot_id"]),
+    ("EventService.Watch", {"heartbeat": "1s", "maxDelay": "9s"}, ["max_delay", "heartbeat"]),
+    ("EventService.Watch", {"filter": "x" * 3_000}, ["filter"]),
+    ("NetworkService.CreateNetwork", {"networkId": "a", "network": {"pools": [{}], "mtu": 9}},
+     ["network.mtu", "network.pools[0].subnet"]),
+    ("ImageService.ImportImage", {"url": "x", "sha256": "AB"}, ["sha256", "format"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "fields", "wanted"), ROWS)
+def test_a_bad_field_is_named(path: str, fields: dict[str, Any], wanted: list[str]) -> None:
+    assert violations(made(path, fields)) == wanted
+
+
+def test_everything_wrong_is_listed_at_once() -> None:
+    fields = {"parent": "\n", "instanceId": "A", "instance": {"alias": "\0", "ram": -1}}
+    assert violations(made(CREATE, fields)) == [
+        "parent", "instance_id", "instance.alias", "instance.ram",
+    ]  # fmt: skip
+
+
+def test_every_method_can_be_checked_with_nothing_set() -> None:
+    for method in METHODS:
+        violations(request_class(method)())
+
+
+def test_a_huge_request_is_refused_quickly_and_without_telling_all() -> None:
+    request = instance_service_pb2.CreateInstanceRequest(parent="orgs/default")
+    for number in range(1_000):
+        request.instance.tags.fields[f"k{number}"].list_value.values.add()
+    request.instance.nics.extend(
+        [instance_service_pb2.CreateInstanceRequest().instance.nics.add()] * 32
+    )
+    for nic in request.instance.nics:
+        nic.mac = "x"
+        nic.ips.extend(["y" * 100] * 20)
+    began = time.perf_counter()
+    assert len(violations(request)) == 200
+    assert time.perf_counter() - began < 0.2
