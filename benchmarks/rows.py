@@ -140,6 +140,8 @@ _CREATES: Final = Program("ours", "simulated_creates", (2_000, 6_000))
 _COLD: Final = Program("ours", "cold_start", (10_000,))
 # Zones one by one, zones of one batch, kills.
 _ZONES: Final = Program("ours", "zones", (15, 50, 40))
+_VM: Final = Program("ours", "vm", (2,))
+_BARE_VM: Final = Program("raw", "bare_vm", (2,))
 _BARE_ZONE: Final = Program("raw", "bare_zone", (15,))
 
 
@@ -221,4 +223,10 @@ ROWS: Final = (
     _alone(_ZONES, "zones_at_once", "s", Floor("figure", "<=", 6)),
     _alone(_ZONES, "memory_a_zone", "KiB", Floor("figure", "<=", 1_024)),
     _alone(_ZONES, "zone_restart_p99", "s", Floor("figure", "<", 1)),
+    Row(
+        "vm_to_prompt_vs_qemu",
+        Figure(_VM, "vm_to_prompt", "s"),
+        Figure(_BARE_VM, "vm_to_prompt", "s"),
+        _times("<=", 1.15),
+    ),
 )

@@ -11,6 +11,7 @@ from fifo.cli.client import Client
 from fifo.cli.target import Target
 from fifo.model.errors import DeadlineExceeded, DriverFailed
 from fifo.v1 import (
+    console_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
     image_pb2,
@@ -50,6 +51,7 @@ class FleetClient:
         self.images = image_service_pb2_grpc.ImageServiceStub(channel)
         self.networks = network_service_pb2_grpc.NetworkServiceStub(channel)
         self.events = event_service_pb2_grpc.EventServiceStub(channel)
+        self.consoles = console_service_pb2_grpc.ConsoleServiceStub(channel)
         self.supervision = supervision_service_pb2_grpc.SupervisionServiceStub(channel)
         self._operations = operations_pb2_grpc.OperationsStub(channel)  # type: ignore[no-untyped-call]
 

@@ -9,12 +9,12 @@ import urllib.request
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fifo.agent import names
+from fifo.cli.demo.console import await_prompt
 from fifo.cli.trees import tree_lines
 from fifo.model.instance import Exit
-from fifo.v1 import console_service_pb2, console_service_pb2_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from fifo.cli.demo.fleet_client import FleetClient
@@ -27,8 +27,6 @@ VM: Final = "vm-1"
 ZONE_MIB: Final = 64
 VM_MIB: Final = 128
 SUBNET: Final = "10.117.0.0/24"
-PROMPT: Final = b"# "
-PROMPT_S: Final = 30.0
 SHOWN_METRICS: Final = (
     "fifo_instances", "fifo_hypervisor_claimed", "fifo_instance_restarts_total",
     "fifo_instance_cpu_seconds_total", "fifo_operations", "fifo_store_commits_total",
@@ -90,7 +88,7 @@ class Demo:
         with self.screen.step("ask a zone over HTTP") as told:
             told.append(self.fetch(self.client.get(ZONES[0]).addresses[0]))
         with self.screen.step("wait at the VM's console for its prompt") as told:
-            told.append(self.prompt(VM))
+            told.append(await_prompt(self.client, VM) or "no prompt came")
 
     @staticmethod
     def fetch(address: str) -> str:
@@ -98,28 +96,6 @@ class Demo:
         with urllib.request.urlopen(f"http://{address}/", timeout=5) as answer:
             text: str = answer.read().decode()
         return text.splitlines()[0]
-
-    def prompt(self, name: str) -> str:
-        """Attach to a console, press Enter until a prompt comes, and give that line."""
-        stub = console_service_pb2_grpc.ConsoleServiceStub(self.client._client.channel)  # noqa: SLF001
-        until_s = time.monotonic() + PROMPT_S
-        seen = b""
-        for answer in stub.Attach(self._typing(name), timeout=PROMPT_S):
-            seen += answer.data
-            if PROMPT in seen or time.monotonic() > until_s:
-                break
-        line = seen.rpartition(b"\n")[2] if PROMPT in seen else b"no prompt came"
-        return line.decode(errors="replace").strip()
-
-    @staticmethod
-    def _typing(name: str) -> Iterator[console_service_pb2.AttachRequest]:
-        first = console_service_pb2.AttachRequest()
-        first.open.name = f"orgs/default/instances/{name}"
-        first.open.mode = console_service_pb2.AttachRequest.Open.CONSOLE
-        yield first
-        for _ in range(round(PROMPT_S)):
-            yield console_service_pb2.AttachRequest(data=b"\n")
-            time.sleep(1.0)
 
     def kill(self) -> None:
         """A zone's init, the VM's QEMU, an instance's actor."""

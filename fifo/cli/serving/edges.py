@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client import CollectorRegistry
 
-from fifo.api.drafts.payloads import Payload
 from fifo.api.server import Api, Surroundings
 from fifo.api.settings import ApiSettings
 from fifo.cli.serving.local_gateway import LocalGateway
 from fifo.cli.serving.metrics_page import MetricsPage
 from fifo.fleet.operations import Operations
 from fifo.model.errors import NotReady
-from fifo.model.vmadm import read_payload
 from fifo.web.server import WebServer
 from supervisors import GenServer, metrics
 
@@ -62,7 +60,6 @@ class ApiEdge(GenServer):
             node=self.node,
             gateway=LocalGateway(self.node),
             affairs=affairs,
-            read_payload=payload_of,
         )
         # A restart of this process serves where the first one did, also on a port that was free.
         listen = settings.listen
@@ -89,12 +86,6 @@ class ApiEdge(GenServer):
         """Let calls finish and close the ports."""
         del reason
         await asyncio.ensure_future(self.api.stop())
-
-
-def payload_of(data: bytes) -> Payload:
-    """Read a vmadm payload for the API, which takes no more of it than this."""
-    draft = read_payload(data)
-    return Payload(draft.fields, draft.unhonoured, draft.violations)
 
 
 class WebEdge(GenServer):
