@@ -39,7 +39,8 @@ def mounted() -> Iterator[Path]:
         try:
             yield directory
         finally:
-            _do("umount", str(directory))
+            # A keeper that was killed just now may not be quite gone; the disk goes with it.
+            _do("umount", "--lazy", str(directory))
     finally:
         image.unlink()
         directory.rmdir()
