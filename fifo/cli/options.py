@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fifo.cli.client import Client
     from fifo.cli.target import Target
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+FORMATS: Final = ("table", "wide", "json", "yaml", "name")
+"""Forms that every result has."""
+VMADM: Final = "vmadm"
+"""The form of `vmadm get`, which instances alone have."""
 
-def pass_target(function: F) -> F:
-    """Hand a command its Target in front of its own arguments."""
 
+def _formatted(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Let an `-o` behind the command's name win over the one before it."""
+    del param
+    if value is not None and ctx.obj is not None:
+        ctx.obj = dataclasses.replace(ctx.obj, output=value)
+
+
+def _with_target(function: F, formats: tuple[str, ...]) -> F:
+    @click.option("-o", "--output", type=click.Choice(formats), default=None, expose_value=False,
+                  callback=_formatted, help="How the result is printed.")  # fmt: skip
     @click.pass_context
     @functools.wraps(function)
     def wrapper(ctx: click.Context, /, *args: Any, **kwargs: Any) -> Any:
         target: Target = ctx.obj
+        if target.output not in formats:
+            raise click.UsageError(f"-o {target.output} is for `instance get` and `list` alone")
         return function(target, *args, **kwargs)
 
     return wrapper  # type: ignore[return-value]
+
+
+def pass_target(function: F) -> F:
+    """Hand a command its Target in front of its own arguments, and let it take `-o` itself."""
+    return _with_target(function, FORMATS)
+
+
+def pass_target_of_instances(function: F) -> F:
+    """Hand over the Target, where `-o vmadm` is good too."""
+    return _with_target(function, (*FORMATS, VMADM))
 
 
 def listing(function: F) -> F:
@@ -37,7 +63,13 @@ def listing(function: F) -> F:
                      help="At most so many; 0 for all."),
     ):  # fmt: skip
         function = option(function)
-    return function
+    return watching(function)
+
+
+def watching(function: F) -> F:
+    """Add whether to go on with changes."""
+    return click.option("-w", "--watch", is_flag=True,
+                        help="Go on with changes as they happen.")(function)  # fmt: skip
 
 
 def mutating(function: F) -> F:
@@ -51,6 +83,18 @@ def mutating(function: F) -> F:
     return function
 
 
+def guarded(function: F) -> F:
+    """Add the etag that a change is refused without."""
+    return click.option("--etag", default="", metavar="ETAG",
+                        help="Refuse unless it is the present one.")(function)  # fmt: skip
+
+
+def allow_missing(function: F) -> F:
+    """Add whether what is gone already is an error."""
+    return click.option("--allow-missing", is_flag=True,
+                        help="What is missing is no error.")(function)  # fmt: skip
+
+
 def waiting(function: F) -> F:
     """Add whether to wait for the operation's end."""
     for option in (
@@ -60,3 +104,11 @@ def waiting(function: F) -> F:
     ):  # fmt: skip
         function = option(function)
     return mutating(function)
+
+
+def fill(client: Client, request: Any, options: dict[str, Any]) -> None:
+    """Put into a request what the options above say, as far as it has such fields."""
+    request.request_id = options["request_id"] or client.request_id()
+    for field in ("validate_only", "etag", "allow_missing", "force"):
+        if options.get(field):
+            setattr(request, field, options[field])

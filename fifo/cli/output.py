@@ -8,10 +8,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from fifo.cli.text import age, safe
+from fifo.cli.text import age, cut, safe, width
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 GAP: Final = 2
 """Blanks between columns."""
@@ -57,7 +57,7 @@ def show(output: str, messages: Sequence[Any], columns: Sequence[Column]) -> Non
     else:
         wanted = [column for column in columns if output == "wide" or not column.wide]
         rows = [[safe(column.value(message)) for column in wanted] for message in messages]
-        print_table(wanted, rows, cut=output != "wide")
+        print_table(wanted, rows, cut_to_fit=output != "wide")
 
 
 def show_one(output: str, message: Any, columns: Sequence[Column]) -> None:
@@ -69,11 +69,11 @@ def show_one(output: str, message: Any, columns: Sequence[Column]) -> None:
     elif output == "name":
         print(safe(message.name))
     else:
-        width = max(len(column.title) for column in columns)
+        longest = max(len(column.title) for column in columns)
         for column in columns:
             value = safe(column.value(message))
             if value:
-                print(f"{column.title.lower():<{width}}  {value}")
+                print(f"{column.title.lower():<{longest}}  {value}")
 
 
 def as_dict(message: Any) -> Any:
@@ -89,19 +89,42 @@ def _print_yaml(value: Any) -> None:
     yaml.safe_dump(value, sys.stdout, sort_keys=False, default_flow_style=False)
 
 
-def print_table(columns: Sequence[Column], rows: list[list[str]], *, cut: bool) -> None:
+def print_table(columns: Sequence[Column], rows: list[list[str]], *, cut_to_fit: bool) -> None:
     """Print rows under titles; on a terminal the widest column gives way to its width."""
+    for text in table_lines(columns, rows, cut_to_fit=cut_to_fit):
+        print(text)
+
+
+def table_lines(
+    columns: Sequence[Column], rows: list[list[str]], *, cut_to_fit: bool
+) -> Iterator[str]:
+    """Give the lines of a table, the titles first."""
     titles = [column.title for column in columns]
     widths = [
-        max([len(title), *(len(row[index]) for row in rows)]) for index, title in enumerate(titles)
+        max([len(title), *(width(row[index]) for row in rows)])
+        for index, title in enumerate(titles)
     ]
-    if cut and sys.stdout.isatty():
+    if cut_to_fit:
+        widths = fit(widths)
+    for row in [titles, *rows]:
+        yield line(columns, widths, row)
+
+
+def fit(widths: list[int]) -> list[int]:
+    """Make the widest columns narrower until a terminal has room; anything else has room."""
+    widths = list(widths)
+    if sys.stdout.isatty():
         room = shutil.get_terminal_size().columns
         while sum(widths) + GAP * (len(widths) - 1) > room and max(widths) > LEAST:
             widths[widths.index(max(widths))] -= 1
-    for row in [titles, *rows]:
-        cells = []
-        for column, width, text in zip(columns, widths, row, strict=True):
-            shown = text if len(text) <= width else text[: width - 1] + "…"
-            cells.append(shown.rjust(width) if column.right else shown.ljust(width))
-        print((" " * GAP).join(cells).rstrip())
+    return widths
+
+
+def line(columns: Sequence[Column], widths: list[int], row: list[str]) -> str:
+    """Lay out one row."""
+    cells = []
+    for column, cells_wide, text in zip(columns, widths, row, strict=True):
+        shown = cut(text, cells_wide)
+        blanks = " " * (cells_wide - width(shown))
+        cells.append(blanks + shown if column.right else shown + blanks)
+    return (" " * GAP).join(cells).rstrip()

@@ -15,6 +15,25 @@ def safe(text: str) -> str:
     )
 
 
+def width(text: str) -> int:
+    """Give how many cells of a terminal a text takes: wide characters two, marks on them none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
+        for char in text
+    )
+
+
+def cut(text: str, cells: int) -> str:
+    """Shorten a text to so many cells, with a sign that it was longer."""
+    if width(text) <= cells:
+        return text
+    while width(text) > cells - 1:
+        text = text[:-1]
+    return f"{text}…"
+
+
 def size(number: float) -> str:
     """Write bytes in the unit that leaves up to four digits."""
     for unit in ("B", "KiB", "MiB", "GiB"):

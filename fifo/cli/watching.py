@@ -1,58 +1,74 @@
-"""`--watch`: a table's rows again whenever they change, from one revision without a gap."""
+"""`--watch`: what there is, then each change, until interrupted."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import importlib
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from fifo.cli.output import Column, enum, print_table, show
-from fifo.cli.text import safe
+from fifo.cli.following import Following
+from fifo.cli.output import enum
+from fifo.cli.rows import Rows
 from fifo.v1 import event_service_pb2, event_service_pb2_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fifo.cli.client import Client
-    from fifo.cli.target import Target
+    from fifo.cli.output import Column
+
+
+class Watched(NamedTuple):
+    """A type of resource that can be watched: where its message is."""
+
+    module: str
+    message: str
+
+
+WATCHED: Final = {
+    "fifo/Instance": Watched("fifo.v1.instance_pb2", "Instance"),
+    "fifo/Hypervisor": Watched("fifo.v1.hypervisor_pb2", "Hypervisor"),
+    "fifo/Image": Watched("fifo.v1.image_pb2", "Image"),
+    "fifo/Package": Watched("fifo.v1.package_pb2", "Package"),
+    "fifo/Network": Watched("fifo.v1.network_pb2", "Network"),
+    "fifo/Address": Watched("fifo.v1.network_pb2", "Address"),
+    "fifo/Operation": Watched("google.longrunning.operations_pb2", "Operation"),
+    "fifo/Event": Watched("fifo.v1.event_pb2", "Event"),
+}
+
+
+def resource_of(event: Any) -> Any:
+    """Unpack the resource of a change; of what is gone only the name may be known."""
+    watched = WATCHED[event.resource_type]
+    resource = getattr(importlib.import_module(watched.module), watched.message)()
+    if event.HasField("resource"):
+        event.resource.Unpack(resource)
+    else:
+        resource.name = event.name
+    return resource
 
 
 def watch_resources(
     client: Client,
-    target: Target,
+    output: str,
     resource_type: str,
-    kind: Any,
     columns: Sequence[Column],
     *,
-    filter_text: str,
+    parent: str = "",
+    filter_text: str = "",
+    first: Callable[[list[Any]], list[Any]] = list,
 ) -> None:
-    """Print what is there, then each change, until interrupted."""
+    """Print what is there, chosen and ordered by `first`, then each change, until interrupted."""
     stub = event_service_pb2_grpc.EventServiceStub(client.channel)
     request = event_service_pb2.WatchRequest(
-        resource_types=[resource_type], parent=target.parent(), filter=filter_text, snapshot=True
+        resource_types=[resource_type], parent=parent, filter=filter_text
     )
-    started = False
-    rows: list[Any] = []
-    for frame in client.stream(stub.Watch, request):
-        for event in frame.events:
-            resource = kind()
-            if event.HasField("resource"):
-                event.resource.Unpack(resource)
-            else:
-                resource.name = event.name
-            if started:
-                _print_change(target, event, resource, columns)
-            else:
-                rows.append(resource)
-        if frame.snapshot_done and not started:
-            started = True
-            show(target.output, rows, columns)
-
-
-def _print_change(target: Target, event: Any, resource: Any, columns: Sequence[Column]) -> None:
-    if target.output not in {"table", "wide"}:
-        show(target.output, [resource], columns)
-        return
-    wanted = [column for column in columns if target.output == "wide" or not column.wide]
-    word = enum(event, "type")
-    change = Column("CHANGE", lambda _: word)
-    rows = [[safe(column.value(resource)) for column in (change, *wanted)]]
-    print_table((change, *wanted), rows, cut=True)
+    following = Following(
+        lambda asked: client.stream(stub.Watch, asked), request, time.monotonic, time.sleep
+    )
+    rows = Rows(output, columns)
+    for batch in following.batches():
+        if batch.fresh:
+            rows.show(("current", own) for own in first([resource_of(e) for e in batch.events]))
+        else:
+            rows.show((enum(event, "type"), resource_of(event)) for event in batch.events)

@@ -28,9 +28,9 @@ PARTS = (
 )
 
 
-def play(home: Path, **more: object) -> str:
+def play(home: Path, *options: str, **more: object) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "fifo", "demo"],
+        [sys.executable, "-m", "fifo", "demo", *options],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -55,6 +55,12 @@ def test_as_root_the_zones_and_the_vm_are_real_and_nothing_is_left(tmp_path: Pat
     seconds = re.search(r"Done in (\d+) s", said)
     assert seconds is not None
     assert int(seconds[1]) < LIMIT_S
+
+
+def test_on_request_everything_is_simulated(tmp_path: Path) -> None:
+    said = play(tmp_path, "--simulated")
+    for part in PARTS:
+        assert part in said
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
