@@ -79,13 +79,13 @@ def parse(text: str, collection: str, field: str = "name") -> Name:
     """
     parts = text.split("/")
     match parts:
-        case ["orgs", org, found, own] if collection in _TENANT:
+        case ["orgs", org, found, own] if collection in _TENANT and is_id(org):
             name = Name(found, own, org)
         case [found, own] if collection in _TOP:
             name = Name(found, own)
         case _:
             name = Name("", "")
-    if name.collection == collection and _is_own(name.id) and (not name.org or is_id(name.org)):
+    if name.collection == collection and _is_own(name.id):
         return name
     raise InvalidInput(text or field, (Violation(field, f"a name like {_form(collection)}"),))
 

@@ -53,18 +53,23 @@ class Decision(NamedTuple):
 
 
 class Words:
-    """Bits for words: which bit stands for which brand or tag. Grows as words come up."""
+    """Bits for words: which bit stands for which brand or tag. Grows as hosts have new words."""
 
     def __init__(self) -> None:
         self._bits: dict[str, int] = {}
 
     def mask(self, words: Iterable[str]) -> int:
-        """Give the bits of some words; all words beyond the bound share the last bit."""
+        """Give the bits of a host's words; all words beyond the bound share the last bit."""
         found = 0
         for word in words:
             bit = self._bits.setdefault(word, min(len(self._bits), _BITS - 1))
             found |= 1 << bit
         return found
+
+    def bit(self, word: str) -> int | None:
+        """Give the bit of a word that is its alone; None if it shares one, or no host has it."""
+        bit = self._bits.get(word, _BITS - 1)
+        return bit if bit < _BITS - 1 else None
 
 
 class Fleet:
@@ -75,6 +80,8 @@ class Fleet:
         self.rows: dict[str, int] = {}
         self.words = Words()
         self.labels: list[Mapping[str, str]] = []
+        self.has: list[frozenset[str]] = []
+        """The words of each host as they are, for those that have no bit of their own."""
         self.capacity: Column = np.zeros((_FIRST_HOSTS, 3), np.int64)
         self.used: Column = np.zeros((_FIRST_HOSTS, 3), np.int64)
         self.ready: Mask = np.zeros(_FIRST_HOSTS, np.bool_)
@@ -91,6 +98,7 @@ class Fleet:
             row = self.rows[uid] = len(self.uids)
             self.uids.append(uid)
             self.labels.append({})
+            self.has.append(frozenset())
             if row >= len(self.ready):
                 self._grow()
         return row
@@ -120,8 +128,9 @@ class Fleet:
                 probe.capacity.memory - reserved.memory,
                 probe.capacity.disk - reserved.disk,
             )
-            tags = (f"tag:{tag}" for tag in probe.nic_tags)
-            self.can[row] = self.words.mask((*probe.brands, *tags))
+            words = (*probe.brands, *(f"tag:{tag}" for tag in probe.nic_tags))
+            self.has[row] = frozenset(words)
+            self.can[row] = self.words.mask(words)
 
     def use(self, uid: str, shares: Shares) -> None:
         """Take over the sum of a host's claims."""
@@ -160,20 +169,18 @@ def refusals(fleet: Fleet, request: Request) -> list[tuple[str, Mask]]:
     The order is the one in which people read the reasons.
     """
     count = len(fleet)
-    needs = fleet.words.mask((request.brand,))
-    tags = fleet.words.mask(f"tag:{tag}" for tag in request.nic_tags)
-    can = fleet.can[:count]
     free = fleet.capacity[:count] - fleet.used[:count]
     masks = [
         ("not ready", ~fleet.ready[:count]),
         ("cordoned", ~fleet.open[:count]),
-        ("brand", (can & needs) != needs),
+        ("brand", _without(fleet, (request.brand,))),
         ("memory", free[:, MEMORY] < request.shares.memory),
         ("cpu", free[:, CPU] < request.shares.cpu),
         ("disk", free[:, DISK] < request.shares.disk),
     ]
-    if tags:
-        masks.append(("network", (can & tags) != tags))
+    if request.nic_tags:
+        tags = tuple(f"tag:{tag}" for tag in request.nic_tags)
+        masks.append(("network", _without(fleet, tags)))
     if request.host:
         other = np.ones(count, np.bool_)
         if (row := fleet.rows.get(request.host)) is not None:
@@ -183,6 +190,19 @@ def refusals(fleet: Fleet, request: Request) -> list[tuple[str, Mask]]:
         without = np.fromiter((own.get(key) != value for own in fleet.labels), np.bool_, count)
         masks.append((f"label {key}", without))
     return masks
+
+
+def _without(fleet: Fleet, words: tuple[str, ...]) -> Mask:
+    """Give the hosts that lack one of some words."""
+    count = len(fleet)
+    lacking = np.zeros(count, np.bool_)
+    for word in words:
+        bit = fleet.words.bit(word)
+        if bit is not None:
+            lacking |= (fleet.can[:count] & (1 << bit)) == 0
+        else:
+            lacking |= np.fromiter((word not in own for own in fleet.has), np.bool_, count)
+    return lacking
 
 
 def _ranked(fleet: Fleet, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:

@@ -59,16 +59,16 @@ def decode(kind: type[R], data: bytes, key: str = "") -> R:
     """
     try:
         return _decoder(kind).decode(data)  # type: ignore[no-any-return]
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _decode_other(kind, data, key, error)
 
 
-def _decode_other(kind: type[R], data: bytes, key: str, error: msgspec.DecodeError) -> R:
+def _decode_other(kind: type[R], data: bytes, key: str, error: Exception) -> R:
     tag = str(kind.__struct_config__.tag)
     try:
         raw = upgrade(msgspec.json.decode(data), tag)
         return msgspec.convert(raw, kind)
-    except (msgspec.DecodeError, TypeError) as later:
+    except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as later:
         raise DataLoss(
             f"the stored record is not a {tag}: {later}", key, "restore the store from a backup"
         ) from error
@@ -76,6 +76,8 @@ def _decode_other(kind: type[R], data: bytes, key: str, error: msgspec.DecodeErr
 
 def upgrade(raw: Raw, tag: str, upgrades: Mapping[str, Callable[[Raw], Raw]] = UPGRADES) -> Raw:
     """Bring a raw record to the version of `tag` step by step; raises NotReady for a newer one."""
+    if not isinstance(raw, dict):
+        raise TypeError("it is no object")
     kind, _, wanted = tag.partition("/")
     while raw.get("type") != tag:
         written = str(raw.get("type"))

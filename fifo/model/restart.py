@@ -53,13 +53,26 @@ def decide(policy: RestartPolicy, ends: tuple[float, ...], end: Exit, jitter: fl
     if len(recent) + 1 >= policy.attempts:
         told = f"{len(recent) + 1} ends within {policy.window_s:g} s, the last: {describe(end)}"
         return Decision(what="give_up", reason=told)
-    wait_s = min(policy.most_s, policy.first_s * policy.factor ** len(recent))
+    wait_s = _wait_s(policy, len(recent))
     return Decision(what="restart", after_s=wait_s * (1.0 + 0.2 * jitter), reason=describe(end))
 
 
+def _wait_s(policy: RestartPolicy, restarts: int) -> float:
+    try:
+        grown = policy.first_s * policy.factor**restarts
+    except OverflowError:
+        # A factor of 100 leaves the range of floats after 154 ends: longer than the longest.
+        return policy.most_s
+    return min(policy.most_s, grown)
+
+
 def within(policy: RestartPolicy, ends: tuple[float, ...], now: float) -> tuple[float, ...]:
-    """Keep the ends that still count, at most as many as the policy's attempts."""
-    recent = tuple(at for at in ends if now - at <= policy.window_s)
+    """Keep the ends that still count, at most as many as the policy's attempts.
+
+    When the clock was set back, ends from ahead of it count for one window, not until it is there
+    again.
+    """
+    recent = tuple(at for at in ends if abs(now - at) <= policy.window_s)
     return recent[-policy.attempts :]
 
 
