@@ -159,8 +159,8 @@ def test_an_empty_fleet_takes_nothing() -> None:
 ROOM = Shares(cpu=1000, memory=1000, disk=1000)
 
 
-def host(uid: str, **more: object) -> Host:
-    return Host(uid, True, True, ("lx",), (), {}, ROOM, Shares(), Shares())._replace(**more)  # type: ignore[arg-type]
+def host(uid: str, *tags: str) -> Host:
+    return Host(uid, True, True, ("lx",), tags, {}, ROOM, Shares(), Shares())
 
 
 def test_a_host_that_is_gone_takes_nothing_more_and_keeps_its_row() -> None:
@@ -181,7 +181,7 @@ def test_claims_fill_a_host_up_to_its_room_and_no_further() -> None:
 
 
 def test_more_words_than_a_column_has_bits_are_told_apart_all_the_same() -> None:
-    hosts = [host(f"h{number}", tags=(f"tag{number}",)) for number in range(200)]
+    hosts = [host(f"h{number}", f"tag{number}") for number in range(200)]
     fleet = fleet_of(hosts)
     for number in (0, 61, 62, 63, 199):
         made = decide(fleet, Request(Shares(), "lx", (f"tag{number}",)))

@@ -19,6 +19,7 @@ from fifo.model.vmadm.texts import shown
 _STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"(\s*+:)?+', re.DOTALL)
 """A string, and the colon behind it if it is the name of a member."""
 
+_TOO_MANY: Final = f"at most {limits.VALUES} values"
 _TOO_DEEP: Final = f"at most {limits.DEPTH} values inside each other"
 
 Object = dict[str, Any]
@@ -51,6 +52,8 @@ def _decode(data: bytes) -> Object:
     if len(data) > limits.PAYLOAD_BYTES:
         raise _Refused("", f"at most {limits.PAYLOAD_BYTES} bytes, not {len(data)}")
     try:
+        if _opened(data) > limits.VALUES:
+            raise _Refused("", _TOO_MANY)
         value = msgspec.json.decode(data)
     except UnicodeDecodeError as error:
         wrong = error.object[error.start : error.end]
@@ -64,6 +67,20 @@ def _decode(data: bytes) -> Object:
     return value
 
 
+def _opened(data: bytes) -> int:
+    """Count lists and objects before any is made: each costs more than its bytes.
+
+    Raises what decoding raises.
+    """
+    count = data.count(b"[") + data.count(b"{")
+    if count <= limits.VALUES:
+        return count
+    # Many may stand in a script that is a text. Strings end for certain in what is valid JSON.
+    msgspec.json.decode(data, type=msgspec.Raw)
+    bare = _STRING.sub("", data.decode())
+    return bare.count("[") + bare.count("{")
+
+
 def _walk(value: Object) -> int:
     """Look at every value once and count the members of objects; raises _Refused."""
     members = values = 0
@@ -75,7 +92,7 @@ def _walk(value: Object) -> int:
             members += len(own) if isinstance(own, dict) else 0
             values += len(own)
             if values > limits.VALUES:
-                raise _Refused("", f"at most {limits.VALUES} values")
+                raise _Refused("", _TOO_MANY)
             for key, item in entries:
                 if isinstance(item, dict | list):
                     inner.append((_path(path, key), item))

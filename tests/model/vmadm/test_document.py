@@ -27,6 +27,7 @@ ATTACKS = {
     "a text": b'"lx"',
     "nothing": b"",
     "many empty lists": b'{"a": [' + b"[]," * 80_000 + b"1]}",
+    "many brackets behind quotes that never end": b'{"a": "' + b'\\"[' * 80_000,
     "many members": b'{"tags": {' + b",".join(b'"%d":1' % n for n in range(20_000)) + b"}}",
     "one member forty thousand times": b"{" + b'"ram":1,' * 30_000 + b'"b":1}',
     "too long": b'{"alias": "' + b"x" * limits.PAYLOAD_BYTES + b'"}',
@@ -75,6 +76,11 @@ def test_whatever_stands_in_texts_is_no_member(text: str) -> None:
     value = {"a": text, text or "b": {"c": [text]}}
     assert document.read(json.dumps(value).encode()) == (value, ())
     assert document.read(json.dumps(value, ensure_ascii=False, indent=2).encode()) == (value, ())
+
+
+def test_a_script_with_many_braces_is_one_text() -> None:
+    value = {"customer_metadata": {"user-script": "{[" * 20_000}}
+    assert document.read(json.dumps(value).encode()) == (value, ())
 
 
 def test_a_number_that_is_too_large_is_named_by_its_path() -> None:
