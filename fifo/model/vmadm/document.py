@@ -34,9 +34,10 @@ def read(data: bytes, field: str = "payload") -> tuple[Object, Refused]:
     except _Refused as error:
         return {}, (Violation(error.path or field, error.wanted),)
     text = data.decode()
-    if members != sum(map(bool, _STRING.findall(text))):
-        return {}, tuple(_repeated(text))
-    return value, ()
+    written = sum(map(bool, _STRING.findall(text)))
+    if written > limits.VALUES:
+        return {}, (Violation(field, _TOO_MANY),)
+    return ({}, tuple(_repeated(text))) if members != written else (value, ())
 
 
 class _Refused(Exception):  # noqa: N818 - says what happened, never leaves this module
