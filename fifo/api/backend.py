@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fifo.api.drafts.payloads import ReadPayload
     from fifo.api.gateway import Gateway
     from fifo.api.ordering import Orders
     from fifo.api.references import References
@@ -39,7 +38,6 @@ class Backend:
     instances: Cache
     remembering: Remembering
     settings: ApiSettings
-    read_payload: ReadPayload
     new_uid: Callable[[], str]
 
     @property

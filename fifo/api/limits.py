@@ -91,8 +91,6 @@ REPLAYS = 4
 
 LIST_SLICE = 500
 """Records that a list looks at before it gives the loop back: about two milliseconds."""
-ORDER_FIELDS = 4
-"""Fields that a list may be ordered by."""
 
 # -- waiting --------------------------------------------------------------------------------------
 

@@ -12,10 +12,11 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fifo.api import limits, sealing
-from fifo.api.filters import compile_filter
+from fifo.api.filters import predicate, schema_of
 from fifo.api.ordering import Place
 from fifo.model import limits as model_limits
 from fifo.model.errors import InvalidInput, Violation
+from fifo.model.filter import parse_order_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -68,10 +69,12 @@ async def page(
     Gives the loop back after some hundred entries. Raises InvalidInput for a wrong filter, order
     or token.
     """
-    matches = compile_filter(question.filter, described)
-    fields = _order(question.order_by, described)
-    if fields:
-        ranked = await _ranked(places, make, matches, fields)
+    matches = predicate(question.filter, described)
+    schema = schema_of(described)
+    orders = parse_order_by(question.order_by, schema)
+    if orders:
+        reads = [(schema[order.field].read, order.descending) for order in orders]
+        ranked = await _ranked(places, make, matches, reads)
         return _cut(seals, question, ranked)
     after = _after(seals, question)
     first = 0 if after is None else bisect_right(places, Place(after[0], _LAST))
@@ -96,7 +99,7 @@ async def _ranked(
     places: Iterable[Place],
     make: Make,
     matches: Callable[[Any], bool],
-    fields: list[tuple[str, bool]],
+    reads: list[tuple[Callable[[Any], Any], bool]],
 ) -> list[tuple[Any, Place]]:
     found: list[tuple[Any, Place]] = []
     for count, place in enumerate(places):
@@ -105,8 +108,8 @@ async def _ranked(
         message = make(place.uid)
         if message is not None and matches(message):
             found.append((message, place))
-    for field, descending in reversed(fields):
-        found.sort(key=functools.partial(_key, field), reverse=descending)
+    for read, descending in reversed(reads):
+        found.sort(key=functools.partial(_key, read), reverse=descending)
     return found
 
 
@@ -124,29 +127,8 @@ def _cut(seals: Seals, question: Asked, ranked: list[tuple[Any, Place]]) -> Page
     return _page(found, token)
 
 
-def _order(text: str, described: Descriptor) -> list[tuple[str, bool]]:
-    """Read `field, field desc`; raises InvalidInput for fields that nothing can be ordered by."""
-    fields = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, direction = part.partition(" ")
-        field = described.fields_by_name.get(name)
-        inner = field.message_type if field is not None else None
-        sortable = field is not None and not field.is_repeated
-        if inner is not None and inner.full_name != "google.protobuf.Timestamp":
-            sortable = False
-        if not sortable or direction.strip() not in {"", "asc", "desc"}:
-            wanted = f"fields of {described.name}, each perhaps with `desc`; not {part[:80]!r}"
-            raise InvalidInput("order_by", (Violation("order_by", wanted),))
-        fields.append((name, direction.strip() == "desc"))
-    if len(fields) > limits.ORDER_FIELDS:
-        wanted = f"at most {limits.ORDER_FIELDS} fields"
-        raise InvalidInput("order_by", (Violation("order_by", wanted),))
-    return fields
-
-
-def _key(field: str, found: tuple[Any, Place]) -> Any:
-    value = getattr(found[0], field)
-    return (value.seconds, value.nanos) if hasattr(value, "nanos") else value
+def _key(read: Callable[[Any], Any], found: tuple[Any, Place]) -> Any:
+    return read(found[0])
 
 
 def _question(question: Asked) -> str:

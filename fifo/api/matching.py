@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from google.protobuf.any_pb2 import Any as Packed
 
 from fifo.api import masks, sealing
-from fifo.api.filters import compile_filter
+from fifo.api.filters import predicate
 from fifo.api.resources import events
 from fifo.api.resources.kinds import KINDS
 from fifo.api.resources.values import set_time
@@ -59,7 +59,7 @@ class Matching:
         for kind in request.resource_types or KINDS:
             described = KINDS[kind].described
             try:
-                matches = compile_filter(request.filter, described) if request.filter else None
+                matches = predicate(request.filter, described) if request.filter else None
             except InvalidInput:
                 # Without types a filter picks those that have its fields.
                 if named:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fifo.api.affairs import NodeAffairs
-    from fifo.api.drafts.payloads import ReadPayload
     from fifo.api.gateway import Gateway
     from fifo.api.measures import MethodMeasures
     from fifo.api.settings import ApiSettings
@@ -62,7 +61,6 @@ class Surroundings(NamedTuple):
     node: Node
     gateway: Gateway
     affairs: NodeAffairs
-    read_payload: ReadPayload
     new_uid: Callable[[], str] = lambda: str(uuid.uuid4())
     randomness: Callable[[int], bytes] = secrets.token_bytes
 
@@ -161,7 +159,6 @@ class Api:
             instances=Cache(catalog, limits.CACHED_MESSAGES),
             remembering=Remembering(given.world.store, time.monotonic),
             settings=self.settings,
-            read_payload=given.read_payload,
             new_uid=given.new_uid,
         )
         self._backend_made = made

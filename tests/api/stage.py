@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
-import msgspec
 
 from fifo.agent.clockwork import NodeClockwork
 from fifo.agent.settings import AgentSettings
 from fifo.agent.supervisor import LocalLink, agent_spec
 from fifo.api.affairs import BackupSummary, NodeFacts, StoreFacts
-from fifo.api.drafts.payloads import Payload
 from fifo.api.local_gateway import LocalGateway
 from fifo.api.server import Api, Surroundings
 from fifo.api.settings import ApiSettings
@@ -28,7 +26,6 @@ from fifo.fleet.supervisor import SESSIONS, fleet_children, make_fleet
 from fifo.hypervisors.simulated.driver import SimulatedDriver
 from fifo.hypervisors.simulated.host import SimulatedHost
 from fifo.model import keys, names, records
-from fifo.model.errors import Violation
 from fifo.model.image import Image
 from fifo.model.network import AddressPool, Network
 from fifo.model.package import Package
@@ -69,15 +66,6 @@ class Affairs:
 
     async def bundle(self, max_log_bytes: int) -> AsyncIterator[bytes]:
         yield b"y" * min(max_log_bytes, 3)
-
-
-def read_payload(data: bytes) -> Payload:
-    """Read the plainest payloads, as the model's reader of vmadm would."""
-    raw = msgspec.json.decode(data)
-    if "nonsense" in raw:
-        return Payload({}, (), (Violation("nonsense", "a property that vmadm knows"),))
-    fields = {"alias": raw["alias"], "brand": raw["brand"], "image": raw["image_uuid"]}
-    return Payload(fields, ("zfs_root_recsize",) if "zfs_root_recsize" in raw else ())
 
 
 class Stage:
@@ -133,7 +121,6 @@ class Stage:
                 self.node,
                 LocalGateway(self.node),
                 Affairs(),
-                read_payload,
                 self.new_uid,
             ),
             self.settings,

@@ -1,4 +1,4 @@
-"""Filters are AIP-160's: OR binds closer than AND, values are checked against their fields."""
+"""Every field of a resource can be filtered by, in its own type and by its enumeration's words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fifo.api.filters import compile_filter
+from fifo.api.filters import predicate
 from fifo.model.errors import InvalidInput
 from fifo.v1 import hypervisor_pb2, instance_pb2
 
@@ -70,12 +70,12 @@ ROWS = [
 
 @pytest.mark.parametrize(("text", "wanted"), ROWS)
 def test_a_filter_picks(text: str, *, wanted: bool) -> None:
-    assert compile_filter(text, Instance.DESCRIPTOR)(one()) is wanted
+    assert predicate(text, Instance.DESCRIPTOR)(one()) is wanted
 
 
 def test_labels_are_a_map() -> None:
     host = hypervisor_pb2.Hypervisor(labels={"rack": "r1"})
-    matches = compile_filter('labels.rack = "r1"', hypervisor_pb2.Hypervisor.DESCRIPTOR)
+    matches = predicate('labels.rack = "r1"', hypervisor_pb2.Hypervisor.DESCRIPTOR)
     assert matches(host)
     assert not matches(hypervisor_pb2.Hypervisor())
 
@@ -89,11 +89,11 @@ def test_labels_are_a_map() -> None:
 )  # fmt: skip
 def test_a_wrong_filter_is_refused_with_what_is_wanted(text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        compile_filter(text, Instance.DESCRIPTOR)
+        predicate(text, Instance.DESCRIPTOR)
     assert caught.value.violations[0].field == "filter"
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_filter_or_refused(text: str) -> None:
     with contextlib.suppress(InvalidInput):
-        compile_filter(text, Instance.DESCRIPTOR)(one())
+        predicate(text, Instance.DESCRIPTOR)(one())

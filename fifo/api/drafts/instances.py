@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from fifo.api import masks
-from fifo.api.drafts import sizes
 from fifo.api.drafts.disks import disks_of, filesystems_of
 from fifo.api.drafts.nics import HOST_LABEL, is_address, is_network, nics_of
 from fifo.api.resources.instances import BRANDS, MODES, Message, from_table
 from fifo.api.resources.values import canonical, scalars_of, seconds_of
 from fifo.model import limits, names
 from fifo.model.instance import VM_BRANDS, InstanceSpec, RestartPolicy
+from fifo.model.vmadm import memory as sizes
+from fifo.model.vmadm.validity import violations
 
 if TYPE_CHECKING:
     from fifo.api.drafts.found import Drafting
@@ -54,7 +55,7 @@ def draft(drafting: Drafting, given: Message, who: Identified) -> InstanceSpec:
     brand = from_table(BRANDS, given.brand) or _brand_of(image)
     is_vm = brand in VM_BRANDS
     _check_image(drafting, given, image, brand)
-    memory = sizes.complete(_memory(given, package), is_vm=is_vm)
+    memory = sizes.create(_memory(given, package), brand)
     autoboot = given.autoboot if given.HasField("autoboot") else True
     wanted = {Message.RUNNING: "running", Message.STOPPED: "stopped"}.get(
         given.desired_state, "running" if autoboot else "stopped"
@@ -80,7 +81,7 @@ def draft(drafting: Drafting, given: Message, who: Identified) -> InstanceSpec:
     if not fields["resolvers"]:
         fields["resolvers"] = _resolvers(drafting, fields["nics"])
     _check(drafting, given, fields, image)
-    return InstanceSpec(**fields)
+    return _whole(drafting, InstanceSpec(**fields))
 
 
 def redraft(
@@ -94,7 +95,7 @@ def redraft(
     fields: dict[str, Any] = {
         **msgspec.structs.asdict(before),
         **_plain(merged),
-        **_changed_numbers(before, merged, changed, package),
+        **_changed_numbers(drafting, before, merged, changed, package),
         "generation": before.generation + 1,
         "package": package_uid,
         "autoboot": merged.autoboot if merged.HasField("autoboot") else True,
@@ -112,7 +113,15 @@ def redraft(
     if "disks" in changed and is_vm:
         fields["disks"] = disks_of(drafting, merged.disks, "")
     _check(drafting, merged, fields, None)
-    return InstanceSpec(**fields)
+    return _whole(drafting, InstanceSpec(**fields))
+
+
+def _whole(drafting: Drafting, spec: InstanceSpec) -> InstanceSpec:
+    """Check the whole by vmadm's rules, unless its parts are wrong already."""
+    if not drafting.violations:
+        for path, wanted in violations(spec):
+            drafting.refuse(path, wanted)
+    return spec
 
 
 def policy_of(drafting: Drafting, given: instance_pb2.RestartPolicy) -> RestartPolicy:
@@ -186,7 +195,11 @@ def _numbers(given: Message, package: Package | None) -> dict[str, int]:
 
 
 def _changed_numbers(
-    before: InstanceSpec, merged: Message, changed: set[str], package: Package | None
+    drafting: Drafting,
+    before: InstanceSpec,
+    merged: Message,
+    changed: set[str],
+    package: Package | None,
 ) -> dict[str, int]:
     """Give the numbers after an update: a new package gives those that the request does not."""
     given: dict[str, int | None] = {
@@ -200,7 +213,9 @@ def _changed_numbers(
             given["max_swap"] = package.max_swap
         numbers |= {name: getattr(package, name) for name in _FROM_PACKAGE if name not in changed}
     old = sizes.Memory(*(getattr(before, name) for name in sizes.Memory._fields))
-    memory = sizes.follow(old, sizes.Given(**given), is_vm=before.is_vm)
+    asked = sizes.Given(**given)
+    drafting.violations += sizes.violations(old, asked, before.brand)
+    memory = sizes.update(old, asked, before.brand)
     filled = {name: _NUMBERS[name] if own is None else own for name, own in numbers.items()}
     return {**memory._asdict(), **filled}
 

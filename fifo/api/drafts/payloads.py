@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 import msgspec
 
 from fifo.api.resources.instances import BRANDS, MODES, Message
 from fifo.api.resources.values import set_duration, set_scalars
 from fifo.model.errors import InvalidInput, Violation
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
-class Payload(NamedTuple):
-    """What a payload says: fields by the names of InstanceSpec, only those that it sets.
-
-    Inner values are the model's structs. `unhonoured` are properties that no host of this kind can
-    honour, in vmadm's names.
-    """
-
-    fields: Mapping[str, Any]
-    unhonoured: tuple[str, ...] = ()
-    violations: tuple[Violation, ...] = ()
-
-
-class ReadPayload(Protocol):
-    """The reader of payloads, which the node hands to the API."""
-
-    def __call__(self, data: bytes) -> Payload:
-        """Read a payload; what is wrong with it is in `violations`."""
-
+from fifo.model.vmadm import read_payload
 
 _STRUCTS: Final = frozenset({"customer_metadata", "internal_metadata", "tags", "extra"})
 _PARTS: Final = frozenset({"nics", "disks", "filesystems"})
 _NAMED: Final = {"wanted_host": "hypervisor"}
 
 
-def message_of(read: ReadPayload, data: bytes, field: str) -> tuple[Message, tuple[str, ...]]:
+def message_of(data: bytes, field: str) -> tuple[Message, tuple[str, ...]]:
     """Read a payload as a message, with what cannot be honoured; raises InvalidInput."""
-    payload = read(data)
+    payload = read_payload(data)
     if payload.violations:
         named = (Violation(f"{field}.{path}", wanted) for path, wanted in payload.violations)
         raise InvalidInput("vmadm payload", tuple(named))

@@ -30,7 +30,8 @@ def set_time(into: Timestamp, utc: float) -> None:
 
 def seconds_of(duration: Duration) -> float:
     """Read a duration as seconds."""
-    return duration.seconds + duration.nanos / _NANOS
+    # One division rounds once: what was written as 2.460221 s is read as that.
+    return (duration.seconds * _NANOS + duration.nanos) / _NANOS
 
 
 def set_duration(into: Duration, seconds: float) -> None:

@@ -183,9 +183,7 @@ def new_spec(
             return spec_of(backend, request.instance, org, request.instance_id, field)
         case "vmadm_json":
             field = f"{prefix}vmadm_json."
-            payload, unhonoured = payloads.message_of(
-                backend.read_payload, request.vmadm_json, f"{prefix}vmadm_json"
-            )
+            payload, unhonoured = payloads.message_of(request.vmadm_json, f"{prefix}vmadm_json")
             spec = spec_of(backend, payload, org, request.instance_id, field)
             return msgspec.structs.replace(spec, unhonoured=unhonoured)
     wanted = "an instance, or a vmadm payload"
