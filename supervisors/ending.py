@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
-from supervisors import parking, starting
+from supervisors import limits, parking, starting
 from supervisors._pykka import ActorStop
-from supervisors.errors import CallExit, ProcessExit, StuckTurn
+from supervisors.context import RUNNING
+from supervisors.errors import CallExit, ProcessExit, StuckTurn, SupervisorsError
 from supervisors.future import ERROR, VALUE, Future
 from supervisors.messages import ASK, BEGIN, TERMINATE
 from supervisors.process import ARMS_TIMERS, DEAD, DOOMED, LINKED_TO_PARENT, Process
@@ -19,6 +20,7 @@ from supervisors.signals import linked_exit
 
 if TYPE_CHECKING:
     from collections import deque
+    from collections.abc import Iterator
 
     from supervisors.shard import Shard
 
@@ -238,8 +240,6 @@ def _discard_mailbox(shard: Shard, process: Process) -> None:
 def _settle_extras(  # noqa: C901 - as `bury`
     shard: Shard, process: Process, extras: Any, reason: Any
 ) -> None:
-    if extras.coroutine is not None:
-        _close(shard, process, extras.coroutine, extras.awaited)
     if extras.start is not None:
         starting.died(process, extras.start, reason)
     if extras.timer is not None:
@@ -261,10 +261,16 @@ def _settle_extras(  # noqa: C901 - as `bury`
         _settle_current(process, caller, reason)
     if extras.stop_future is not None:
         extras.stop_future.resolve(VALUE, None)
+    if extras.coroutine is not None:
+        # Last: it runs the user's clean-up, which finds a process that is dead for everyone.
+        _close(shard, process, extras.coroutine, extras.awaited)
 
 
 def _close(shard: Shard, process: Process, coroutine: Any, awaited: Any) -> None:
-    """Unwind a parked coroutine; what it raises meanwhile is reported, not lost."""
+    """Unwind a parked coroutine; what it raises meanwhile is reported, not lost.
+
+    Its clean-up is the dead process's own code, within the turn of whoever ended it.
+    """
     if isinstance(awaited, Future):
         if awaited._waiter is process:
             awaited._waiter = None
@@ -272,10 +278,49 @@ def _close(shard: Shard, process: Process, coroutine: Any, awaited: Any) -> None
         awaited.cancel()
     if coroutine.cr_running:
         return  # on the stack of an abandoned thread, which unwinds it
+    before, running = shard.current, RUNNING.shard
+    shard.stack.append(before)
+    shard.current, RUNNING.shard = process, shard
     try:
-        coroutine.close()
-    except BaseException as error:  # noqa: BLE001 - the process is dead already
-        report_crash(shard, process, Crash.of(error), error, None)
+        error = _unwind(process, coroutine)
+    finally:
+        shard.current, RUNNING.shard = before, running
+        shard.stack.pop()
+    if error is not None:
+        report_crash(shard, process, reason_of(error, shard), error, None)
+
+
+def _unwind(process: Process, coroutine: Any) -> BaseException | None:
+    """Close a coroutine; gives what its clean-up raised, or that it awaited, which nobody can."""
+    told: BaseException | None = None
+    for _ in range(limits.CLEAN_UP_AWAITS):
+        chain = tuple(_awaiting(coroutine))
+        try:
+            coroutine.close()
+        except BaseException as error:  # noqa: BLE001 - the process is dead already
+            suspended = [one for one in chain if _frame(one) is not None]
+            if not suspended:
+                return error if told is None else told
+            coroutine = suspended[0]
+            told = SupervisorsError(
+                f"{process} awaited in the clean-up of a handler when it had been ended; "
+                "clean up without awaiting, or in terminate"
+            )
+        else:
+            break
+    return told
+
+
+def _awaiting(coroutine: Any) -> Iterator[Any]:
+    """Give a coroutine and what it awaits, and so on inwards, as far as they can be closed."""
+    while _frame(coroutine) is not None:
+        yield coroutine
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
+
+
+def _frame(coroutine: Any) -> Any:
+    """Give the frame of a coroutine or a generator, None of one that is done or is neither."""
+    return getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
 
 
 def answer_discarded(process: Process, kind: int, payload: Any, future: Any, why: str) -> None:

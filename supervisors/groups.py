@@ -45,10 +45,10 @@ class Groups:
 
         Raises PayloadError, on a node with peers, for a group whose name cannot cross to them.
         """
+        extras = process.extras  # A process that has ended is refused here, before anyone is told.
         if self.listener is not None:
             self.listener.joined(group, process)
         self._members.setdefault(group, Counter())[process] += 1
-        extras = process.extras
         if extras.groups is None:
             extras.groups = Counter()
         extras.groups[group] += 1
@@ -88,8 +88,8 @@ class Groups:
 
     def subscribe(self, group: Any, process: Process) -> list[Ref[Any]]:
         """Give the members now and send Joined and Left to handle_info from now on."""
-        self._subscribers.setdefault(group, {})[process] = None
         extras = process.extras
+        self._subscribers.setdefault(group, {})[process] = None
         if extras.groups is None:
             extras.groups = Counter()
         extras.groups[group] += 0

@@ -70,6 +70,10 @@ of a list too, so that a huge value is cut before it is written out."""
 REPORT_CHARACTERS = 8_192
 """Characters of one formatted report: a log line that a collector will still accept."""
 
+CLEAN_UP_AWAITS = 16
+"""Awaits that are skipped in the clean-up of a handler whose process has ended: more than one would
+write by hand, and an end to one that awaits in a loop."""
+
 CRASH_FRAMES = 16
 """Innermost stack frames a crash reason keeps."""
 

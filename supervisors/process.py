@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from supervisors import closing, context, limits, mailbox, reserved, signals
 from supervisors._pykka import LeanActor
-from supervisors.errors import CallExit, CallTimeout, NoNode, NotStarted, ProcessExit
+from supervisors.errors import (
+    CallExit,
+    CallTimeout,
+    NoNode,
+    NotStarted,
+    ProcessExit,
+    SupervisorsError,
+)  # fmt: skip
 from supervisors.extras import Extras
 from supervisors.future import EndFuture, Future, Sleep
 from supervisors.messages import Exit
@@ -297,6 +304,8 @@ class Process(LeanActor):
     @property
     def extras(self) -> Extras:
         """The rarely needed part of a live process, made when first asked for."""
+        if self._state == DEAD:
+            raise SupervisorsError(f"{self} has ended: nothing can be kept for it any more")
         ext = self._ext
         if ext is None:
             ext = self._ext = Extras()

@@ -133,7 +133,7 @@ class Reports:
         while parent is not None and len(ancestors) < limits.REPORT_DEPTH:
             ancestors.append(label(parent))
             parent = parent._parent
-        ext = process._ext
+        ext = process._ext if process.is_running() else None
         detail = {
             "class": type(process).__name__,
             "pid": process.pid,

@@ -96,7 +96,12 @@ def _peer(other: Ref[Any], shard: Any) -> Any:
 
 
 def link(process: Process, other: Ref[Any]) -> None:
-    """Link two processes; idempotent, symmetric. A dead peer answers with exit `noproc`."""
+    """Link two processes; idempotent, symmetric. A dead peer answers with exit `noproc`.
+
+    Of a process that is dead itself, and cleans up, nothing is linked.
+    """
+    if process._state == _DEAD:
+        return
     peer = _peer(other, process._shard)
     if peer is process or is_linked(process, peer):
         return
@@ -137,6 +142,8 @@ def is_linked(process: Process, peer: Any) -> bool:
 
 def unlink(process: Process, other: Ref[Any]) -> None:
     """Take a link away on both sides and drop an `Exit` of it that waits in the mailbox."""
+    if process._state == _DEAD:
+        return
     peer = _peer(other, process._shard)
     if process._parent is peer:
         process._flags &= ~_LINKED_TO_PARENT
@@ -152,7 +159,12 @@ def unlink(process: Process, other: Ref[Any]) -> None:
 
 
 def monitor(process: Process, other: Any) -> Monitor:
-    """Monitor a ref or a registered name; a Down comes at once if there is no such process."""
+    """Monitor a ref or a registered name; a Down comes at once if there is no such process.
+
+    None comes to a process that is dead itself, and cleans up.
+    """
+    if process._state == _DEAD:
+        return Monitor(None, other)
     target = other
     if not isinstance(other, Ref):
         found = process._shard.node.whereis(other)

@@ -72,8 +72,7 @@ def run(  # noqa: C901, PLR0912 - the hot loop: a call for each part would cost 
     meter = shard.meter
     timed_at = -1 if meter is None else max_turns - meter.turns_to_go
     tallied: Any = None
-    tallied_count = unseen = 0
-    began_s = 0.0
+    tallied_count, unseen, began_s = 0, 0, 0.0
     epoch = shard.epoch
     _pace(shard, until_s)
     while runq and max_turns > 0:
@@ -113,6 +112,11 @@ def run(  # noqa: C901, PLR0912 - the hot loop: a call for each part would cost 
     if meter is not None:
         meter.ran(max_turns - timed_at)
         _tally(shard, tallied, tallied_count)
+    _interrupt(shard)
+
+
+def _interrupt(shard: Shard) -> None:
+    """Raise the KeyboardInterrupt that ended a process to whoever runs the host."""
     if shard.interrupt is not None:
         interrupt, shard.interrupt = shard.interrupt, None
         raise interrupt
