@@ -52,7 +52,8 @@ def encoded(payload: dict[str, Any]) -> bytes:
 def test_a_payload_is_read_whatever_it_is(data: bytes) -> None:
     before = time.process_time()
     draft = read_payload(data)
-    assert time.process_time() - before < 0.05
+    # Ten times what the attacks are held to: here the collector of garbage may come between.
+    assert time.process_time() - before < 0.5
     assert all(path and wanted for path, wanted in draft.violations)
 
 
