@@ -13,6 +13,7 @@ from fifo.hypervisors.linux.commands import disk_error, succeed
 from fifo.hypervisors.linux.layout import Kept
 from fifo.hypervisors.linux.vm import confine, disks, images, limits, made, seed
 from fifo.hypervisors.linux.vm.disks import Disks
+from fifo.hypervisors.linux.vm.machine import DISK_MODELS, NIC_MODELS
 from fifo.hypervisors.linux.vm.made import Made, MadeDisk
 from fifo.model.errors import FifoError, InvalidInput, NotFound, Violation
 from fifo.model.instance import Disk
@@ -51,6 +52,7 @@ class Builder:
         for attachment in addresses.attachments(wanted):
             self._host.networking.check(attachment)
         spec, image = wanted.spec, self._boot_image(wanted)
+        check(spec)
         planned = self._planned(spec, image)
         where = self._host.layout
         place = where.new(spec.uid)
@@ -131,6 +133,7 @@ class Builder:
         Raises InvalidInput for one that would shrink, before anything is done. A disk that is not
         wanted any more is deleted with all in it (vmadm: remove_disks).
         """
+        check(spec)
         directory = self._host.layout.instance(uid)
         found = made.read(directory)
         kept, growing, number = [], [], found.next_number
@@ -187,6 +190,22 @@ def _make_directories(place: Path, found: Made) -> None:
     place.mkdir()
     place.chmod(layout.PASSABLE)
     disks.make_private(place / made.DISKS, found.user)
+
+
+def check(spec: InstanceSpec) -> None:
+    """Refuse devices that QEMU has no model of here; raises InvalidInput with all of it."""
+    wrong = [
+        Violation(f"nics[{index}].model", f"one of {', '.join(filter(None, NIC_MODELS))}")
+        for index, nic in enumerate(spec.nics)
+        if nic.model not in NIC_MODELS
+    ]
+    wrong += [
+        Violation(f"disks[{index}].model", f"one of {', '.join(sorted(DISK_MODELS))}")
+        for index, disk in enumerate(spec.disks)
+        if disk.model not in DISK_MODELS
+    ]
+    if wrong:
+        raise InvalidInput(spec.uid, tuple(wrong))
 
 
 def disks_of(spec: InstanceSpec, image: Image | None) -> tuple[Disk, ...]:

@@ -1,7 +1,7 @@
 """QEMU's command line, as a function of what a VM is to be. Pure.
 
-Every device has an address of its own on the root bus (`SLOTS`), which does not depend on how many
-there are, so that a guest finds its interfaces and disks under the same names after a change.
+Every device has an address of its own on the root bus (`SLOTS`), which depends on those of its kind
+before it alone, so that a guest finds what it has under the same names after something was added.
 Source of the words: qemu(1), QEMU 7.2.
 """
 
@@ -39,7 +39,8 @@ NIC_MODELS: Final[Mapping[str, str]] = {
     "rtl8139": "rtl8139",
 }
 """vmadm's words for interfaces, and QEMU's."""
-DISK_MODELS: Final = frozenset({"virtio", "scsi", "ide", "ahci"})
+SATA: Final = frozenset({"ide", "ahci"})
+DISK_MODELS: Final = frozenset({"virtio", "scsi", *SATA})
 FIRST_TAP: Final = 10
 """The descriptor at which QEMU finds its first tap; the launcher puts it there."""
 
@@ -147,10 +148,22 @@ def _drives(drives: tuple[Drive, ...]) -> Iterator[str]:
             "-device",
             _json({"driver": "virtio-scsi-pci", "id": "scsi", **_address("scsi", 0)}),
         )
-    sata = 0
+    sata = virtio = 0
     for order, drive in enumerate(drives):
-        device = _disk_device(drive, order, sata)
-        sata += device["driver"] in {"ide-hd", "ide-cd"}
+        device: dict[str, Any] = {"drive": drive.node, "id": f"dev-{drive.node}"}
+        if drive.boots:
+            # Zero is the kernel's that QEMU loads itself.
+            device["bootindex"] = 1
+        if drive.model == "scsi":
+            driver = "scsi-cd" if drive.cdrom else "scsi-hd"
+            device |= {"driver": driver, "bus": "scsi.0", "scsi-id": order}
+        elif drive.model in SATA and sata < SATA_PORTS:
+            driver = "ide-cd" if drive.cdrom else "ide-hd"
+            device |= {"driver": driver, "bus": f"ide.{sata}"}
+            sata += 1
+        else:
+            device |= {"driver": "virtio-blk-pci", **_address("disk", virtio)}
+            virtio += 1
         yield from ("-blockdev", _json({"node-name": drive.node, **chain(drive)}))
         yield from ("-device", _json(device))
 
@@ -177,19 +190,6 @@ def _seed(iso: Path) -> Iterator[str]:
     node = {"node-name": "seed", "driver": "raw", "read-only": True, "file": file}
     device = {"driver": "virtio-blk-pci", "drive": "seed", "id": "dev-seed"}
     yield from ("-blockdev", _json(node), "-device", _json(device | _address("seed", 0)))
-
-
-def _disk_device(drive: Drive, order: int, sata: int) -> dict[str, Any]:
-    device: dict[str, Any] = {"drive": drive.node, "id": f"dev-{drive.node}"}
-    if drive.boots:
-        # Zero is the kernel's that QEMU loads itself.
-        device["bootindex"] = 1
-    if drive.model == "scsi":
-        driver = "scsi-cd" if drive.cdrom else "scsi-hd"
-        return {"driver": driver, "bus": "scsi.0", "scsi-id": order, **device}
-    if drive.model in {"ide", "ahci"} and sata < SATA_PORTS:
-        return {"driver": "ide-cd" if drive.cdrom else "ide-hd", "bus": f"ide.{sata}", **device}
-    return {"driver": "virtio-blk-pci", **device, **_address("disk", order)}
 
 
 def _interfaces(interfaces: tuple[Interface, ...]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import email.message
 import ipaddress
+import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -26,6 +27,8 @@ VOLUME: Final = "cidata"
 KEYS: Final = "root_authorized_keys"
 DATA: Final = "user-data"
 SCRIPT: Final = "user-script"
+UNPRINTABLE: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
+"""What YAML does not take as it is, or takes for the end of a line, and JSON does."""
 CONFIG_MARK: Final = "#cloud-config"
 SCRIPT_MARK: Final = "#!"
 
@@ -132,7 +135,8 @@ def _route(route: Route, attachment: Attachment) -> Iterator[str]:
 
 
 def _text(value: str | bool) -> str:  # noqa: FBT001 -- a scalar of YAML
-    return msgspec.json.encode(value).decode()
+    text = msgspec.json.encode(value).decode()
+    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _lines(lines: Iterator[str]) -> bytes:
