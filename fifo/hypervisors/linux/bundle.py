@@ -43,6 +43,8 @@ CAPABILITIES: Final = (
     "CAP_SYS_CHROOT",
 )
 SYSTEM_CAPABILITIES: Final = ("CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_PTRACE")
+UNCAPPED: Final = 100 * 1024
+"""Hundredths of a processor that are as good as no cap: more than any host has."""
 NAMESPACES: Final = ("pid", "network", "ipc", "uts", "mount", "cgroup")
 MASKED: Final = (
     *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kallsyms", "/proc/kcore"),
@@ -129,7 +131,8 @@ def resources(spec: InstanceSpec, *, swap: bool, io_weight: bool) -> dict[str, A
     cpu: dict[str, int] = {
         "shares": max(2, spec.cpu_shares),
         "period": limits.CPU_PERIOD_US,
-        "quota": spec.cpu_cap * limits.CPU_PERIOD_US // 100 if spec.cpu_cap else -1,
+        # crun cannot write the kernel's word for "no quota", -1.
+        "quota": (spec.cpu_cap or UNCAPPED) * limits.CPU_PERIOD_US // 100,
     }
     found: dict[str, Any] = {
         "memory": memory,
@@ -205,6 +208,12 @@ def bind_options(filesystem: Filesystem) -> tuple[str, ...]:
     """Give the mount options of a directory of the host's; devices never come with it."""
     kept = [option for option in filesystem.options if option in BIND_OPTIONS]
     return ("nodev", *(option for option in kept if not option.startswith("nodev")))
+
+
+def environment(config_json: bytes) -> dict[str, str]:
+    """Give the variables of a zone's first process, from its written configuration."""
+    found = msgspec.json.decode(config_json)["process"]["env"]
+    return {name: value for name, _, value in (entry.partition("=") for entry in found)}
 
 
 def files(spec: InstanceSpec, addresses: tuple[str, ...]) -> dict[str, bytes]:

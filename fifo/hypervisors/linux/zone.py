@@ -238,8 +238,11 @@ class Zones:
         self, kept: Kept, command: tuple[str, ...], environment: dict[str, str], *, terminal: bool
     ) -> Channel:
         """Run a command in it."""
+        # runc adds to the zone's own environment, crun takes what it is given in its place.
+        directory = self._host.layout.instance(kept.uid)
+        own = bundle.environment((directory / BUNDLE / CONFIG).read_bytes())
         return await self._inside.execute(
-            self._runtime, kept, command, environment, terminal=terminal
+            self._runtime, kept, command, own | environment, terminal=terminal
         )
 
     async def stats(self, running: tuple[Kept, ...]) -> tuple[Stats, ...]:
