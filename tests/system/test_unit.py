@@ -16,7 +16,9 @@ def test_the_unit_kills_the_node_alone_and_runs_a_command_that_exists() -> None:
     service = unit["Service"]
     assert service["KillMode"] == "process"
     assert service["RuntimeDirectoryPreserve"] == "yes"
-    assert service["ExecStart"].split()[1:3] == ["serve", "--config"]
+    words = service["ExecStart"].replace("\\\n", " ").split()
+    assert words[1:3] == ["-m", "supervisors.heart"]
+    assert words[words.index("--") + 2 :][:2] == ["serve", "--config"]
 
 
 def test_what_the_operating_guide_names_is_there() -> None:

@@ -20,7 +20,8 @@ from fifo.cli.serving.hypervisors import agents_of, keep, open_hosts, store_at
 from fifo.cli.serving.tree import Parts, start_tree
 from fifo.model.errors import FifoError, NotReady
 from fifo.telemetry.logs import log_to
-from supervisors import AsyncioHost, ChildSpec, StartError
+from supervisors import AsyncioHost, ChildSpec, StartError, Watchdog
+from supervisors.heart import Heartbeat
 from supervisors.reasons import Crash, Shutdown
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ async def run(settings: Settings, ready: Callable[[Running, Directories], None])
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.end)
+    watchdog = Watchdog(node)
     try:
         hosts = await open_hosts(node, settings, directories, time.time)
         running.warning = hosts.warning
@@ -92,6 +94,7 @@ async def run(settings: Settings, ready: Callable[[Running, Directories], None])
         affairs.warnings = (hosts.warning,) if hosts.warning else ()
         parts.edges = _edges(parts, settings, directories, affairs, running)
         running.root = await _start(node, parts)
+        watchdog.start()
         await _await_hosts(parts)
         affairs.listeners = _listeners(settings, directories, running)
         ready(running, directories)
@@ -102,6 +105,7 @@ async def run(settings: Settings, ready: Callable[[Running, Directories], None])
         if hosts.keeper is not None:
             await hosts.keeper.close()
     finally:
+        watchdog.close()
         host.close()
         logging.getLogger().removeHandler(handler)
         handler.close()
@@ -130,7 +134,9 @@ async def _await_hosts(parts: Parts) -> None:
 
 def _host_ids(uids: tuple[str, ...], name: str) -> dict[str, str]:
     """Name hosts after the node; further ones get a number."""
-    plain = "".join(char if char.isalnum() else "-" for char in name.lower()).strip("-")[:50]
+    plain = "".join(
+        char if char.isascii() and char.isalnum() else "-" for char in name.lower()
+    ).strip("-")[:50]
     first = plain if plain[:1].isalpha() else f"h-{plain}".strip("-")
     return {uid: first if index == 0 else f"{first}-{index + 1}" for index, uid in enumerate(uids)}
 
@@ -155,6 +161,7 @@ def _edges(
             (ApiEdge, (parts, settings, directories, affairs, running)),
             shutdown=patience_ms,
         ),
+        ChildSpec("heartbeat", (Heartbeat, ())),
     )
 
 
