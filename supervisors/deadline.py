@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from supervisors import context
+from supervisors import context, fencing
 from supervisors.errors import CallTimeout, SupervisorsError
 from supervisors.future import VALUE, EndFuture, Future
 
@@ -40,6 +40,8 @@ class _Within(Generic[T]):
         shard = context.running_shard()
         if shard is None:
             raise SupervisorsError("a deadline runs on a shard's clock: await it in a handler")
+        if shard.abandoned:
+            fencing.leave(shard)
         deadline = EndFuture(shard, None, self._timeout_s)
         shard.timers.insert(shard.now_s() + self._timeout_s, deadline)
         steps = self._awaitable.__await__()

@@ -82,7 +82,7 @@ class Future(LeanFuture[T]):
 
     def set(self, value: T | None = None) -> None:
         """Set the value; raises queue.Full when there is one already (Pykka)."""
-        if not self.resolve(VALUE, value):
+        if not self._is_fenced(value) and not self.resolve(VALUE, value):
             raise queue.Full
 
     def set_exception(self, exc_info: OptExcInfo | None = None) -> None:
@@ -92,16 +92,26 @@ class Future(LeanFuture[T]):
             error = kind()
         if error is None:
             raise TypeError("set_exception needs an exception: none given, none being handled")
-        if not self.resolve(ERROR, error.with_traceback(trace)):
+        if not self._is_fenced(error) and not self.resolve(ERROR, error.with_traceback(trace)):
             raise queue.Full
 
     def reply(self, value: T) -> None:
         """Answer a call; a second answer, or one after the timeout, is dropped (OTP 24)."""
-        self.resolve(VALUE, value)
+        if not self._is_fenced(value):
+            self.resolve(VALUE, value)
 
     def fail(self, error: Exception) -> None:
         """Answer a call with an error that is the caller's to handle; the server lives on."""
-        self.resolve(ERROR, error)
+        if not self._is_fenced(error):
+            self.resolve(ERROR, error)
+
+    def _is_fenced(self, answer: Any) -> bool:
+        """Drop what a turn that the watchdog abandoned would tell those who wait."""
+        shard = self._shard
+        if shard is None or not shard.abandoned or get_ident() not in shard.abandoned:
+            return False
+        shard.fence(self._target or "a future", answer)
+        return True
 
     def resolve(self, status: int, value: Any) -> bool:
         """Settle the future from any thread and wake who waits; False if it was settled."""

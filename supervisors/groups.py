@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from supervisors import fencing
+from supervisors.errors import NotLocal, SupervisorsError
 from supervisors.messages import INFO
-
-if TYPE_CHECKING:
-    from supervisors.process import Process
-    from supervisors.ref import Ref
+from supervisors.process import Process
+from supervisors.ref import Ref
 
 
 class Joined(NamedTuple):
@@ -26,11 +27,19 @@ class Left(NamedTuple):
     members: tuple[Ref[Any], ...]
 
 
+def _groups_of(process: Process) -> Counter[Any]:
+    extras = process.extras
+    if extras.groups is None:
+        extras.groups = Counter()
+    return extras.groups  # type: ignore[no-any-return]
+
+
 class Groups:
     """One scope of process groups; a process may join several times and leaves as often.
 
-    Used on the shard's thread. Remote members are added by the node that knows the peer and go
-    when it is lost.
+    A local process stands for itself or by its ref. All but the lists are for the shard's thread,
+    so for handlers. Remote members are added by the node that knows the peer and go when it is
+    lost.
     """
 
     def __init__(self) -> None:
@@ -40,22 +49,23 @@ class Groups:
         self.listener: Any = None
         """The node's `Distribution`, which tells the peers; None on a node of its own."""
 
-    def join(self, group: Any, process: Process) -> None:
+    def join(self, group: Any, member: Process | Ref[Any]) -> None:
         """Add a local process to a group once more.
 
-        Raises PayloadError, on a node with peers, for a group whose name cannot cross to them.
+        Raises NotLocal for a process of another node, SupervisorsError for one that has ended, and
+        PayloadError, on a node with peers, for a group whose name cannot cross to them.
         """
-        extras = process.extras  # A process that has ended is refused here, before anyone is told.
+        process = self._local(group, member)
+        groups = _groups_of(process)
         if self.listener is not None:
             self.listener.joined(group, process)
         self._members.setdefault(group, Counter())[process] += 1
-        if extras.groups is None:
-            extras.groups = Counter()
-        extras.groups[group] += 1
+        groups[group] += 1
         self._tell(group, Joined(group, (process.ref,)))
 
-    def leave(self, group: Any, process: Process) -> bool:
-        """Take one membership back; False if the process was not a member."""
+    def leave(self, group: Any, member: Process | Ref[Any]) -> bool:
+        """Take one membership back; False if the process was not a member. Raises NotLocal."""
+        process = self._local(group, member)
         members = self._members.get(group)
         if not members or process not in members:
             return False
@@ -86,13 +96,14 @@ class Groups:
         """List the groups that have members."""
         return list({**self._members, **self._remote})
 
-    def subscribe(self, group: Any, process: Process) -> list[Ref[Any]]:
-        """Give the members now and send Joined and Left to handle_info from now on."""
-        extras = process.extras
+    def subscribe(self, group: Any, subscriber: Process | Ref[Any]) -> list[Ref[Any]]:
+        """Give the members now and send Joined and Left to handle_info from now on.
+
+        Raises NotLocal for a process of another node, SupervisorsError for one that has ended.
+        """
+        process = self._local(group, subscriber)
+        _groups_of(process)[group] += 0
         self._subscribers.setdefault(group, {})[process] = None
-        if extras.groups is None:
-            extras.groups = Counter()
-        extras.groups[group] += 0
         return self.members(group)
 
     def forget(self, process: Process, groups: Counter[Any]) -> None:
@@ -135,6 +146,24 @@ class Groups:
             for ref in [ref for ref in members if ref.pid.node == node_name]:
                 for _ in range(members[ref]):
                     self.remote_left(group, ref)
+
+    def _local(self, group: Any, member: Process | Ref[Any]) -> Process:
+        """Give the process that is meant, or raise before anything is touched."""
+        process: Any = member._process if isinstance(member, Ref) else member
+        if not isinstance(process, Process):
+            if isinstance(member, Ref):
+                raise NotLocal(f"{member} is on another node: join its groups there")
+            raise TypeError(f"{member!r} is no process: a group has processes, or their refs")
+        shard = process._shard
+        if shard.node.groups is not self:
+            raise NotLocal(f"{process} is of {shard.node}, whose groups are others")
+        if shard.abandoned:
+            fencing.refuse(shard, process, group)
+        if get_ident() != shard.thread_id:
+            raise SupervisorsError(
+                f"groups belong to the thread of {shard.node}: call this in a handler there"
+            )
+        return process
 
     def _drop(self, group: Any, process: Process, times: int) -> None:
         members = self._members[group]

@@ -6,7 +6,7 @@ import logging
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from supervisors import closing, context, limits, mailbox, reserved, signals
+from supervisors import closing, context, fencing, limits, mailbox, reserved, signals
 from supervisors._pykka import LeanActor
 from supervisors.errors import (
     CallExit,
@@ -303,7 +303,7 @@ class Process(LeanActor):
 
     @property
     def extras(self) -> Extras:
-        """The rarely needed part of a live process, made when first asked for."""
+        """The rarely needed part, made when first asked for; SupervisorsError after the end."""
         if self._state == DEAD:
             raise SupervisorsError(f"{self} has ended: nothing can be kept for it any more")
         ext = self._ext
@@ -348,6 +348,8 @@ class Process(LeanActor):
         A timer ends with its process.
         """
         shard = self._shard
+        if shard.abandoned:
+            fencing.refuse(shard, self, message)
         self._flags |= ARMS_TIMERS
         timer = Timer(shard, self._serial, message)
         shard.timers.insert(shard.now_s() + delay_s, timer)
@@ -356,6 +358,8 @@ class Process(LeanActor):
     def sleep(self, delay_s: float) -> Future[None]:
         """Give something to await for `delay_s` seconds; later messages wait meanwhile."""
         shard = self._shard
+        if shard.abandoned:
+            fencing.leave(shard)
         future = Sleep(shard)
         shard.timers.insert(shard.now_s() + delay_s, future)
         return future

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from supervisors import mailbox
+from supervisors import fencing, mailbox
 from supervisors.errors import NotLocal
 from supervisors.messages import EXIT, INFO, Down
 from supervisors.reasons import KILL, KILLED, NOPROC, NORMAL, means
@@ -78,6 +78,12 @@ def linked_exit(target: Process, dead: Any, reason: Any) -> None:
     exit_signal(target, sender, reason, by_link=True)
 
 
+def _refuse_abandoned(process: Process, what: Any) -> None:
+    shard = process._shard
+    if shard.abandoned:
+        fencing.refuse(shard, process, what)
+
+
 def _peer(other: Ref[Any], shard: Any) -> Any:
     """Give what stands for a ref in tables: the process of this node, else a RemoteAddress.
 
@@ -100,6 +106,7 @@ def link(process: Process, other: Ref[Any]) -> None:
 
     Of a process that is dead itself, and cleans up, nothing is linked.
     """
+    _refuse_abandoned(process, other)
     if process._state == _DEAD:
         return
     peer = _peer(other, process._shard)
@@ -142,6 +149,7 @@ def is_linked(process: Process, peer: Any) -> bool:
 
 def unlink(process: Process, other: Ref[Any]) -> None:
     """Take a link away on both sides and drop an `Exit` of it that waits in the mailbox."""
+    _refuse_abandoned(process, other)
     if process._state == _DEAD:
         return
     peer = _peer(other, process._shard)
@@ -163,6 +171,7 @@ def monitor(process: Process, other: Any) -> Monitor:
 
     None comes to a process that is dead itself, and cleans up.
     """
+    _refuse_abandoned(process, other)
     if process._state == _DEAD:
         return Monitor(None, other)
     target = other
@@ -220,6 +229,7 @@ def watching(process: Process) -> dict[Any, Any]:
 
 def demonitor(process: Process, made: Monitor, *, flush: bool) -> None:
     """Take a monitor back; with `flush` also a Down that waits in the mailbox."""
+    _refuse_abandoned(process, made)
     if made.watcher is not None:
         made.watcher = None
         peer = watching(process).pop(made, None)

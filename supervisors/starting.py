@@ -337,6 +337,7 @@ def start_future(
     wanted: Any = process_class
     if not (isinstance(wanted, type) and issubclass(wanted, Process)):
         raise TypeError(f"{process_class!r} is no Process class: only those can be started")
+    fencing.refuse(shard, process_class.__name__, args)
     options["timeout_s"] = patience(options.get("timeout_s"))
     future: Future[Any] = Future(shard)
 

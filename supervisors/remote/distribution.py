@@ -15,7 +15,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from supervisors import closing, context, limits
+from supervisors import closing, context, fencing, limits
 from supervisors.errors import CallExit, MailboxFull
 from supervisors.future import ERROR, Future
 from supervisors.messages import INFO, SYSTEM, NodeDown, NodeUp
@@ -95,6 +95,8 @@ class Distribution:
 
         Each request adds one more copy of every message; a withdrawal ends them all (OTP).
         """
+        if self.node.shard.abandoned:
+            fencing.refuse(self.node.shard, process, "monitor_nodes")
         if not wanted:
             subscriber = self._subscribers.pop(process, None)
             if subscriber is not None:

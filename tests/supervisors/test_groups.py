@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from supervisors.errors import NotLocal, SupervisorsError
 from supervisors.groups import Groups, Joined, Left
 from tests.supervisors.probe import Probe, end, seen
 from tests.supervisors.world import SimulatedWorld
@@ -23,14 +26,14 @@ def join(world: World, group: Any, *refs: Ref[Any]) -> None:
 
     def join_all() -> None:
         for ref in refs:
-            world.node.groups.join(group, ref._process)
+            world.node.groups.join(group, ref)
 
     world.on_shard(join_all)
 
 
 def leave(world: World, group: Any, ref: Ref[Any]) -> bool:
     """Take a membership back."""
-    left: bool = world.on_shard(lambda: world.node.groups.leave(group, ref._process))
+    left: bool = world.on_shard(lambda: world.node.groups.leave(group, ref))
     return left
 
 
@@ -43,7 +46,7 @@ def members(world: World, group: Any) -> list[Ref[Any]]:
 
 def subscribe(world: World, group: Any, ref: Ref[Any]) -> list[Ref[Any]]:
     """Let a process be told of a group's changes; gives the members now."""
-    told: list[Ref[Any]] = world.on_shard(lambda: world.node.groups.subscribe(group, ref._process))
+    told: list[Ref[Any]] = world.on_shard(lambda: world.node.groups.subscribe(group, ref))
     return told
 
 
@@ -119,6 +122,54 @@ def test_a_subscriber_that_ended_is_forgotten(world: World) -> None:
     assert world.on_shard(lambda: world.node.groups._subscribers) == {}
     join(world, "g", ref)
     assert world.node.dead_letters.causes == {}
+
+
+def test_a_process_stands_for_its_ref(world: World) -> None:
+    ref = world.start(Probe)
+    groups = world.node.groups
+    world.on_shard(lambda: groups.join("g", ref._process))
+    join(world, "g", ref)
+    assert members(world, "g") == [ref, ref]
+    assert world.on_shard(lambda: groups.leave("g", ref._process))
+    assert world.on_shard(lambda: groups.subscribe("g", ref._process)) == [ref]
+
+
+class Elsewhere:
+    """Not a process, and not of this node."""
+
+
+@pytest.mark.parametrize("verb", ["join", "subscribe", "leave"])
+def test_who_cannot_be_a_member_is_refused_before_anything_is_written(
+    world: World, verb: str
+) -> None:
+    groups = world.node.groups
+    do = getattr(groups, verb)
+    other = SimulatedWorld()
+    stranger, dead = other.start(Probe), world.start(Probe)
+    dead.kill()
+    world.settle()
+    refusals: list[tuple[Any, type[Exception]]] = [(stranger, NotLocal), (Elsewhere(), TypeError)]
+    if verb != "leave":
+        refusals.append((dead, SupervisorsError))
+    for member, error in refusals:
+        with pytest.raises(error):
+            world.on_shard(partial(do, "g", member))
+    assert groups.members("g") == groups.which() == []
+    assert groups._subscribers == {}
+    assert (stranger._process._ext, dead.exit_reason) == (None, "killed")
+
+
+def test_groups_are_changed_on_the_nodes_own_thread(world: World) -> None:
+    ref = world.start(Probe)
+    groups = world.node.groups
+    if world.kind == "simulated":
+        groups.join("g", ref)
+        assert groups.members("g") == [ref]
+        return
+    for do in (groups.join, groups.leave, groups.subscribe):
+        with pytest.raises(SupervisorsError, match="in a handler"):
+            do("g", ref)
+    assert groups.which() == []
 
 
 def test_scopes_know_nothing_of_each_other(world: World) -> None:
