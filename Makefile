@@ -12,8 +12,8 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--custom-compile-command "make lock"
 
 # What real zones and VMs need of Debian or Ubuntu; nothing else of the machine is changed.
-PACKAGES := runc busybox-static nftables iproute2 qemu-system-x86 qemu-utils genisoimage \
-	e2fsprogs grub-pc-bin skopeo
+PACKAGES := runc busybox-static nftables iproute2 btrfs-progs qemu-system-x86 qemu-utils \
+	genisoimage e2fsprogs grub-pc-bin skopeo util-linux
 
 .DEFAULT_GOAL := help
 .PHONY: help setup packages demo up test check bench protos lock
