@@ -129,6 +129,8 @@ def test_a_network_is_changed_and_only_tried_when_asked_so(play: Play) -> None:
             assert await call(channel, "NetworkService.GetNetwork", name="networks/lan") == before
             made = await call(channel, "NetworkService.UpdateNetwork", network=change)
             assert (made.alias, made.generation) == ("The LAN", 2)
+            listed = await call(channel, "NetworkService.ListNetworks", filter='alias = "The LAN"')
+            assert list(listed.networks) == [made]
             assert made.pools == before.pools
             told = await refused(call(channel, "NetworkService.UpdateNetwork", network=change))
             assert told.reason == "ETAG_MISMATCH"

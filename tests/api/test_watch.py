@@ -286,13 +286,20 @@ def test_silence_is_broken_by_a_sign_of_life_with_a_fresh_token(play: Play) -> N
 def test_a_watcher_that_does_not_read_is_ended_with_a_token_and_loses_nothing(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.channel(None, ("grpc.http2.lookahead_bytes", 1024)) as channel:
-            slow = stream(channel, WATCH, resource_types=PACKAGES)
-            quick = stream(channel, WATCH, snapshot=True, resource_types=PACKAGES)
+            slow = stream(channel, WATCH, snapshot=True, resource_types=PACKAGES)
+            await snapshot(slow)
+            quick = stream(
+                channel,
+                WATCH,
+                snapshot=True,
+                resource_types=PACKAGES,
+                read_mask={"paths": ["name"]},
+            )
             await snapshot(quick)
             big = "x" * 200_000
             package = stage.catalog.packages.record(PACKAGE)
             assert package is not None
-            count = 120
+            count = 70
             for number in range(count):
                 changed = msgspec.structs.replace(package, description=str(number), tags={"a": big})
                 await stage.store.put(keys.by_uid(keys.PACKAGE, PACKAGE), records.encode(changed))
