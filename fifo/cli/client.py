@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-import re
+import sys
+import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -12,7 +14,6 @@ from google.longrunning import operations_pb2, operations_pb2_grpc
 
 from fifo.cli.exits import report_status
 from fifo.cli.progress import Progress
-from fifo.model.errors import InvalidInput, Violation
 from fifo.v1 import operation_pb2
 
 if TYPE_CHECKING:
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 
     from fifo.cli.target import Target
 
-SHORT_ID: Final = re.compile(r"[0-9a-f]{4,}(-[0-9a-f-]*)?")
-"""The beginning of a uid: four digits and more."""
-WAIT_S: Final = 10.0
+WAIT_S: Final = 20.0
 """One wait for an operation; the server takes at most a minute."""
+DRAWN_S: Final = 0.25
+"""One wait where somebody looks at the progress bar."""
+RECONNECT_MS: Final = 1_000
+"""At most so long between two attempts to connect: a node that restarts is back in a second."""
+PAUSE_S: Final = 0.25
+"""Between two waits for an operation while its node restarts."""
 MESSAGE_BYTES: Final = 16 * 1024 * 1024
 _RETRIES: Final = json.dumps(
     {
@@ -54,6 +59,8 @@ class Client:
         options = [
             ("grpc.service_config", _RETRIES),
             ("grpc.max_receive_message_length", MESSAGE_BYTES),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", RECONNECT_MS),
         ]
         self.metadata: tuple[tuple[str, str | bytes], ...] = ()
         if address.startswith("unix:"):
@@ -98,17 +105,6 @@ class Client:
                 return found[:most] if most else found
             request.page_token = reply.next_page_token
 
-    def resolve(self, text: str, find: Callable[[str], list[str]]) -> str:
-        """Give the name of what is named by the beginning of its uid; others stay as they are."""
-        own = text.rpartition("/")[2]
-        if not SHORT_ID.fullmatch(own) or len(own) == 36:  # noqa: PLR2004 - a whole uid is a name
-            return text
-        names = find(own)
-        if len(names) > 1:
-            shown = ", ".join(names[:5])
-            raise InvalidInput(own, (Violation("id", f"more of it: it fits {shown}"),))
-        return names[0] if names else text
-
     # -- operations --------------------------------------------------------------------------
 
     def finish(self, operation: Any, *, wait: bool, quiet: bool) -> tuple[int, Any]:
@@ -116,30 +112,41 @@ class Client:
         if not wait or operation.done:
             return (report_status(operation.error) if operation.HasField("error") else 0), operation
         with Progress(quiet=quiet) as progress:
-            for seen in self._states(operation):
-                operation = seen
-                metadata = metadata_of(operation)
-                progress.show(metadata.verb, metadata.stage, metadata.progress_percent)
+            try:
+                for seen in self._states(operation, DRAWN_S if progress.drawn else WAIT_S):
+                    operation = seen
+                    metadata = metadata_of(operation)
+                    progress.show(metadata.verb, metadata.stage, metadata.progress_percent)
+            except KeyboardInterrupt:
+                own = operation.name.rpartition("/")[2]
+                print(f"\nfifo: it goes on; see `fifo operation wait {own}`", file=sys.stderr)
+                raise
         if operation.HasField("error"):
             return report_status(operation.error), operation
         return 0, operation
 
-    def _states(self, operation: Any) -> Iterator[Any]:
-        """Give an operation each time it was waited for, the ended one last."""
+    def _states(self, operation: Any, each_s: float) -> Iterator[Any]:
+        """Give an operation each time it was waited for, the ended one last.
+
+        A node that goes may come back: its operations do. Raises its error after `timeout_s`.
+        """
         stub = operations_pb2_grpc.OperationsStub(self.channel)  # type: ignore[no-untyped-call]
+        heard = time.monotonic()
         while not operation.done:
             request = operations_pb2.WaitOperationRequest(name=operation.name)
-            request.timeout.FromTimedelta(_seconds(min(WAIT_S, 0.5)))
-            operation = stub.WaitOperation(
-                request, timeout=WAIT_S + self.timeout_s, metadata=self.metadata
-            )
+            request.timeout.FromTimedelta(dt.timedelta(seconds=each_s))
+            try:
+                operation = stub.WaitOperation(
+                    request, timeout=each_s + self.timeout_s, metadata=self.metadata
+                )
+            except grpc.RpcError as error:
+                gone = error.code() == grpc.StatusCode.UNAVAILABLE
+                if not gone or time.monotonic() - heard > self.timeout_s:
+                    raise
+                time.sleep(PAUSE_S)
+                continue
+            heard = time.monotonic()
             yield operation
-
-
-def _seconds(number: float) -> Any:
-    from datetime import timedelta
-
-    return timedelta(seconds=number)
 
 
 def metadata_of(operation: Any) -> operation_pb2.OperationMetadata:

@@ -45,6 +45,34 @@ INSTANCES: Final = (
     Column("PENDING", lambda own: ", ".join(own.pending_reboot), wide=True),
     Column("NOT HONOURED", lambda own: ", ".join(own.unhonoured_properties), wide=True),
 )
+STATS: Final = (
+    Column("CPU", lambda own: f"{own.cpu_seconds:.2f} s"),
+    Column("MEMORY", lambda own: f"{size(own.memory_bytes)} of {size(own.memory_limit_bytes)}"),
+    Column("PROCESSES", lambda own: str(own.processes)),
+    Column(
+        "NETWORK",
+        lambda own: "; ".join(
+            f"{nic.interface} in {size(nic.received_bytes)} out {size(nic.sent_bytes)}"
+            for nic in own.nics
+        ),
+    ),
+    Column(
+        "DISKS",
+        lambda own: "; ".join(
+            f"{disk.disk} read {size(disk.read_bytes)} written {size(disk.written_bytes)}"
+            for disk in own.disks
+        ),
+    ),
+    Column(
+        "FILESYSTEM",
+        lambda own: (
+            f"{size(own.filesystem_used_bytes)} of {size(own.filesystem_size_bytes)}"
+            if own.filesystem_size_bytes
+            else ""
+        ),
+    ),
+    Column("MEASURED", lambda own: f"{since(own.sample_time)} ago"),
+)
 SNAPSHOTS: Final = (
     Column("NAME", lambda own: last(own.name)),
     Column("AGE", lambda own: since(own.create_time), right=True),
@@ -62,6 +90,11 @@ IMAGES: Final = (
     Column("SOURCE", lambda own: own.source, wide=True),
     Column("SHA256", lambda own: own.sha256, wide=True),
     Column("REASON", lambda own: own.state_reason, wide=True),
+)
+UPLOADS: Final = (
+    Column("UPLOAD", lambda own: own.upload_id),
+    Column("SIZE", lambda own: size(own.size_bytes)),
+    Column("SHA256", lambda own: own.sha256),
 )
 PACKAGES: Final = (
     Column("NAME", lambda own: last(own.name)),
@@ -101,6 +134,11 @@ HYPERVISORS: Final = (
     Column("RUNTIME", lambda own: own.runtime, wide=True),
     Column("QEMU", lambda own: f"{own.qemu_version} {own.accelerator}".strip(), wide=True),
     Column("KERNEL", lambda own: own.kernel, wide=True),
+    Column(
+        "LABELS",
+        lambda own: ", ".join(f"{key}={value}" for key, value in sorted(own.labels.items())),
+        wide=True,
+    ),
     Column("FOREIGN", lambda own: str(len(own.foreign_instances)), wide=True, right=True),
     Column(
         "CANNOT",
@@ -119,6 +157,7 @@ OPERATIONS: Final = (
 )
 EVENTS: Final = (
     Column("AGE", lambda own: since(own.time), right=True),
+    Column("SUBJECT", lambda own: last(own.subject)),
     Column("EVENT", lambda own: enum(own, "kind")),
     Column("WHAT", lambda own: own.message),
     Column("HOST", lambda own: last(own.hypervisor)),

@@ -47,7 +47,8 @@ def report(error: BaseException) -> int | None:
     if hasattr(error, "code") and hasattr(error, "details") and callable(error.code):
         code = error.code()
         name = getattr(code, "name", "UNKNOWN")
-        _print(str(error.details() or name), "", _remedy(name), list(_details(error)))
+        details = list(_details(error))
+        _print(str(error.details() or name), "", _remedy(name, details), details)
         return BY_CODE.get(name, FAILED)
     return None
 
@@ -58,16 +59,24 @@ def report_status(status: Any) -> int:
 
     names = {code.value[0]: code.name for code in grpc.StatusCode}
     name = names.get(status.code, "UNKNOWN")
-    _print(status.message, "", "", list(_of_status(status)))
+    _print(status.message, "", _remedy(name, list(_of_status(status))), list(_of_status(status)))
     return BY_CODE.get(name, FAILED)
 
 
-def _remedy(name: str) -> str:
-    return {
-        "UNAVAILABLE": "is the node running? see `fifo serve --help`, or name it by --server",
-        "UNAUTHENTICATED": "name a token with --token-file, or use the local socket",
-        "DEADLINE_EXCEEDED": "raise --timeout, or look what became of it",
-    }.get(name, "")
+REMEDIES: Final[dict[str, str]] = {
+    "UNAVAILABLE": "is the node running? see `fifo serve --help`, or name it by --server",
+    "UNAUTHENTICATED": "name a token with --token-file, or use the local socket",
+    "PERMISSION_DENIED": "take a token that may do this: `fifo admin token reset` on the node",
+    "DEADLINE_EXCEEDED": "raise --timeout, or look what became of it: `fifo operation list`",
+    "UNIMPLEMENTED": "the node is older than this command: see `fifo admin info`",
+    "INTERNAL": "`fifo support bundle` collects what a report of this needs",
+    "RESOURCE_EXHAUSTED": "free something, or wait: see `fifo hypervisor list`",
+}
+"""What to do next, where the server said nothing better."""
+
+
+def _remedy(name: str, details: list[str]) -> str:
+    return "" if details and name != "UNAUTHENTICATED" else REMEDIES.get(name, "")
 
 
 def _details(error: Any) -> Iterator[str]:

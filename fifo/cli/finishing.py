@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from fifo.cli.target import Target
 
 
-def finish(client: Client, target: Target, operation: Any, *, wait: bool, quiet: bool) -> int:
-    """Wait for an operation if wanted and print it; gives the exit status."""
-    status, operation = client.finish(operation, wait=wait, quiet=quiet)
+def finish(client: Client, target: Target, operation: Any, options: dict[str, Any]) -> int:
+    """Wait for an operation if `fifo.cli.options.waiting` said so, and print it.
+
+    Gives the exit status.
+    """
+    wait = options["wait"] and not options.get("validate_only")
+    status, operation = client.finish(operation, wait=wait, quiet=options["quiet"])
     if target.output in {"table", "wide"}:
         _tell(operation)
     else:
@@ -26,12 +30,10 @@ def finish(client: Client, target: Target, operation: Any, *, wait: bool, quiet:
 
 
 def finish_all(
-    client: Client, target: Target, operations: list[Any], *, wait: bool, quiet: bool
+    client: Client, target: Target, operations: list[Any], options: dict[str, Any]
 ) -> int:
     """Wait for several operations; gives the exit status of the first that failed."""
-    statuses = [
-        finish(client, target, operation, wait=wait, quiet=quiet) for operation in operations
-    ]
+    statuses = [finish(client, target, operation, options) for operation in operations]
     return next((status for status in statuses if status), 0)
 
 
@@ -40,7 +42,8 @@ def _tell(operation: Any) -> None:
     metadata = metadata_of(operation)
     what = f"{metadata.verb} {metadata.target}".strip()
     if not operation.done:
-        print(f"{safe(what)}: under way, see `fifo operation get {output.last(operation.name)}`")
+        own = safe(output.last(operation.name))
+        print(f"{safe(what)}: under way, see `fifo operation wait {own}`")
     elif not operation.HasField("error"):
         print(f"{safe(what)}: done" if operation.name else f"{safe(what)}: valid")
     for field, told in (

@@ -11,11 +11,11 @@ import sys
 from typing import Any, Final, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from fifo.cli.exits import USAGE, report
+from fifo.cli.options import FORMATS, VMADM
 from fifo.cli.target import Target
-
-FORMATS: Final = ("table", "wide", "json", "yaml", "name")
 
 
 class Place(NamedTuple):
@@ -64,6 +64,27 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete names of commands without importing what they name."""
+        if incomplete[:1] == "-":
+            return super().shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(name, help=place.told)
+            for name, place in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; whoever reads the output may leave when they have seen enough."""
+        try:
+            status = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The rest goes nowhere, and the interpreter's own flush at the end finds no fault.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return status
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table without importing what it names."""
         del ctx
@@ -78,8 +99,8 @@ class LazyGroup(click.Group):
               help="The CA that the server's certificate is from.")  # fmt: skip
 @click.option("--token-file", envvar="FIFO_TOKEN_FILE", metavar="FILE",
               help="A file with an API token.")  # fmt: skip
-@click.option("-o", "--output", type=click.Choice(FORMATS), default="table", show_default=True,
-              envvar="FIFO_OUTPUT", help="How results are printed.")  # fmt: skip
+@click.option("-o", "--output", type=click.Choice((*FORMATS, VMADM)), default="table",
+              show_default=True, envvar="FIFO_OUTPUT", help="How results are printed.")  # fmt: skip
 @click.option("--org", default="default", envvar="FIFO_ORG", show_default=True,
               help="The organisation of tenants' resources.")  # fmt: skip
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=0.1), default=30.0,
@@ -111,10 +132,6 @@ def main(arguments: list[str] | None = None) -> Any:
     except click.ClickException as error:
         error.show()
         sys.exit(USAGE if isinstance(error, click.UsageError) else error.exit_code)
-    except BrokenPipeError:
-        # Whoever read the output has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         told = report(error)
         if told is None:

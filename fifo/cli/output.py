@@ -76,6 +76,15 @@ def show_one(output: str, message: Any, columns: Sequence[Column]) -> None:
                 print(f"{column.title.lower():<{longest}}  {value}")
 
 
+def show_value(output: str, value: Any) -> None:
+    """Print what is no resource, a tree of facts: JSON or YAML, or YAML's form for people."""
+    if output == "json":
+        print(json.dumps(value, indent=2))
+    else:
+        _print_yaml(value)
+    sys.stdout.flush()
+
+
 def as_dict(message: Any) -> Any:
     """Make JSON's form of a message, with the names of its fields as they are in the protos."""
     from google.protobuf import json_format

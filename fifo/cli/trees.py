@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from fifo.cli.output import enum, since
 from fifo.cli.text import safe
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fifo.v1.supervision_service_pb2 import SupervisedProcess, Tree, TreeChange
+
+
+_PART: Final = re.compile(r"'([^']*)'")
+_UID: Final = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 
 
 def tree_lines(tree: Tree) -> Iterator[str]:
@@ -35,9 +40,15 @@ def _branch(
 
 
 def _name(own: SupervisedProcess) -> str:
-    name = safe(own.child_id or own.registered_name or own.pid)
+    name = _plain(safe(own.child_id or own.registered_name or own.pid))
     kind = safe(own.class_name)
     return f"{name} ({kind})" if name != kind else name
+
+
+def _plain(name: str) -> str:
+    """Write a name of several parts as words, and uids by their beginnings."""
+    parts = _PART.findall(name) if name.startswith("(") else []
+    return _UID.sub(r"\1", " ".join(parts) or name)
 
 
 def _state(own: SupervisedProcess) -> str:
@@ -57,6 +68,6 @@ def _state(own: SupervisedProcess) -> str:
 
 def change_line(change: TreeChange) -> str:
     """Write one change of a tree."""
-    who = safe(change.child_id or change.registered_name or change.class_name or change.pid)
+    who = _plain(safe(change.child_id or change.registered_name or change.class_name or change.pid))
     why = f": {safe(change.reason)[:80]}" if change.reason else ""
     return f"{enum(change, 'type'):<9} {who} {change.pid}{why}"

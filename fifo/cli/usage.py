@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import shutil
-import time
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import grpc
 
 from fifo.cli.columns import HYPERVISORS
-from fifo.cli.output import Column, enum, last, print_table
+from fifo.cli.output import Column, enum, last, table_lines
 from fifo.cli.text import safe, size
 from fifo.v1 import (
     hypervisor_service_pb2,
@@ -27,6 +24,9 @@ if TYPE_CHECKING:
 MEASURED: Final = 200
 """Instances whose numbers are asked for in one look; the rest are listed without."""
 
+LEAST_ROWS: Final = 3
+"""Instances shown however low the terminal is."""
+
 
 class Row(NamedTuple):
     """One instance's line."""
@@ -39,6 +39,15 @@ class Row(NamedTuple):
     processes: int
     received_bytes_s: float
     sent_bytes_s: float
+
+
+class Sample(NamedTuple):
+    """What an instance had used when its host looked; or used in a second, as rates."""
+
+    at: float
+    cpu_seconds: float
+    received_bytes: float
+    sent_bytes: float
 
 
 COLUMNS: Final = (
@@ -54,39 +63,38 @@ COLUMNS: Final = (
 
 
 class Usage:
-    """Looks again and again; rates are between two looks."""
+    """Looks again and again; rates are between two samples of the host."""
 
     def __init__(self, client: Client, target: Target) -> None:
         self._client = client
         self._target = target
-        self._before: dict[str, tuple[float, float, int, int]] = {}
+        self._before: dict[str, tuple[Sample, Sample]] = {}
 
-    def page(self, sort: str) -> str:
-        """Give a screenful."""
+    def page(self, sort: str) -> list[str]:
+        """Give the lines of a screenful."""
         hosts_request = hypervisor_service_pb2.ListHypervisorsRequest(page_size=100)
         hosts = hypervisor_service_pb2_grpc.HypervisorServiceStub(self._client.channel)
         found = self._client.call(hosts.ListHypervisors, hosts_request).hypervisors
-        page = io.StringIO()
         columns = [column for column in HYPERVISORS if not column.wide]
-        rows = [[safe(column.value(host)) for column in columns] for host in found]
-        room = shutil.get_terminal_size().lines - len(rows) - 4
-        with redirect_stdout(page):
-            print_table(columns, rows, cut=True)
-            print()
-            print_table(
-                COLUMNS,
-                [[safe(column.value(row)) for column in COLUMNS] for row in self._rows(sort)][
-                    : max(3, room)
-                ],
-                cut=True,
-            )
-        return page.getvalue()
+        hosts_rows = [[safe(column.value(host)) for column in columns] for host in found]
+        rows = [[safe(column.value(row)) for column in COLUMNS] for row in self._rows(sort)]
+        room = max(LEAST_ROWS, shutil.get_terminal_size().lines - len(hosts_rows) - 5)
+        lines = [
+            *table_lines(columns, hosts_rows, cut_to_fit=True),
+            "",
+            *table_lines(COLUMNS, rows[:room], cut_to_fit=True),
+        ]
+        if len(rows) > room:
+            lines.append(f"and {len(rows) - room} more")
+        return lines
 
     def _rows(self, sort: str) -> list[Row]:
         stub = instance_service_pb2_grpc.InstanceServiceStub(self._client.channel)
         request = instance_service_pb2.ListInstancesRequest(parent=self._target.parent())
         found = self._client.pages(stub.ListInstances, request, "instances", MEASURED)
-        rows = [self._row(stub, own) for own in found]
+        # All questions go out at once: one after the other they would take longer than the look.
+        asked = [self._ask(stub, own) for own in found]
+        rows = [self._row(own, answer) for own, answer in zip(found, asked, strict=True)]
         keys = {
             "cpu": lambda row: -row.cpu_percent,
             "memory": lambda row: -row.memory_bytes,
@@ -94,29 +102,46 @@ class Usage:
         }
         return sorted(rows, key=keys[sort])
 
-    def _row(self, stub: Any, own: Any) -> Row:
+    def _ask(self, stub: Any, own: Any) -> Any:
+        """Ask for an instance's numbers; None for one that has none."""
+        if enum(own, "state") != "running":
+            return None
+        request = instance_service_pb2.GetInstanceStatsRequest(name=f"{own.name}/stats")
+        return stub.GetInstanceStats.future(
+            request, timeout=self._client.timeout_s, metadata=self._client.metadata
+        )
+
+    def _row(self, own: Any, answer: Any) -> Row:
         name, state = last(own.name), enum(own, "state")
-        if state != "running":
-            return Row(name, state, 0.0, 0, own.max_physical_memory << 20, 0, 0.0, 0.0)
-        asked = instance_service_pb2.GetInstanceStatsRequest(name=f"{own.name}/stats")
+        limit_bytes = own.max_physical_memory << 20
         try:
-            stats = self._client.call(stub.GetInstanceStats, asked)
+            stats = answer.result() if answer is not None else None
         except grpc.RpcError:
             # It ended between the two questions, or was not measured yet.
-            return Row(name, state, 0.0, 0, own.max_physical_memory << 20, 0, 0.0, 0.0)
+            stats = None
+        if stats is None:
+            return Row(name, state, 0.0, 0, limit_bytes, 0, 0.0, 0.0)
         received = sum(nic.received_bytes for nic in stats.nics)
         sent = sum(nic.sent_bytes for nic in stats.nics)
-        now = (time.monotonic(), stats.cpu_seconds, received, sent)
-        before = self._before.get(own.uid, now)
-        self._before[own.uid] = now
-        passed_s = max(0.001, now[0] - before[0])
+        sampled = stats.sample_time.seconds + stats.sample_time.nanos / 1e9
+        rates = self._rates_of(own.uid, Sample(sampled, stats.cpu_seconds, received, sent))
         return Row(
             name,
             state,
-            100.0 * max(0.0, now[1] - before[1]) / passed_s,
+            100.0 * rates.cpu_seconds,
             stats.memory_bytes,
-            stats.memory_limit_bytes,
+            stats.memory_limit_bytes or limit_bytes,
             stats.processes,
-            max(0, received - before[2]) / passed_s,
-            max(0, sent - before[3]) / passed_s,
+            rates.received_bytes,
+            rates.sent_bytes,
         )
+
+    def _rates_of(self, uid: str, now: Sample) -> Sample:
+        """Give what was used in a second, between the last two samples of the host."""
+        before, rates = self._before.get(uid, (now, Sample(0.0, 0.0, 0, 0)))
+        passed_s = now.at - before.at
+        if passed_s > 0:
+            # A counter that went back is one that began anew.
+            rates = Sample(*(max(0, b - a) / passed_s for a, b in zip(before, now, strict=True)))
+        self._before[uid] = (now, rates)
+        return rates

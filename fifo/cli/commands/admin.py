@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fifo.cli.exits import UNAVAILABLE
 from fifo.cli.options import pass_target
 
 if TYPE_CHECKING:
@@ -59,8 +60,6 @@ def reset(target: Target, *, yes: bool) -> None:
 @pass_target
 def info(target: Target) -> None:
     """Show the node's version, addresses, certificate and store."""
-    import json
-
     from fifo.cli import output
     from fifo.v1 import admin_service_pb2 as messages
 
@@ -69,7 +68,44 @@ def info(target: Target) -> None:
         node = client.call(stub.GetNodeInfo, messages.GetNodeInfoRequest())
         store = client.call(stub.GetStoreInfo, messages.GetStoreInfoRequest())
         told = {"node": output.as_dict(node), "store": output.as_dict(store)}
-        click.echo(json.dumps(told, indent=2))
+        output.show_value(target.output, told)
+
+
+@COMMAND.command()
+@click.argument("service", required=False, default="")
+@click.option("-w", "--watch", is_flag=True, help="Go on with changes.")
+@pass_target
+def health(target: Target, service: str, *, watch: bool) -> int:
+    """Show which services answer; ends with 6 if one does not."""
+    from grpc_health.v1 import health_pb2
+
+    from fifo.cli import output
+    from fifo.cli.health import check, follow
+
+    with target.client() as client:
+        if watch:
+            for status in follow(client, service):
+                output.show_value(target.output, {service or "node": status})
+            return 0
+        told = check(client, service)
+    output.show_value(target.output, told)
+    serving = health_pb2.HealthCheckResponse.ServingStatus.Name(1).lower()
+    return 0 if all(status == serving for status in told.values()) else UNAVAILABLE
+
+
+@COMMAND.command()
+@pass_target
+def services(target: Target) -> None:
+    """List the services that the node has, by reflection."""
+    from fifo.cli import output
+    from fifo.cli.health import services as listed
+
+    with target.client() as client:
+        names = listed(client)
+    if target.output in {"json", "yaml"}:
+        output.show_value(target.output, names)
+    else:
+        click.echo("\n".join(names))
 
 
 @COMMAND.command()

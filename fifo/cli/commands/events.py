@@ -1,11 +1,12 @@
-"""`fifo events`: what happened to an instance."""
+"""`fifo events`: what happened to an instance, or to all."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from fifo.cli.completing import resource
 from fifo.cli.options import pass_target
 
 if TYPE_CHECKING:
@@ -13,18 +14,37 @@ if TYPE_CHECKING:
 
 
 @click.command(name="events")
-@click.argument("instance")
-@click.option("--limit", default=0, type=click.IntRange(min=0), help="The latest N; 0 for all.")
+@resource("instance", name="instance", required=False, default="", metavar="[INSTANCE]")
+@click.option("--filter", "filter_text", default="", metavar="EXPR",
+              help="Like: kind = RESTARTED")  # fmt: skip
+@click.option("--limit", "-n", default=0, type=click.IntRange(min=0), metavar="N",
+              help="The latest N; 0 for all.")  # fmt: skip
+@click.option("-f", "--follow", "-w", "--watch", is_flag=True, help="Go on with what happens.")
 @pass_target
-def COMMAND(target: Target, instance: str, limit: int) -> None:  # noqa: N802 - found by this name
-    """Tell what happened to an instance, in the order of time."""
+def COMMAND(  # noqa: N802 - found by this name
+    target: Target, instance: str, filter_text: str, limit: int, *, follow: bool
+) -> None:
+    """Tell what happened to an instance, or to all of them, in the order of time."""
     from fifo.cli import columns, output
-    from fifo.cli.commands.instance import name_of
+    from fifo.cli.naming import name_of
     from fifo.v1 import event_service_pb2 as messages
     from fifo.v1 import event_service_pb2_grpc as services
 
+    def latest(found: list[Any]) -> list[Any]:
+        ordered = sorted(found, key=lambda own: (own.time.seconds, own.time.nanos))
+        return ordered[-limit:] if limit else ordered
+
     with target.client() as client:
+        parent = name_of(client, target, "instance", instance) if instance else ""
+        if follow:
+            from fifo.cli.watching import watch_resources
+
+            watch_resources(
+                client, target.output, "fifo/Event", columns.EVENTS,
+                parent=parent, filter_text=filter_text, first=latest,
+            )  # fmt: skip
+            return
         stub = services.EventServiceStub(client.channel)
-        request = messages.ListEventsRequest(parent=name_of(client, target, instance))
+        request = messages.ListEventsRequest(parent=parent, filter=filter_text)
         found = client.pages(stub.ListEvents, request, "events", limit)
         output.show(target.output, found[::-1], columns.EVENTS)

@@ -6,16 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fifo.cli.options import mutating, pass_target
-from fifo.cli.resources import (
-    add_get,
-    add_list,
-    add_update,
-    columns_of,
-    full,
-    messages_of,
-    stub_of,
-)
+from fifo.cli.completing import resource
+from fifo.cli.kinds import columns_of, messages_of, stub_of
+from fifo.cli.options import fill, guarded, mutating, pass_target
+from fifo.cli.resources import add_get, add_list, add_update
+from fifo.model.errors import InvalidInput, Violation
 
 if TYPE_CHECKING:
     from fifo.cli.target import Target
@@ -30,24 +25,69 @@ for add in (add_list, add_get, add_update):
     add(COMMAND, "hypervisor")
 
 
+def changed_labels(labels: dict[str, str], changes: tuple[str, ...]) -> dict[str, str]:
+    """Apply `key=value` and `key-` to labels; raises InvalidInput for anything else."""
+    wanted = dict(labels)
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if equals and key:
+            wanted[key] = value
+        elif not equals and change.endswith("-") and len(change) > 1:
+            wanted.pop(change[:-1], None)
+        else:
+            raise InvalidInput(change, (Violation("label", "KEY=VALUE, or KEY- to remove it"),))
+    return wanted
+
+
+@COMMAND.command()
+@resource("hypervisor", name="host")
+@click.argument("changes", nargs=-1, metavar="[KEY=VALUE|KEY-]...")
+@mutating
+@pass_target
+def label(target: Target, host: str, changes: tuple[str, ...], **options: Any) -> None:
+    """Set labels of a host, or remove them with KEY-; without any, show them."""
+    from fifo.cli import output
+    from fifo.cli.naming import name_of
+    from fifo.cli.text import safe
+
+    messages = messages_of("hypervisor")
+    with target.client() as client:
+        stub = stub_of(client, "hypervisor")
+        name = name_of(client, target, "hypervisor", host)
+        found = client.call(stub.GetHypervisor, messages.GetHypervisorRequest(name=name))
+        if changes:
+            # The etag says that nobody else's labels are lost by it.
+            request = messages.UpdateHypervisorRequest()
+            request.hypervisor.name, request.hypervisor.etag = found.name, found.etag
+            request.hypervisor.labels.update(changed_labels(dict(found.labels), changes))
+            request.update_mask.paths.append("labels")
+            fill(client, request, options)
+            found = client.call(stub.UpdateHypervisor, request)
+        if target.output in {"table", "wide"}:
+            for key, value in sorted(found.labels.items()):
+                click.echo(safe(f"{key}={value}"))
+        else:
+            output.show_one(target.output, found, columns_of("hypervisor"))
+
+
 def _verb(name: str, told: str) -> None:
     def run(target: Target, host: str, **options: Any) -> None:
         from fifo.cli import output
+        from fifo.cli.naming import name_of
 
         with target.client() as client:
             request = getattr(messages_of("hypervisor"), f"{name.title()}HypervisorRequest")(
-                name=full("hypervisor", host)
+                name=name_of(client, target, "hypervisor", host)
             )
             if name != "probe":
-                request.request_id = options["request_id"] or client.request_id()
-                request.validate_only = options["validate_only"]
+                fill(client, request, options)
             method = getattr(stub_of(client, "hypervisor"), f"{name.title()}Hypervisor")
             output.show_one(target.output, client.call(method, request), columns_of("hypervisor"))
 
     command: Any = pass_target(run)
     if name != "probe":
-        command = mutating(command)
-    COMMAND.command(name=name, help=told)(click.argument("host")(command))
+        command = guarded(mutating(command))
+    COMMAND.command(name=name, help=told)(resource("hypervisor", name="host")(command))
 
 
 _verb("cordon", "Place no more instances on a host.")

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fifo.cli.options import pass_target, waiting
+from fifo.cli.completing import resource
+from fifo.cli.kinds import stub_of
+from fifo.cli.options import allow_missing, fill, guarded, pass_target, waiting
 from fifo.cli.resources import add_get, add_list
 
 if TYPE_CHECKING:
+    from fifo.cli.client import Client
     from fifo.cli.target import Target
 
 KINDS = ["oci_layout", "oci_archive", "rootfs_tar", "qcow2", "raw"]
@@ -28,89 +31,104 @@ add_get(COMMAND, "image")
 @click.argument("image")
 @click.option("--url", default="", help="Where to fetch it.")
 @click.option("--file", "file", default="", help="A file on the node.")
+@click.option("--upload", "upload", default="", type=click.Path(),
+              help="A file of this machine, which is sent.")  # fmt: skip
+@click.option("--upload-id", default="", help="What `image upload` sent before.")
 @click.option("--oci", default="", metavar="REFERENCE", help="An image of an OCI registry.")
 @click.option("--format", "kind", required=True, type=click.Choice(KINDS),
               help="What the bytes are; never guessed.")  # fmt: skip
 @click.option("--sha256", default="", help="What they must hash to.")
 @click.option("--brand", "brands", multiple=True, type=click.Choice(["lx", "kvm"]),
               help="What can be made from it.")  # fmt: skip
-@click.option("--max-size", "most", type=click.IntRange(min=0), default=0, metavar="BYTES")
+@click.option("--max-size", "most", type=click.IntRange(min=0), default=0, metavar="BYTES",
+              help="Refuse more bytes than this.")  # fmt: skip
+@click.option("--max-unpacked-size", "most_unpacked", type=click.IntRange(min=0), default=0,
+              metavar="BYTES", help="Refuse what unpacks to more than this.")  # fmt: skip
 @waiting
 @pass_target
 def import_image(target: Target, image: str, kind: str, **options: Any) -> int:
     """Bring an image in."""
     from fifo.cli.finishing import finish
-    from fifo.v1 import (
-        image_pb2,
-        instance_pb2,
-    )
+    from fifo.v1 import image_pb2, instance_pb2
     from fifo.v1 import image_service_pb2 as messages
-    from fifo.v1 import image_service_pb2_grpc as services
 
-    given = [name for name in ("url", "file", "oci") if options[name]]
+    sources = ("url", "file", "oci", "upload", "upload_id")
+    given = [name for name in sources if options[name]]
     if len(given) != 1:
-        raise click.UsageError("give one of --url, --file and --oci")
+        raise click.UsageError("give one of --url, --file, --oci, --upload and --upload-id")
     with target.client() as client:
         request = messages.ImportImageRequest(
             image_id=image,
             format=image_pb2.Image.Format.Value(kind.upper()),
             sha256=options["sha256"],
             max_size_bytes=options["most"],
-            request_id=options["request_id"] or client.request_id(),
-            validate_only=options["validate_only"],
+            max_unpacked_size_bytes=options["most_unpacked"],
         )
-        field = "oci_reference" if options["oci"] else given[0]
-        setattr(request, field, options[given[0]])
+        fill(client, request, options)
+        field = {"oci": "oci_reference", "upload": "upload_id"}.get(given[0], given[0])
+        setattr(request, field, _sent(client, given[0], options))
         for brand in options["brands"]:
             request.image.brands.append(instance_pb2.Instance.Brand.Value(brand.upper()))
-        stub = services.ImageServiceStub(client.channel)
-        operation = client.call(stub.ImportImage, request)
-        wait = options["wait"] and not options["validate_only"]
-        return finish(client, target, operation, wait=wait, quiet=options["quiet"])
+        operation = client.call(stub_of(client, "image").ImportImage, request)
+        return finish(client, target, operation, options)
+
+
+def _sent(client: Client, source: str, options: dict[str, Any]) -> str:
+    """Give a source's text, after sending what is here."""
+    if source != "upload":
+        return str(options[source])
+    from fifo.cli.uploading import upload
+
+    return str(upload(client, options["upload"], quiet=options["quiet"]).upload_id)
+
+
+@COMMAND.command(name="upload")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+@pass_target
+def upload_file(target: Target, file: str, *, quiet: bool) -> None:
+    """Send a file of this machine to the node, for `image import --upload-id`."""
+    from fifo.cli import columns, output
+    from fifo.cli.uploading import upload
+
+    with target.client() as client:
+        output.show_one(target.output, upload(client, file, quiet=quiet), columns.UPLOADS)
 
 
 @COMMAND.command()
 @click.argument("image")
-@click.argument("instance")
+@resource("instance", name="instance")
 @waiting
 @pass_target
 def capture(target: Target, image: str, instance: str, **options: Any) -> int:
     """Make an image of a stopped instance."""
-    from fifo.cli.commands.instance import name_of
     from fifo.cli.finishing import finish
+    from fifo.cli.naming import name_of
     from fifo.v1 import image_service_pb2 as messages
-    from fifo.v1 import image_service_pb2_grpc as services
 
     with target.client() as client:
         request = messages.CreateImageFromInstanceRequest(
-            instance=name_of(client, target, instance),
-            image_id=image,
-            request_id=options["request_id"] or client.request_id(),
-            validate_only=options["validate_only"],
+            instance=name_of(client, target, "instance", instance), image_id=image
         )
-        stub = services.ImageServiceStub(client.channel)
-        operation = client.call(stub.CreateImageFromInstance, request)
-        wait = options["wait"] and not options["validate_only"]
-        return finish(client, target, operation, wait=wait, quiet=options["quiet"])
+        fill(client, request, options)
+        operation = client.call(stub_of(client, "image").CreateImageFromInstance, request)
+        return finish(client, target, operation, options)
 
 
 @COMMAND.command()
-@click.argument("image")
+@resource("image", name="image")
+@allow_missing
+@guarded
 @waiting
 @pass_target
 def delete(target: Target, image: str, **options: Any) -> int:
     """Delete an image that nothing is made from."""
     from fifo.cli.finishing import finish
+    from fifo.cli.naming import name_of
     from fifo.v1 import image_service_pb2 as messages
-    from fifo.v1 import image_service_pb2_grpc as services
 
     with target.client() as client:
-        request = messages.DeleteImageRequest(
-            name=image if "/" in image else f"images/{image}",
-            request_id=options["request_id"] or client.request_id(),
-            validate_only=options["validate_only"],
-        )
-        stub = services.ImageServiceStub(client.channel)
-        operation = client.call(stub.DeleteImage, request)
-        wait = options["wait"] and not options["validate_only"]
-        return finish(client, target, operation, wait=wait, quiet=options["quiet"])
+        request = messages.DeleteImageRequest(name=name_of(client, target, "image", image))
+        fill(client, request, options)
+        operation = client.call(stub_of(client, "image").DeleteImage, request)
+        return finish(client, target, operation, options)

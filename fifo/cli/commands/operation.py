@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fifo.cli.options import listing, pass_target
+from fifo.cli.options import pass_target, watching
 
 if TYPE_CHECKING:
     from fifo.cli.client import Client
@@ -29,16 +29,27 @@ def _name(text: str) -> str:
 
 
 @COMMAND.command(name="list")
-@listing
+@click.option("--filter", "filter_text", default="", metavar="EXPR",
+              help='Like: state = RUNNING AND verb = "create"')  # fmt: skip
+@click.option("--limit", default=0, type=click.IntRange(min=0), metavar="N",
+              help="At most so many; 0 for all.")  # fmt: skip
+@watching
 @pass_target
-def list_operations(target: Target, filter_text: str, order_by: str, limit: int) -> None:
-    """List operations, of the last week."""
+def list_operations(target: Target, filter_text: str, limit: int, *, watch: bool) -> None:
+    """List operations of the last week."""
     from google.longrunning import operations_pb2
 
     from fifo.cli import columns, output
 
-    del order_by  # The standard service has no order of the caller's.
     with target.client() as client:
+        if watch:
+            from fifo.cli.watching import watch_resources
+
+            watch_resources(
+                client, target.output, "fifo/Operation", columns.OPERATIONS,
+                filter_text=filter_text,
+            )  # fmt: skip
+            return
         request = operations_pb2.ListOperationsRequest(name="operations", filter=filter_text)
         found = client.pages(_stub(client).ListOperations, request, "operations", limit)
         output.show(target.output, found, columns.OPERATIONS)
@@ -72,7 +83,7 @@ def wait(target: Target, operation: str, *, quiet: bool) -> int:
     with target.client() as client:
         request = operations_pb2.GetOperationRequest(name=_name(operation))
         found = client.call(_stub(client).GetOperation, request)
-        return finish(client, target, found, wait=True, quiet=quiet)
+        return finish(client, target, found, {"wait": True, "quiet": quiet})
 
 
 @COMMAND.command()

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fifo.cli.options import pass_target, waiting
+from fifo.cli.completing import resource
+from fifo.cli.options import allow_missing, fill, listing, pass_target, waiting
 
 if TYPE_CHECKING:
+    from fifo.cli.client import Client
     from fifo.cli.target import Target
 
 
@@ -17,56 +19,88 @@ def COMMAND() -> None:  # noqa: N802 - the name by which groups are found
     """Snapshots of instances."""
 
 
-@COMMAND.command(name="list")
-@click.argument("instance")
-@pass_target
-def list_snapshots(target: Target, instance: str) -> None:
-    """List the snapshots of an instance, oldest first."""
-    from fifo.cli import columns, output
-    from fifo.cli.commands.instance import name_of
-    from fifo.v1 import snapshot_service_pb2 as messages
+def _stub(client: Client) -> Any:
     from fifo.v1 import snapshot_service_pb2_grpc as services
 
+    return services.SnapshotServiceStub(client.channel)
+
+
+@COMMAND.command(name="list")
+@resource("instance", name="instance")
+@listing
+@pass_target
+def list_snapshots(
+    target: Target, instance: str, filter_text: str, order_by: str, limit: int, *, watch: bool
+) -> None:
+    """List the snapshots of an instance, oldest first."""
+    from fifo.cli import columns, output
+    from fifo.cli.naming import name_of
+    from fifo.v1 import snapshot_service_pb2 as messages
+
     with target.client() as client:
-        stub = services.SnapshotServiceStub(client.channel)
-        request = messages.ListSnapshotsRequest(parent=name_of(client, target, instance))
-        found = client.pages(stub.ListSnapshots, request, "snapshots", 0)
-        output.show(target.output, found, columns.SNAPSHOTS)
+        parent = name_of(client, target, "instance", instance)
+        request = messages.ListSnapshotsRequest(
+            parent=parent, filter=filter_text, order_by=order_by
+        )
+        method = _stub(client).ListSnapshots
+
+        def find() -> list[Any]:
+            request.page_token = ""
+            return client.pages(method, request, "snapshots", limit)
+
+        if not watch:
+            output.show(target.output, find(), columns.SNAPSHOTS)
+            return
+        from fifo.cli.watching import watch_parts
+
+        watch_parts(client, target.output, parent, find, columns.SNAPSHOTS)
+
+
+@COMMAND.command()
+@resource("instance", name="instance")
+@click.argument("snapshot")
+@pass_target
+def get(target: Target, instance: str, snapshot: str) -> None:
+    """Show one snapshot."""
+    from fifo.cli import columns, output
+    from fifo.cli.naming import name_of
+    from fifo.v1 import snapshot_service_pb2 as messages
+
+    with target.client() as client:
+        parent = name_of(client, target, "instance", instance)
+        request = messages.GetSnapshotRequest(name=f"{parent}/snapshots/{snapshot}")
+        found = client.call(_stub(client).GetSnapshot, request)
+        output.show_one(target.output, found, columns.SNAPSHOTS)
 
 
 def _change(name: str, told: str) -> None:
     def run(target: Target, instance: str, snapshot: str, **options: Any) -> int:
-        from fifo.cli.commands.instance import name_of
         from fifo.cli.finishing import finish
+        from fifo.cli.naming import name_of
         from fifo.v1 import snapshot_service_pb2 as messages
-        from fifo.v1 import snapshot_service_pb2_grpc as services
 
         with target.client() as client:
-            stub = services.SnapshotServiceStub(client.channel)
-            parent = name_of(client, target, instance)
-            common = {
-                "request_id": options["request_id"] or client.request_id(),
-                "validate_only": options["validate_only"],
-            }
+            parent = name_of(client, target, "instance", instance)
             verb = f"{name.title()}Snapshot"
             kind = getattr(messages, f"{verb}Request")
             if name == "create":
-                request = kind(parent=parent, snapshot_id=snapshot, **common)
+                request = kind(parent=parent, snapshot_id=snapshot)
             else:
-                request = kind(name=f"{parent}/snapshots/{snapshot}", **common)
-            if options.get("force"):
-                request.force = True
-            operation = client.call(getattr(stub, verb), request)
-            wait = options["wait"] and not options["validate_only"]
-            return finish(client, target, operation, wait=wait, quiet=options["quiet"])
+                request = kind(name=f"{parent}/snapshots/{snapshot}")
+            fill(client, request, options)
+            operation = client.call(getattr(_stub(client), verb), request)
+            return finish(client, target, operation, options)
 
     command: Any = pass_target(run)
     if name == "rollback":
         command = click.option(
             "--force", is_flag=True, help="Also where newer snapshots are lost by it."
         )(command)
+    elif name == "delete":
+        command = allow_missing(command)
     command = click.argument("snapshot")(waiting(command))
-    COMMAND.command(name=name, help=told)(click.argument("instance")(command))
+    command = resource("instance", name="instance")(command)
+    COMMAND.command(name=name, help=told)(command)
 
 
 _change("create", "Take a snapshot of an instance.")

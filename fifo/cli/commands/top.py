@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -16,27 +14,29 @@ if TYPE_CHECKING:
 
 @click.command(name="top")
 @click.option("-n", "--times", default=0, type=click.IntRange(min=0),
-              help="Show so many times and end; 0 goes on until interrupted.")  # fmt: skip
+              help="Show so many times and end; 0 goes on until q or Ctrl-C.")  # fmt: skip
 @click.option("-d", "--delay", "delay_s", default=2.0, show_default=True,
-              type=click.FloatRange(min=0.2), metavar="SECONDS")  # fmt: skip
+              type=click.FloatRange(min=0.2), metavar="SECONDS",
+              help="Between two looks.")  # fmt: skip
 @click.option("--sort", default="cpu", show_default=True,
-              type=click.Choice(["cpu", "memory", "name"]))  # fmt: skip
+              type=click.Choice(["cpu", "memory", "name"]), help="What comes first.")  # fmt: skip
 @pass_target
 def COMMAND(  # noqa: N802 - found by this name
     target: Target, times: int, delay_s: float, sort: str
 ) -> None:
-    """Show what hosts and instances use now."""
+    """Show what hosts and instances use now; q ends it."""
+    from fifo.cli.screen import Screen
     from fifo.cli.usage import Usage
 
     with target.client() as client:
         usage = Usage(client, target)
+        if times == 1:
+            click.echo("\n".join(usage.page(sort)))
+            return
         shown = 0
-        while True:
-            page = usage.page(sort)
-            if times != 1 and sys.stdout.isatty():
-                page = f"\x1b[H{page.replace(chr(10), chr(27) + '[K' + chr(10))}\x1b[J"
-            click.echo(page, nl=False)
-            shown += 1
-            if shown == times:
-                return
-            time.sleep(delay_s)
+        with Screen() as screen:
+            while True:
+                screen.show(usage.page(sort))
+                shown += 1
+                if shown == times or not screen.wait(delay_s):
+                    return

@@ -14,33 +14,34 @@ if TYPE_CHECKING:
 
 @click.command(name="tree")
 @click.argument("root", required=False, default="")
-@click.option("--depth", default=6, show_default=True, type=click.IntRange(1, 32))
+@click.option("--depth", default=6, show_default=True, type=click.IntRange(1, 32),
+              help="Levels shown.")  # fmt: skip
 @click.option("--children", default=20, show_default=True, type=click.IntRange(1, 1_000),
               help="Children shown of one supervisor.")  # fmt: skip
-@click.option("-w", "--watch", is_flag=True, help="Go on with changes as they happen.")
+@click.option("-w", "--watch", is_flag=True,
+              help="Go on: on a terminal the tree as it is, else its changes.")  # fmt: skip
 @pass_target
 def COMMAND(  # noqa: N802 - found by this name
     target: Target, root: str, depth: int, children: int, *, watch: bool
 ) -> None:
     """Show the node's processes: who supervises whom, restarts, last crashes."""
     from fifo.cli import output
-    from fifo.cli.trees import change_line, tree_lines
+    from fifo.cli.trees import tree_lines
     from fifo.v1 import supervision_service_pb2 as messages
     from fifo.v1 import supervision_service_pb2_grpc as services
 
     with target.client() as client:
         stub = services.SupervisionServiceStub(client.channel)
-        if not watch:
-            request = messages.GetTreeRequest(root=root, depth=depth, max_children=children)
-            tree = client.call(stub.GetTree, request)
-            if target.output in {"json", "yaml"}:
-                output.show_one(target.output, tree, ())
-            else:
-                click.echo("\n".join(tree_lines(tree)))
+        if watch:
+            from fifo.cli.live_tree import follow, print_changes
+
+            wanted = messages.WatchTreeRequest(root=root, depth=depth, max_children=children)
+            shown = follow if target.output in {"table", "wide"} else print_changes
+            shown(client, target.output, wanted)
             return
-        follow = messages.WatchTreeRequest(root=root, depth=depth, max_children=children)
-        for frame in client.stream(stub.WatchTree, follow):
-            if frame.HasField("tree"):
-                click.echo("\n".join(tree_lines(frame.tree)))
-            for change in frame.changes.changes:
-                click.echo(change_line(change))
+        request = messages.GetTreeRequest(root=root, depth=depth, max_children=children)
+        tree = client.call(stub.GetTree, request)
+        if target.output in {"json", "yaml"}:
+            output.show_one(target.output, tree, ())
+        else:
+            click.echo("\n".join(tree_lines(tree)))

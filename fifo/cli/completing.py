@@ -1,0 +1,95 @@
+"""Completion of resources' names: quick, and silent when there is nobody to ask."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from fifo.cli.kinds import KINDS, messages_of, stub_of
+from fifo.cli.target import Target
+from fifo.model.errors import FifoError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CONNECT_S: Final = 0.3
+"""A server that takes longer is not asked: a shell that hangs is worse than one that knows less."""
+ANSWER_S: Final = 1.0
+MOST: Final = 200
+"""Names offered; nobody reads more."""
+
+
+def names(word: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Make the completion of a kind of resource; called by click in the shell's process."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        del param
+        # Whatever is wrong, a shell has no use for it: the command itself will tell.
+        try:
+            return _ask(_target(ctx), word, incomplete)
+        except (FifoError, OSError, ValueError):
+            return []
+
+    return complete
+
+
+def resource(word: str, **options: Any) -> Callable[[Any], Any]:
+    """Add the argument that names a resource of a kind."""
+    options.setdefault("metavar", word.upper())
+    name = options.pop("name", "name")
+    return click.argument(name, shell_complete=names(word), **options)
+
+
+def _target(ctx: click.Context) -> Target:
+    """Read the options before the command, which are not applied while a shell completes."""
+    given = ctx.find_root().params
+
+    def value(name: str, variable: str) -> str | None:
+        return given.get(name) or os.environ.get(variable) or None
+
+    return Target(
+        server=value("server", "FIFO_SERVER"),
+        ca_file=value("ca", "FIFO_CA"),
+        token_file=value("token_file", "FIFO_TOKEN_FILE"),
+        output="name",
+        org=value("org", "FIFO_ORG") or "default",
+        timeout_s=ANSWER_S,
+    )
+
+
+def _reachable(address: str) -> bool:
+    """Try the address before gRPC is imported, which alone takes longer than this."""
+    if address.startswith("unix:"):
+        path = address.removeprefix("unix:")
+        if not Path(path).exists():
+            return False
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(CONNECT_S)
+            probe.connect(path)
+        return True
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    return True
+
+
+def _ask(target: Target, word: str, incomplete: str) -> list[str]:
+    if not _reachable(target.address()):
+        return []
+    import grpc
+
+    kind = KINDS[word]
+    request = getattr(messages_of(word), f"List{kind.title}sRequest")(page_size=1000)
+    request.read_mask.paths.append("name")
+    if kind.of_org:
+        request.parent = target.parent()
+    with target.client() as client:
+        try:
+            reply = client.call(getattr(stub_of(client, word), f"List{kind.title}s"), request)
+        except grpc.RpcError:
+            return []
+    found = [own.name.rpartition("/")[2] for own in getattr(reply, kind.plural)]
+    return [name for name in found if name.startswith(incomplete)][:MOST]

@@ -1,0 +1,57 @@
+"""What people call resources by: a whole name, an id, a uid, or the beginning of a uid."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from fifo.cli.kinds import KINDS, messages_of, stub_of
+from fifo.model.errors import InvalidInput, Violation
+
+if TYPE_CHECKING:
+    from fifo.cli.client import Client
+    from fifo.cli.target import Target
+
+SHORT_ID: Final = re.compile(r"(?=.{4,35}$)[0-9a-f]{4,8}(-[0-9a-f-]*)?")
+"""The beginning of a uid: four digits and more, not all of it."""
+SHOWN: Final = 5
+"""Names listed of those that a beginning fits."""
+
+
+def whole(target: Target, word: str, text: str) -> str:
+    """Give the whole name of what is named by an id; a whole name stays as it is."""
+    kind = KINDS[word]
+    if "/" in text:
+        return text
+    return f"{target.parent()}/{kind.plural}/{text}" if kind.of_org else f"{kind.plural}/{text}"
+
+
+def name_of(client: Client, target: Target, word: str, text: str) -> str:
+    """Give a whole name; asks the server where a text may be the beginning of a uid.
+
+    What has exactly this name wins over whatever's uid begins so. Raises InvalidInput if the
+    beginning fits several.
+    """
+    name = whole(target, word, text)
+    own = name.rpartition("/")[2]
+    if not SHORT_ID.fullmatch(own):
+        return name
+    names = _beginning(client, target, word, name, own)
+    if name in names or not names:
+        return name
+    if len(names) > 1:
+        shown = ", ".join(names[:SHOWN])
+        raise InvalidInput(own, (Violation("id", f"more of it: it fits {shown}"),))
+    return names[0]
+
+
+def _beginning(client: Client, target: Target, word: str, name: str, own: str) -> list[str]:
+    kind = KINDS[word]
+    request = getattr(messages_of(word), f"List{kind.title}sRequest")(
+        filter=f'name = "{name}" OR uid = "{own}*"'
+    )
+    if kind.of_org:
+        request.parent = target.parent()
+    method = getattr(stub_of(client, word), f"List{kind.title}s")
+    found: Any = client.pages(method, request, kind.plural, 0)
+    return [resource.name for resource in found]
