@@ -33,12 +33,10 @@ def conclude(
         ending.depart(shard, process, future, payload)
     elif kind == BEGIN:
         starting.answer(shard, process, result)
-    elif process._state >= DOOMED:
-        return  # Whoever buries it answers its caller.
     elif result.__class__ in SPECIAL:
         turns.act(shard, process, kind, payload, future, result)
-    elif future is not None and kind in (CALL, ASK):
-        future.resolve(VALUE, result)
+    elif future is not None and kind in (CALL, ASK) and process._state < DOOMED:
+        future.resolve(VALUE, result)  # Whoever buries a doomed process answers its caller.
 
 
 def advance(
