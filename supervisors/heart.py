@@ -87,7 +87,7 @@ class Heartbeat(GenServer):
             logger.warning("the heart does not read its pipe")
         except BrokenPipeError:
             # What the node does is worth more than its insurance: it goes on without.
-            logger.error("the heart has died: the node goes on, but no one will restart it")  # noqa: TRY400
+            logger.critical("the heart has died: the node goes on, but no one will restart it")
             return
         self.send_after(self._beat_s, "beat")
 

@@ -25,6 +25,12 @@ class Freezer(GenServer):
         ctypes.PyDLL(None).sleep(1_000)
 
 
+def tell(words: str) -> None:
+    """Say how far it is to who reads standard output."""
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
+
+
 def is_first_life(mark: Path) -> bool:
     """Tell whether no life has left its mark yet, and leave one."""
     first = not mark.exists()
@@ -47,9 +53,9 @@ async def main(how: str, *, first: bool) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             heed = asked.set if how == "serve" else lambda: None
             asyncio.get_running_loop().add_signal_handler(number, heed)
-        print("ready", flush=True)
+        tell("ready")
         await asked.wait()
-        print("ended in order", flush=True)
+        tell("ended in order")
     host.close()
     return 3 if first and how == "crash" else 0
 
