@@ -20,7 +20,7 @@ from fifo.model.errors import (
     OutcomeUnknown,
     Unavailable,
 )
-from fifo.model.operation import FINAL, NEXT, Operation, StepRecord
+from fifo.model.operation import FINAL, NEXT, StepRecord
 from fifo.store.contract import Get, Put, RangeReply, Txn, TxnReply, unchanged
 from fifo.workflows import limits
 from fifo.workflows.failures import failure_of
@@ -31,6 +31,7 @@ from supervisors import CallTimeout, Future, within
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from fifo.model.operation import Operation
     from fifo.store.catalog import Catalog
     from fifo.store.contract import Store
     from fifo.workflows.workflow import Items, Step, Workflow
@@ -330,10 +331,11 @@ class Execution:
             self.revision = stored.mod_revision
             return True
         if stored.mod_revision != self.revision:
-            theirs = records.decode(Operation, stored.value, stored.key.decode())
-            if theirs != msgspec.structs.replace(self.stored, cancel_requested=True):
+            # As bytes: what was decoded has lists where what was made here may have tuples.
+            asked = msgspec.structs.replace(self.stored, cancel_requested=True)
+            if stored.value != records.encode(asked):
                 raise Replaced(self.operation.id)
-            self.stored, self.revision = theirs, stored.mod_revision
+            self.stored, self.revision = asked, stored.mod_revision
             self.operation = msgspec.structs.replace(self.operation, cancel_requested=True)
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from fifo.model.package import Package
     from fifo.v1 import instance_pb2
 
+BY_NIC: Final = re.compile(r"nics\[\d{1,2}\]|macs\[[0-9a-f:]{17}\]")
+"""A route's gateway by the interface that it is behind (vmadm: routes)."""
 _ALWAYS: Final = RestartPolicy()
 _MEMORY: Final = sizes.Given._fields
 _FROM_PACKAGE: Final = ("max_lwps", "cpu_cap", "vcpus", "quota", "zfs_io_priority")
@@ -267,8 +270,9 @@ def _check(drafting: Drafting, given: Message, fields: dict[str, Any], image: Im
     if given.desired_state not in {0, Message.RUNNING, Message.STOPPED}:
         drafting.refuse("desired_state", "RUNNING or STOPPED")
     for destination, gateway in given.routes.items():
-        if not is_network(destination) or not is_address(gateway):
-            drafting.refuse(f"routes.{destination[:40]}", "an address or CIDR, and a gateway")
+        if not is_network(destination) or not (is_address(gateway) or BY_NIC.fullmatch(gateway)):
+            wanted = "an address or CIDR, and a gateway: an address, nics[0] or macs[02:...]"
+            drafting.refuse(f"routes.{destination[:40]}", wanted)
     _check_metadata(drafting, fields)
 
 

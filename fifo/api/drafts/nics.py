@@ -7,6 +7,8 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from fifo.model import names
 from fifo.model.instance import Nic
 
@@ -45,6 +47,8 @@ def nics_of(
     made: list[Nic] = []
     for index, nic in enumerate(given):
         made.append(_nic(drafting, nic, index, uid, is_vm=is_vm))
+    if made and not any(nic.primary for nic in made):
+        made[0] = msgspec.structs.replace(made[0], primary=True)
     _refuse_repeats(drafting, made)
     primaries = [index for index, nic in enumerate(made) if nic.primary]
     for index in primaries[1:]:
@@ -67,7 +71,7 @@ def _nic(drafting: Drafting, given: instance_pb2.Nic, index: int, uid: str, *, i
         network=network_uid,
         ips=_ips(drafting, given.ips, network, f"{field}.ips"),
         gateways=_gateways(drafting, given, network, f"{field}.gateways"),
-        primary=given.primary or index == 0,
+        primary=given.primary,
         model=given.model or ("virtio" if is_vm else ""),
         vlan_id=network.vlan_id if network is not None else given.vlan_id,
         mtu=given.mtu if given.HasField("mtu") else (network.mtu if network is not None else MTU),

@@ -44,10 +44,20 @@ def _set(made: Message, name: str, value: Any) -> None:
         set_scalars(getattr(made, name), value)
     elif name in _PARTS:
         for part in value:
-            getattr(made, name).add(**msgspec.structs.asdict(part))
+            getattr(made, name).add(**_given(part))
     elif name == "routes":
         made.routes.update(value)
     elif isinstance(value, tuple | list):
         getattr(made, name).extend(value)
     else:
         setattr(made, _NAMED.get(name, name), value)
+
+
+def _given(part: msgspec.Struct) -> dict[str, Any]:
+    """Give the fields of a part that are not at their default: those the payload has set."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(part)}
+    return {
+        name: value
+        for name, value in msgspec.structs.asdict(part).items()
+        if value != defaults[name]
+    }
