@@ -8,6 +8,7 @@ import functools
 import re
 import secrets
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +39,7 @@ IMAGE_UID: Final = "00000000-0000-4000-9000-0000000000bb"
 RAM: Final = 96
 NEEDED: Final = ("qemu-system-x86_64", "qemu-img", "genisoimage", "setpriv", "ip", "nft")
 PROMPT: Final = re.compile(re.escape(vm.PROMPT) + r"[^\]\n]*\]# ")
+COMMAND_CHARACTERS: Final = 56
 CURSOR_QUESTION: Final = "\x1b[6n"
 
 
@@ -99,6 +101,12 @@ class VmHost(ZoneHost):
         await found.prompt()
         return found
 
+    async def terminal_again(self, wanted: Wanted) -> Terminal:
+        """Attach to the console of a VM that has booted, at a fresh prompt."""
+        found = Terminal(await self.driver.console(wanted.spec.uid))
+        await found.fresh_prompt()
+        return found
+
 
 class Terminal:
     """A guest's shell, over its serial line."""
@@ -117,8 +125,16 @@ class Terminal:
         text, self._unread = self._unread[: found.start()], self._unread[found.end() :]
         return text
 
+    async def fresh_prompt(self) -> None:
+        """Come to a prompt with nothing unread before it, whatever was shown until now."""
+        mark = secrets.token_hex(4)
+        await self.channel.write(f"echo {mark[:4]}''{mark[4:]}\n".encode())
+        while mark not in await self.prompt():
+            pass
+
     async def type(self, command: str) -> str:
-        """Run a short command and give what it printed."""
+        """Run a command and give what it printed; a longer one the shell would show wrapped."""
+        assert len(command) <= COMMAND_CHARACTERS, command
         await self.channel.write(command.encode() + b"\n")
         _, _, printed = (await self.prompt()).partition("\r\n")
         return printed.replace("\r\n", "\n")
@@ -161,8 +177,8 @@ def image_record(directory: Path) -> Image:
 @functools.cache
 def known_accelerator() -> accelerator.Found:
     """Give an answer to the trial of KVM, so that it need not be made: TCG works everywhere."""
-    qemu = asyncio.run(runner.run(["qemu-system-x86_64", "--version"], deadline_s=10.0))
-    version = qemu.stdout.decode().split()[3]
+    argv = ["/usr/bin/env", "qemu-system-x86_64", "--version"]
+    version = subprocess.run(argv, check=True, capture_output=True).stdout.decode().split()[3]
     return accelerator.Found(
         boot_id=processes.boot_id(), version=version, why_not="not tried", decided=True
     )
