@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from supervisors.shard import Shard
 
 NOBODY: Final = -1
-"""The thread of a closed shard: no thread has this id, so everyone is outside."""
+"""The thread of a shard that is closed, or was lost to a stuck turn and is not taken over yet: no
+thread has this id, so everyone is outside."""
 
 
 def close(shard: Shard) -> None:

@@ -17,9 +17,10 @@ import sys
 import threading
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from supervisors import limits
+from supervisors.closing import NOBODY
 from supervisors.errors import StuckTurn
 from supervisors.process import DEAD, DOOMED
 from supervisors.safepoints import interruptible
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from supervisors.process import Process
 
 logger = logging.getLogger("supervisors")
-
-NO_THREAD: Final = 0
-"""Whose a shard is between the thread that lost it and the one that takes over: nobody's."""
 
 
 def raise_in_thread(thread_id: int, error: type[BaseException]) -> None:
@@ -139,7 +137,7 @@ class Watchdog:
             process._state = DOOMED
             if take_over is not None:
                 shard.epoch += 1
-                shard.thread_id = NO_THREAD
+                shard.thread_id = NOBODY
                 shard.abandoned = {*shard.abandoned, thread_id}
             raise_in_thread(thread_id, StuckTurn)
             if take_over is not None:
