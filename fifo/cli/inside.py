@@ -149,13 +149,13 @@ def execute(
     return status
 
 
-def attach(client: Client, name: str, *, shell: bool) -> int:
+def attach(client: Client, name: str, *, in_shell: bool) -> int:
     """Attach this terminal to a console or a shell until either side ends."""
     stub = console_service_pb2_grpc.ConsoleServiceStub(client.channel)
     first = console_service_pb2.AttachRequest()
     modes = console_service_pb2.AttachRequest.Open
     first.open.name = name
-    first.open.mode = modes.SHELL if shell else modes.CONSOLE
+    first.open.mode = modes.SHELL if in_shell else modes.CONSOLE
     first.open.size.CopyFrom(terminal_size())
     typed = Input(first, lambda data: console_service_pb2.AttachRequest(data=data), detaches=True)
     reason = ""

@@ -109,6 +109,7 @@ def waiting(function: F) -> F:
 def fill(client: Client, request: Any, options: dict[str, Any]) -> None:
     """Put into a request what the options above say, as far as it has such fields."""
     request.request_id = options["request_id"] or client.request_id()
+    has = request.DESCRIPTOR.fields_by_name
     for field in ("validate_only", "etag", "allow_missing", "force"):
-        if options.get(field):
+        if options.get(field) and field in has:
             setattr(request, field, options[field])

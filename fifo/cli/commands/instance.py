@@ -215,7 +215,7 @@ def console(target: Target, instance: str, *, shell: bool) -> int:
     from fifo.cli.naming import name_of
 
     with target.client() as client:
-        return attach(client, name_of(client, target, "instance", instance), shell=shell)
+        return attach(client, name_of(client, target, "instance", instance), in_shell=shell)
 
 
 @COMMAND.command()

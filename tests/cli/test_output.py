@@ -1,0 +1,142 @@
+"""Output is harmless, and made for who reads it."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+import yaml
+from google.longrunning import operations_pb2
+from google.rpc import status_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fifo.cli import exits
+from fifo.cli.output import Column, line
+from fifo.cli.text import cut, safe, width
+from fifo.v1 import instance_pb2, instance_service_pb2
+from tests.cli.fake_channel import Ended
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+    from tests.cli.fake_channel import FakeChannel
+
+SERVICE = "/fifo.v1.InstanceService"
+EVIL = "web\x1b[2J\x9b31m\r\u202e\u2028x"
+FORMS = ("table", "wide", "json", "yaml", "name")
+
+
+def harmful(text: str) -> list[str]:
+    return [
+        char
+        for char in text
+        if char != "\n" and unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"}
+    ]
+
+
+@pytest.fixture
+def evil(channel: FakeChannel) -> FakeChannel:
+    own = instance_pb2.Instance(
+        name=f"orgs/default/instances/{EVIL}", uid="11111111-2222-4333-8444-555555555555",
+        alias=EVIL, state_reason=EVIL, addresses=[EVIL], image=f"images/{EVIL}",
+        brand=instance_pb2.Instance.LX, state=instance_pb2.Instance.RUNNING,
+    )  # fmt: skip
+    channel.answers = {
+        f"{SERVICE}/GetInstance": own,
+        f"{SERVICE}/ListInstances": instance_service_pb2.ListInstancesResponse(instances=[own]),
+    }
+    return channel
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("command", ["get web", "list"])
+def test_names_with_control_characters_are_harmless(
+    run: Run, evil: FakeChannel, form: str, command: str
+) -> None:
+    assert evil.answers
+    done = run("instance", *command.split(), "-o", form)
+    assert done.exit_code == 0
+    assert harmful(done.output) == []
+    assert "web" in done.output
+
+
+def test_programs_read_back_what_was_there(run: Run, evil: FakeChannel) -> None:
+    assert evil.answers
+    for form, load in (("json", json.loads), ("yaml", yaml.safe_load)):
+        assert load(run("instance", "get", "web", "-o", form).stdout)["alias"] == EVIL
+
+
+def test_vmadm_prints_what_vmadm_get_prints(run: Run, evil: FakeChannel) -> None:
+    assert evil.answers
+    told = json.loads(run("instance", "get", "web", "-o", "vmadm").stdout)
+    assert (told["alias"], told["type"], told["state"]) == (EVIL, "LX", "running")
+    assert isinstance(json.loads(run("-o", "vmadm", "instance", "list").stdout), list)
+    assert run("image", "list", "-o", "vmadm").exception is not None
+
+
+def test_the_last_output_option_wins(run: Run, evil: FakeChannel) -> None:
+    assert evil.answers
+    assert run("-o", "json", "instance", "list", "-o", "name").stdout.startswith("orgs/")
+
+
+@given(st.text())
+def test_safe_text_moves_no_cursor(text: str) -> None:
+    assert harmful(safe(text).replace("\n", "?")) == []
+    assert safe(safe(text)) == safe(text)
+
+
+@given(st.text(), st.integers(min_value=2, max_value=40))
+def test_cells_are_as_wide_as_their_column(text: str, cells: int) -> None:
+    shown = cut(safe(text), cells)
+    assert width(shown) <= cells
+    columns = (Column("A", str), Column("B", str))
+    assert width(line(columns, [cells, 1], [safe(text), "|"])) == cells + 3
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("INVALID_ARGUMENT", 2),
+        ("NOT_FOUND", 3),
+        ("UNAUTHENTICATED", 4),
+        ("PERMISSION_DENIED", 4),
+        ("ALREADY_EXISTS", 5),
+        ("FAILED_PRECONDITION", 5),
+        ("ABORTED", 5),
+        ("UNAVAILABLE", 6),
+        ("DEADLINE_EXCEEDED", 6),
+        ("RESOURCE_EXHAUSTED", 7),
+        ("INTERNAL", 1),
+        ("UNKNOWN", 1),
+    ],
+)
+def test_each_code_has_its_exit_status(code: str, status: int) -> None:
+    assert exits.BY_CODE.get(code, exits.FAILED) == status
+
+
+def test_what_to_do_next_is_said_where_the_server_did_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exits, "_details", lambda _: iter(()))
+    assert exits.report(Ended(grpc.StatusCode.UNAVAILABLE)) == 6
+    assert "fifo serve" in capsys.readouterr().err
+    assert exits.report(ValueError()) is None
+
+
+def test_an_operation_that_failed_fails_the_command(run: Run, channel: FakeChannel) -> None:
+    failed = operations_pb2.Operation(
+        name="operations/op-1", done=True, error=status_pb2.Status(code=8, message=EVIL)
+    )
+    channel.answers = {f"{SERVICE}/StartInstance": failed}
+    done = run("instance", "start", "web")
+    assert done.return_value == 7
+    assert harmful(done.output) == []
+
+
+def test_nothing_drawn_goes_to_what_is_no_terminal(run: Run, evil: FakeChannel) -> None:
+    assert evil.answers
+    for command in ("instance list", "top -n 2 -d 0.2", "tree"):
+        assert "\x1b" not in run(*command.split()).output
