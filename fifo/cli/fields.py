@@ -33,7 +33,9 @@ def merge(message: Any, file: str | None, settings: Sequence[str]) -> list[str]:
     try:
         json_format.ParseDict(wanted, message)
     except json_format.ParseError as error:
-        raise InvalidInput("resource", (Violation(", ".join(wanted), str(error)),)) from error
+        # Its first line says what is wrong; the rest lists fields by other names than ours.
+        told, *_ = str(error).splitlines()
+        raise InvalidInput("resource", (Violation(", ".join(wanted), told),)) from error
     return list(wanted)
 
 

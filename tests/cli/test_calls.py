@@ -54,8 +54,8 @@ COMMANDS = (
     "image delete tiny --no-wait",
     "image capture mine web --no-wait",
     "package get small",
-    "package create small ram=1",
-    "package update small ram=1 --allow-missing",
+    "package create small quota=1",
+    "package update small quota=1 --allow-missing",
     "package delete small",
     "network get lan",
     "network create lan nic_tag=a",
@@ -118,8 +118,11 @@ def test_every_list_can_be_watched(run: Run, answered: FakeChannel, command: str
     assert request.snapshot
 
 
-def test_arguments_of_a_command_inside_are_its_own(run: Run, answered: FakeChannel) -> None:
-    assert run("instance", "exec", "web", "sh", "-e", "-o", "json", "-t").exit_code == 0
+@pytest.mark.parametrize("dashes", [(), ("--",)])
+def test_arguments_of_a_command_inside_are_its_own(
+    run: Run, answered: FakeChannel, dashes: tuple[str, ...]
+) -> None:
+    assert run("instance", "exec", "web", *dashes, "sh", "-e", "-o", "json", "-t").exit_code == 0
     ((_, first),) = answered.asked
     assert list(first.open.command) == ["sh", "-e", "-o", "json", "-t"]
     assert not first.open.HasField("terminal")

@@ -199,6 +199,10 @@ def execute(
     from fifo.cli.inside import execute as run
     from fifo.cli.naming import name_of
 
+    # Behind the instance `--` is of no use any more; many write it all the same.
+    command = command[1:] if command[0] == "--" else command
+    if not command:
+        raise click.UsageError("give a command to run")
     pairs = dict(pair.partition("=")[::2] for pair in environment)
     with target.client() as client:
         name = name_of(client, target, "instance", instance)
