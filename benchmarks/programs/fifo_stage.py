@@ -98,7 +98,8 @@ class AioClient:
         options = [("grpc.default_authority", "localhost")]
         self.channel = grpc.aio.insecure_channel(f"unix:{running.socket}", options)
         self.instances: Any = instance_service_pb2_grpc.InstanceServiceStub(self.channel)
-        self._operations: Any = operations_pb2_grpc.OperationsStub(self.channel)  # type: ignore[no-untyped-call]
+        stub: Any = operations_pb2_grpc.OperationsStub
+        self._operations = stub(self.channel)
 
     async def finish(self, operation: Any) -> Any:
         """Wait until an operation has ended well."""

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import Struct
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fifo.api import masks
@@ -148,6 +148,7 @@ class NoReferences:
         return ""
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a whole spec is many draws
 @given(SPECS)
 def test_a_spec_survives_being_told_and_set_again(spec: InstanceSpec) -> None:
     stored = entry(spec)

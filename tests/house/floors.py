@@ -62,6 +62,7 @@ SCHEDULER_CORE = frozenset(
         "child.py",
         "dynamic_supervisor.py",
         "ending.py",
+        "fencing.py",
         "gen_server.py",
         "groups.py",
         "idleness.py",

@@ -53,7 +53,8 @@ class FleetClient:
         self.events = event_service_pb2_grpc.EventServiceStub(channel)
         self.consoles = console_service_pb2_grpc.ConsoleServiceStub(channel)
         self.supervision = supervision_service_pb2_grpc.SupervisionServiceStub(channel)
-        self._operations = operations_pb2_grpc.OperationsStub(channel)  # type: ignore[no-untyped-call]
+        stub: Any = operations_pb2_grpc.OperationsStub
+        self._operations = stub(channel)
 
     def close(self) -> None:
         """Close the connection."""
