@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from fifo.hypervisors.driver import Inventory
 from fifo.hypervisors.linux import cgroups
 from fifo.hypervisors.linux.vm import confine
 from fifo.hypervisors.linux.vm.control_group import memory_limit_mib
-from fifo.model.instance import Nic
-from tests.hypervisors.linux.vm.vm_host import VmHost, small_vm, why_not
+from fifo.model.instance import Disk, Nic
+from tests.hypervisors.linux.test_adoption import Ear
+from tests.hypervisors.linux.vm.vm_host import VmHost, firmware_image, small_vm, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,8 +95,8 @@ async def test_it_answers_over_its_tap_and_is_counted(zones: VmHost, booted: Wan
 async def test_no_other_address_leaves_it(zones: VmHost, booted: Wanted) -> None:
     await zones.open()
     terminal = await zones.terminal_again(booted)
-    await terminal.type(f"gateway={zones.network.pools[0].gateway}")
-    ping = "ping -c1 -W1 {}$gateway >/dev/null; echo $?"
+    await terminal.type(f"g={zones.network.pools[0].gateway}")
+    ping = "ping -c1 -W1 {}$g >/dev/null; echo $?"
     own, stolen = booted.spec.nics[0].mac, zones.address(0, OTHER_NUMBER, bare=True)
     assert await terminal.type(ping.format("")) == "0\n"
     await terminal.type(f"ip addr add {stolen}/32 dev eth0")
@@ -215,3 +217,38 @@ async def test_a_roll_back_brings_back_what_the_disk_held(zones: VmHost, booted:
     await driver.delete_snapshot(uid, "1")
     assert await driver.snapshots(uid) == ()
     await terminal.close()
+
+
+async def test_a_killed_keeper_costs_a_vm_neither_its_life_nor_its_console(
+    zones: VmHost, booted: Wanted
+) -> None:
+    driver, uid = await zones.open(), booted.spec.uid
+    before = await driver.inspect(uid)
+    ear = Ear(zones)
+    await ear.until(bool)
+    await zones.keeper_host.kill_keeper(zones.keeper)
+    await ear.until(lambda heard: len([e for e in heard if isinstance(e, Inventory)]) > 1)
+    assert await driver.inspect(uid) == before
+    terminal = await zones.terminal_again(booted)
+    assert await terminal.type("echo still here") == "still here\n"
+    await terminal.close()
+    # Nobody was its parent when it ended: that counts as a failure, though it powered down.
+    end = await driver.stop(uid, 20.0)
+    assert end is not None
+    assert (end.code, end.signal, end.orderly) == (None, None, False)
+    left = await zones.remove_all()
+    assert left.none, left
+
+
+async def test_a_disk_of_its_own_is_booted_by_firmware(zones: VmHost) -> None:
+    driver = await zones.open()
+    image = firmware_image()
+    await driver.fetch_image(image, lambda *_: None)
+    disk = Disk(path="disk0", image=image.uid, boot=True, size=100)
+    wanted = await zones.running(disks=(disk,))
+    terminal = await zones.terminal(wanted)
+    assert await terminal.type("cat /sys/block/vda/size") == f"{100 * MIB // 512}\n"
+    assert "/dev/vda1" in await terminal.type("df /data")
+    await terminal.close()
+    left = await zones.remove_all()
+    assert left.none, left

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fifo.hypervisors.linux import mounting
+from fifo.hypervisors.linux.keeper_client import KeeperClient
 from fifo.hypervisors.linux.layout import PASSABLE, Layout
 from fifo.hypervisors.linux.vm import limits
 from fifo.hypervisors.linux.vm.monitor import Monitor
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from fifo.hypervisors.driver import Wanted
 
-LOOK_S = 0.05
 ROOM_KIB = 6 * 1024
 
 
@@ -41,10 +41,15 @@ async def test_a_vm_goes_on_without_its_node_and_the_next_one_knows_it(zones: Vm
     await node.wait()
     # It boots while there is no node, and the keeper writes down what it says.
     kept = Layout(zones.settings.state_dir, zones.settings.run_dir).find(uid)
-    log = zones.settings.state_dir / "instances" / uid / "console.log"
-    while not PROMPT.search(_text(log)):  # noqa: ASYNC110 -- a file has no event
-        await asyncio.sleep(LOOK_S)
+    keeper = await KeeperClient.connect(zones.keeper_host.directory)
+    shown = ""
+    async for data in await keeper.attach(uid):
+        shown += data.decode()
+        if PROMPT.search(shown):
+            break
+    await keeper.close()
     driver = await zones.open()
+    assert PROMPT.search((await driver.logs(uid, 10_000)).decode())
     seen = await driver.inspect(uid)
     assert seen is not None
     assert (seen.state, seen.pid, seen.start_id) == ("running", kept.pid, 1)
@@ -58,10 +63,6 @@ async def test_a_vm_goes_on_without_its_node_and_the_next_one_knows_it(zones: Vm
     end = await driver.stop(uid, 20.0)
     assert end is not None
     assert (end.code, end.forced) == (0, False)
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 async def test_a_qemu_that_was_killed_is_told_with_its_signal(zones: VmHost) -> None:
@@ -167,12 +168,10 @@ async def test_a_full_disk_halts_the_guest_until_there_is_room(
     while "halted by a full disk" not in caplog.text:
         assert not writing.done()
         await driver.stats()
-        await asyncio.sleep(LOOK_S)
     assert (await _state(driver, wanted)) == "running"
     mounting.mount("tmpfs", small_disk, "tmpfs", mounting.NODEV | REMOUNT, "size=200m")
     while not writing.done():
         await driver.stats()
-        await asyncio.sleep(LOOK_S)
     assert writing.result().endswith("=0\n")
     await terminal.close()
     left = await cramped.remove_all()

@@ -197,8 +197,10 @@ def direct(place: Path, *, form: str = "qcow2", **changes: Any) -> Path:
     (source / "initrd").write_bytes(b"initrd")
     roles = (("kernel", "elf", "vmlinux"), ("initrd", "cpio", "initrd"), ("disk", form, "disk.img"))
     files = tuple(
-        ImageFile(role=role, format=form, path=path, **_described(source / path))  # type: ignore[arg-type]
-        for role, form, path in roles
+        msgspec.convert(
+            {"role": role, "format": form_, "path": path, **_described(source / path)}, ImageFile
+        )
+        for role, form_, path in roles
     )
     manifest = ImageManifest(
         name="n", version="1", os="linux", architecture="amd64", brand="kvm", boot="direct",

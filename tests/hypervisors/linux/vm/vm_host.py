@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures
 import functools
 import re
 import secrets
@@ -171,6 +172,17 @@ def image_record(directory: Path) -> Image:
     return Image(
         uid=IMAGE_UID, id="vm", create_time=0.0, format="qcow2", source=str(directory),
         boot="direct", brands=("kvm",),
+    )  # fmt: skip
+
+
+def firmware_image() -> Image:
+    """Describe the small VM that a BIOS boots from its disk, built if it has to be."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        # A test that asks for it has a loop already.
+        built_ = pool.submit(asyncio.run, vm_images.disk(spawning.run, built.directory())).result()
+    return Image(
+        uid="00000000-0000-4000-9000-0000000000ee", id="firmware", create_time=0.0,
+        format="qcow2", source=str(built_.path("disk")), boot="disk", brands=("kvm",),
     )  # fmt: skip
 
 
