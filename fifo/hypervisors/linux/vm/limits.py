@@ -22,6 +22,8 @@ QUIT_S: Final = 3.0
 """For QEMU to end when it is told to; it closes its disks before."""
 PRESS_S: Final = 3.0
 """Between two presses of the power button: a guest that is booting does not feel the first."""
+PRESSES: Final = 60
+"""As long as a VM has to power down (model.limits.STOP_PATIENCE_VM_S): then it is forced."""
 USERS: Final = 4_096
 """Users of the host for VMs: as many as the keeper watches instances."""
 VIRTUAL_BYTES: Final = 16 * 1024**4

@@ -106,6 +106,14 @@ def read(directory: Path) -> Made:
         ) from None
 
 
+def nics_of(directory: Path) -> tuple[Nic, ...]:
+    """Give what a VM was started with last; nothing if its record is gone, so that it can go too.
+
+    Raises DataLoss for a record that is damaged.
+    """
+    return read(directory).nics if (directory / RECORD).exists() else ()
+
+
 def write(directory: Path, made: Made) -> None:
     """Replace it in one step; raises OSError."""
     layout.replace(directory / RECORD, records.encode(made))

@@ -1,7 +1,8 @@
 """Pressing a VM's power button until its guest feels it.
 
 A guest that is still booting does not: so it is pressed again and again, by a task for each VM,
-until the VM has ended or is asked for no more. A guest that powers down already does not mind.
+until the VM has ended, is asked for no more, or was pressed for as long as anybody waits for a stop
+(`limits.PRESSES`). A guest that powers down already does not mind.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class PowerButtons:
 
     def press(self, uid: str, monitor: Monitor) -> None:
         """Press one from now on; nothing if it is pressed already."""
-        if uid not in self._pressing:
+        task = self._pressing.get(uid)
+        if task is None or task.done():
             self._pressing[uid] = asyncio.create_task(_press(uid, monitor))
 
     async def release(self, uid: str) -> None:
@@ -44,7 +46,7 @@ class PowerButtons:
 
 
 async def _press(uid: str, monitor: Monitor) -> None:
-    while True:
+    for _ in range(limits.PRESSES):
         try:
             await monitor.ask("system_powerdown")
         except FifoError as error:

@@ -207,7 +207,7 @@ class Runner:
             await monitor.close()
         if kept.start_id and kept.exit is None:
             await self._end_half(kept)
-        nics = (*kept.spec.nics, *made.read(self._host.layout.instance(uid)).nics)
+        nics = (*kept.spec.nics, *made.nics_of(self._host.layout.instance(uid)))
         ports = dict.fromkeys(self._host.networking.ports(uid, nics))
         await self._host.networking.detach(uid, tuple(ports))
         self._groups.remove(uid)

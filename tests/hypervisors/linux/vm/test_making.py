@@ -10,7 +10,7 @@ import pytest
 
 from fifo.hypervisors.linux.keeper_runner import runner
 from fifo.hypervisors.linux.vm import made
-from fifo.model.errors import FifoError, InvalidInput, NotFound, Unsupported, WrongState
+from fifo.model.errors import DataLoss, FifoError, InvalidInput, NotFound, Unsupported, WrongState
 from fifo.model.image import Image
 from fifo.model.instance import Disk, InstanceSpec
 from tests.hypervisors.linux.faulty_runner import FaultyRun
@@ -138,6 +138,21 @@ async def test_each_vm_has_a_user_of_its_own(zones: VmHost) -> None:
     again = zones.wanted()
     await driver.create(again)
     assert made.read(directory(zones, again)).user in users
+
+
+async def test_a_vm_whose_record_is_gone_says_so_and_can_be_deleted(zones: VmHost) -> None:
+    driver = await zones.open()
+    wanted = zones.wanted()
+    await driver.create(wanted)
+    _forget(directory(zones, wanted))
+    with pytest.raises(DataLoss, match="delete the instance"):
+        await driver.start(wanted, 1)
+    await driver.delete(wanted.spec.uid)
+    assert (await zones.leftovers()).none
+
+
+def _forget(place: Path) -> None:
+    (place / made.RECORD).unlink()
 
 
 async def test_a_vm_is_made_of_the_image_of_another(zones: VmHost) -> None:
