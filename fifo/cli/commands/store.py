@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import click
 
@@ -23,11 +23,21 @@ def _unpack(file: str, directory: Path) -> Path:
         return source
     try:
         with tarfile.open(source) as archive:
-            archive.extractall(directory, filter="data")
+            # Debian 12's Python 3.11.2 has no `filter`, which would do what _plain does.
+            members = [_plain(member) for member in archive]
+            archive.extractall(directory, members)  # noqa: S202 - all of them are plain
     except (OSError, tarfile.TarError) as error:
         raise DataLoss(f"it is no backup: {error}", file, "take another backup") from error
     inside = [entry for entry in directory.iterdir() if entry.is_dir()]
     return inside[0] if len(inside) == 1 else directory
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Let a file or directory pass that stays inside; raises tarfile.TarError for all else."""
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts or not (member.isreg() or member.isdir()):
+        raise tarfile.TarError(f"it holds {member.name}, which no backup does")
+    return member
 
 
 @COMMAND.command()

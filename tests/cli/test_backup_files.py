@@ -1,0 +1,47 @@
+"""A file that is to be a backup is read with the suspicion that one from anywhere deserves."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fifo.cli.main import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _member(name: str, kind: bytes) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type = kind
+    made.linkname = "/etc/passwd"
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("../outside", tarfile.REGTYPE),
+        ("/outside", tarfile.REGTYPE),
+        ("inside/../../outside", tarfile.REGTYPE),
+        ("link", tarfile.SYMTYPE),
+        ("link", tarfile.LNKTYPE),
+        ("device", tarfile.CHRTYPE),
+    ],
+)
+def test_what_would_leave_its_directory_is_no_backup(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    kind: bytes,
+) -> None:
+    file = tmp_path / "evil.tar"
+    with tarfile.open(file, "w") as archive:
+        archive.addfile(_member(name, kind), io.BytesIO())
+    with pytest.raises(SystemExit) as ended:
+        main(["store", "verify", str(file)])
+    assert ended.value.code != 0
+    assert "it is no backup" in capsys.readouterr().err
