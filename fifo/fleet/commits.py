@@ -9,14 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from fifo.model import limits, records
 from fifo.model.errors import Conflict, InvalidInput, OutcomeUnknown, Violation
 from fifo.model.records import Record
-from fifo.store.contract import Compare, Get, Put, RangeReply, Txn, absent
+from fifo.store.contract import Compare, Get, Put, RangeReply, Txn, absent, unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from fifo.model.hypervisor import HypervisorSpec
+    from fifo.model.package import Package
+    from fifo.store.catalog import Entry
     from fifo.store.contract import Store
     from fifo.workflows.world import World, Write
 
@@ -48,6 +53,21 @@ class Plan:
     uid: str
     compares: list[Compare] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
+
+
+def next_generation(
+    entry: Entry[HypervisorSpec] | Entry[Package], changed: HypervisorSpec | Package
+) -> Plan:
+    """Plan the next generation of what is wanted; nothing if it is as it was."""
+    before = entry.record
+    if changed == before:
+        return Plan(before.uid)
+    after = msgspec.structs.replace(changed, generation=before.generation + 1)
+    return Plan(
+        before.uid,
+        [unchanged(entry.key, entry.revision)],
+        [Put(entry.key, records.encode(after))],
+    )
 
 
 class Remembering:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from fifo.fleet.commits import Plan
 from fifo.model import keys, names, records
 from fifo.model.errors import AlreadyExists, NotFound, WrongState
@@ -26,19 +24,6 @@ def create(catalog: Catalog, package: Package) -> Plan:
         package.uid,
         [absent(key), absent(index)],
         [Put(key, records.encode(package)), Put(index, package.uid.encode())],
-    )
-
-
-def update(entry: Entry[Package], changed: Package) -> Plan:
-    """Plan the next generation of a package; nothing if it is as it was."""
-    before = entry.record
-    if changed == before:
-        return Plan(before.uid)
-    after = msgspec.structs.replace(changed, generation=before.generation + 1)
-    return Plan(
-        before.uid,
-        [unchanged(entry.key, entry.revision)],
-        [Put(entry.key, records.encode(after))],
     )
 
 

@@ -11,7 +11,7 @@ from fifo.api.resources import hypervisors
 from fifo.api.resources.values import etag
 from fifo.api.services import reading
 from fifo.fleet import hypervisors as fleet_hypervisors
-from fifo.fleet.commits import Plan, commit, recall
+from fifo.fleet.commits import Plan, commit, next_generation, recall
 from fifo.model import names
 from fifo.v1 import hypervisor_service_pb2
 
@@ -75,7 +75,7 @@ class HypervisorService:
             request,
             given.name,
             call,
-            lambda entry: fleet_hypervisors.update(entry, changed(entry)),
+            lambda entry: next_generation(entry, changed(entry)),
             "hypervisor.name",
         )
 

@@ -12,7 +12,7 @@ from fifo.api.resources import packages
 from fifo.api.resources.values import etag
 from fifo.api.services import reading
 from fifo.fleet import packages as fleet_packages
-from fifo.fleet.commits import Plan, commit, recall
+from fifo.fleet.commits import Plan, commit, next_generation, recall
 from fifo.model import names
 from fifo.model.package import Package
 from fifo.v1 import package_service_pb2
@@ -100,7 +100,7 @@ class PackageService:
 
         if request.validate_only:
             return self._of(packages.Parts(accepting.as_if(changed()[1])))
-        return await self._commit(lambda: fleet_packages.update(*changed()), call, given.name)
+        return await self._commit(lambda: next_generation(*changed()), call, given.name)
 
     async def delete_package(
         self, request: package_service_pb2.DeletePackageRequest, call: Call
