@@ -50,6 +50,8 @@ ORDERS_WAITING = 50_000
 """Orders that may wait for their turn: a few for each of 10,000 instances."""
 LOOK_DEADLINE_S = 10.0
 """Time to look at one instance, to probe, to list."""
+TRIAL_DEADLINE_S = 60.0
+"""Time a host has that is asked to find out by trial what it can do: it may boot a guest."""
 SIGHT_DEADLINE_S = 15.0
 """Time a driver that lost sight of its host has to find it again before it is asked anew."""
 SIGHT_RETRY_S = 0.5
@@ -108,5 +110,7 @@ RESEND_S = 5.0
 """Time a session has to acknowledge a report before it is sent again: a lost link's time."""
 SAMPLE_S = 10.0
 """How often instances are measured: Prometheus asks every 15 s."""
+SAMPLE_FRESH_S = 1.0
+"""How old numbers may be that somebody asked for: a terminal shows them anew once a second."""
 NAMED_USERS = 5
 """Users of an image that a refusal names."""

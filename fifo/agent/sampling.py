@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fifo.agent import limits, names
 from fifo.agent.orders import Answer, Order
-from supervisors import GenServer
+from supervisors import GenServer, NoReply
 
 if TYPE_CHECKING:
     from fifo.agent.settings import AgentSettings
@@ -15,8 +15,17 @@ if TYPE_CHECKING:
     from supervisors import Future
 
 LATEST: Final = "latest"
-"""Call: a Sample."""
+"""Call: a Sample, at once, as old as it may be."""
 _MEASURE: Final = "measure"
+
+
+class Fresh(NamedTuple):
+    """Call: a Sample no older than `limits.SAMPLE_FRESH_S` that holds this instance if it runs.
+
+    Fails as the measuring does.
+    """
+
+    uid: str
 
 
 class Sample(NamedTuple):
@@ -28,29 +37,58 @@ class Sample(NamedTuple):
 
 
 class Sampling(GenServer):
-    """Keeps the latest sample (`names.sampling`); metrics and the API ask for it."""
+    """Keeps the latest sample (`names.sampling`); metrics and the API ask for it.
+
+    However many ask for fresh numbers, the host is measured once at a time and once in
+    `limits.SAMPLE_FRESH_S` for them: a bot for each instance costs no more than one for all.
+    """
 
     def init(self, settings: AgentSettings) -> None:
         """Measure soon."""
         self.settings = settings
         self.driver = self.node.address(names.driver(settings.host))
         self.sample = Sample(0.0, {})
-        self.send_after(0.0, _MEASURE)
+        self.fresh_until_s = 0.0
+        self.measuring = False
+        self.asking: list[Future[Any]] = []
+        self.timer = self.send_after(0.0, _MEASURE)
 
-    def handle_call(self, message: str, caller: Future[Any]) -> Sample:
-        """Give the latest sample, which nobody changes."""
-        del message, caller
-        return self.sample
+    def handle_call(self, message: str | Fresh, caller: Future[Any]) -> Sample | NoReply:
+        """Give the latest sample, which nobody changes, or one that is fresh."""
+        if isinstance(message, str) or self._is_fresh_for(message.uid):
+            return self.sample
+        self.asking.append(caller)
+        self._measure()
+        return NoReply()
 
     def handle_info(self, message: Any) -> None:
         """Measure when it is time; the next time is counted from the answer."""
         if message == _MEASURE:
-            order = Order("stats", (), limits.STATS_DEADLINE_S, to=self.ref)
-            self.driver.cast(order)
+            self._measure()
         elif isinstance(message, Answer):
-            if message.error is None:
-                found = {stats.uid: stats for stats in message.value}
-                self.sample = Sample(self.settings.utc(), found)
+            self._measured(message)
+
+    def _is_fresh_for(self, uid: str) -> bool:
+        return uid in self.sample.by_uid and self.node.shard.now_s() < self.fresh_until_s
+
+    def _measure(self) -> None:
+        if not self.measuring:
+            self.measuring = True
+            self.driver.cast(Order("stats", (), limits.STATS_DEADLINE_S, to=self.ref))
+
+    def _measured(self, answer: Answer) -> None:
+        self.measuring = False
+        asking, self.asking = self.asking, []
+        if answer.error is None:
+            found = {stats.uid: stats for stats in answer.value}
+            self.sample = Sample(self.settings.utc(), found)
+            self.fresh_until_s = self.node.shard.now_s() + limits.SAMPLE_FRESH_S
+        else:
+            self.sample = self.sample._replace(error=answer.error)
+        for caller in asking:
+            if answer.error is None:
+                caller.reply(self.sample)
             else:
-                self.sample = self.sample._replace(error=message.error)
-            self.send_after(self.settings.sample_s, _MEASURE)
+                caller.fail(answer.error)
+        self.timer.cancel()
+        self.timer = self.send_after(self.settings.sample_s, _MEASURE)

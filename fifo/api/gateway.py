@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -11,10 +11,18 @@ if TYPE_CHECKING:
     from fifo.model.hypervisor import Probe
 
 
+class Measured(NamedTuple):
+    """What an instance has used, and when that was read, in UTC seconds."""
+
+    at: float
+    stats: Stats
+
+
 class Gateway(Protocol):
     """Finds an instance on its host and looks inside; on the node's loop.
 
-    All fail with Unavailable for a host that cannot be asked, and with what its driver says.
+    All fail with Unavailable for a host that cannot be asked, with what its driver says, and with
+    a SupervisorsError where a part of the agent ends while it is asked.
     """
 
     def console(self, host: str, uid: str) -> Awaitable[Channel]:
@@ -34,8 +42,11 @@ class Gateway(Protocol):
     def logs(self, host: str, uid: str, most_bytes: int) -> Awaitable[bytes]:
         """Give the end of what an instance wrote to its console."""
 
-    def stats(self, host: str, uid: str) -> Awaitable[Stats]:
-        """Measure an instance now."""
+    def stats(self, host: str, uid: str) -> Awaitable[Measured]:
+        """Measure an instance, or give what was measured within the last second.
+
+        Raises WrongState for one that does not run.
+        """
 
     def probe(self, host: str) -> Awaitable[Probe]:
         """Find out by trial what a host can do."""

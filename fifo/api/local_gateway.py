@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 from fifo.agent import limits, names
+from fifo.agent.driver import PROBE
 from fifo.agent.messages import Inside, Lookup
 from fifo.agent.orders import Order
+from fifo.agent.sampling import Fresh
+from fifo.api.gateway import Measured
 from fifo.model.errors import NotFound, Unavailable, WrongState
 from supervisors import Future
 
 if TYPE_CHECKING:
-    from fifo.hypervisors.driver import Channel, Stats
+    from fifo.agent.sampling import Sample
+    from fifo.hypervisors.driver import Channel
     from fifo.model.hypervisor import Probe
     from supervisors import Node, Ref
-
-PROBE_S: Final = 60.0
-"""Time for a host to find out by trial what it can do: it may boot a guest."""
 
 
 class LocalGateway:
@@ -49,18 +51,23 @@ class LocalGateway:
         data: bytes = await self._inside(host, uid, Inside("logs", (most_bytes,)))
         return data
 
-    async def stats(self, host: str, uid: str) -> Stats:
-        """Measure the running instances of a host now, and give this one's numbers."""
-        found: tuple[Stats, ...] = await self._order(host, "stats", limits.STATS_DEADLINE_S)
-        for stats in found:
-            if stats.uid == uid:
-                return stats
-        raise WrongState("it does not run, and so uses nothing", uid, "start it first")
+    async def stats(self, host: str, uid: str) -> Measured:
+        """Measure the instances of a host if that is a while ago, and give this one's numbers."""
+        sampling = self._find(names.sampling(host), host)
+        sample: Sample = await sampling.call(Fresh(uid), timeout_s=None)
+        stats = sample.by_uid.get(uid)
+        if stats is None:
+            raise WrongState("it does not run, and so uses nothing", uid, "start it first")
+        return Measured(sample.at, stats)
 
     async def probe(self, host: str) -> Probe:
         """Find out by trial what a host can do."""
-        probe: Probe = await self._order(host, "probe", PROBE_S)
-        return probe
+        answer: Future[Probe] = Future(self._node.shard)
+        order = Order(PROBE, (), limits.TRIAL_DEADLINE_S, caller=answer)
+        self._find(names.driver(host), host).cast(order)
+        # The driver's process settles it, unless it ends meanwhile.
+        async with asyncio.timeout(limits.TRIAL_DEADLINE_S + limits.CLEAN_UP_S):
+            return await answer
 
     async def _inside(self, host: str, uid: str, message: Inside) -> Any:
         front = self._find(names.gateway(host), host)
@@ -70,11 +77,6 @@ class LocalGateway:
             told = "its actor is between two lives, or it is being made"
             raise Unavailable(told, uid, "try again in a moment") from None
         return await actor.call(message, timeout_s=None)
-
-    async def _order(self, host: str, verb: str, deadline_s: float) -> Any:
-        answer: Future[Any] = Future(self._node.shard)
-        self._find(names.driver(host), host).cast(Order(verb, (), deadline_s, caller=answer))
-        return await answer
 
     def _find(self, name: names.Name, host: str) -> Ref[Any]:
         ref = self._node.whereis(name)

@@ -112,6 +112,7 @@ REQUESTS: Final[dict[str, Request]] = {
     "rollback": Request(frozenset({"running", "stopped", "failed"})),
     "exec": Request(frozenset({"running"})),
     "console": Request(frozenset({"running"})),
+    "measure": Request(frozenset({"running", "stopping"})),
 }
 """What the API admits (vmadm: start from stopped, reboot from running; start, stop idempotent)."""
 

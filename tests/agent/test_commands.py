@@ -9,11 +9,11 @@ import pytest
 from fifo.agent import limits, names
 from fifo.agent.image_cache import IMAGES, PROGRESS
 from fifo.agent.messages import Lookup
-from fifo.agent.sampling import LATEST
+from fifo.agent.sampling import LATEST, Fresh
 from fifo.hypervisors.driver import Wanted
 from fifo.hypervisors.simulated.faults import Fault
 from fifo.hypervisors.simulated.settings import HostSettings
-from fifo.model.errors import Conflict, NotFound
+from fifo.model.errors import Conflict, DriverFailed, NotFound
 from tests.agent.world import HOST, AgentWorld, claim_of, image_of, newer, spec_of, uid_of
 
 if TYPE_CHECKING:
@@ -316,3 +316,27 @@ def test_running_instances_are_measured_at_an_interval(world: AgentWorld) -> Non
     third = sampling.call(LATEST).get()
     assert (third.at, third.by_uid) == (second.at, second.by_uid)
     assert third.error is not None
+
+
+def test_numbers_asked_for_are_measured_now_but_once_for_a_crowd(world: AgentWorld) -> None:
+    world.realise(spec_of(1))
+    world.await_state(uid_of(1), "running")
+    sampling = world.node.address(names.sampling(HOST))
+    world.time.advance(2.0)
+    latest = sampling.call(LATEST).get()
+    crowd = [sampling.call(Fresh(uid_of(1))) for _ in range(50)]
+    found = [future.get() for future in crowd]
+    assert found[0].at > latest.at
+    assert all(sample is found[0] for sample in found)
+    assert sampling.call(Fresh(uid_of(1))).get() is found[0], "a second has not passed"
+    world.time.advance(limits.SAMPLE_FRESH_S)
+    assert sampling.call(Fresh(uid_of(1))).get().at > found[0].at
+
+
+def test_who_asks_for_numbers_is_told_that_they_cannot_be_had(world: AgentWorld) -> None:
+    sampling = world.node.address(names.sampling(HOST))
+    world.time.advance(2.0)
+    world.host.faults.add(Fault("stats", "error", times=1))
+    with pytest.raises(DriverFailed):
+        sampling.call(Fresh(uid_of(1))).get()
+    assert sampling.call(Fresh(uid_of(1))).get().error is None, "the next measuring is a new one"

@@ -50,7 +50,9 @@ class Insides:
             wanted = "a name like orgs/default/instances/web-1/stats"
             raise InvalidInput(request.name, (Violation("name", wanted),))
         spec, host = self._placed(name)
-        found = await self._backend.gateway.stats(host, spec.uid)
+        status = self._backend.catalog.statuses.record(spec.uid)
+        admit("measure", status.state if status is not None else "provisioning", name)
+        at, found = await self._backend.gateway.stats(host, spec.uid)
         made = instance_pb2.InstanceStats(
             name=names.instance_name(spec.id, spec.org) + STATS,
             cpu_seconds=found.cpu_seconds,
@@ -70,7 +72,7 @@ class Insides:
                 reads=disk.reads,
                 writes=disk.writes,
             )
-        set_time(made.sample_time, self._backend.now())
+        set_time(made.sample_time, at)
         return made
 
     async def read_instance_logs(

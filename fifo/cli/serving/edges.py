@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from fifo.api.local_gateway import LocalGateway
 from fifo.api.server import Api, Surroundings
 from fifo.api.settings import ApiSettings
-from fifo.cli.serving.local_gateway import LocalGateway
 from fifo.cli.serving.metrics_page import MetricsPage
 from fifo.fleet.operations import Operations
 from fifo.model.errors import NotReady

@@ -60,6 +60,9 @@ def bounded(argv: Iterable[str], *, cpu_s: int, file_bytes: int = 0) -> tuple[st
     return (
         *("prlimit", f"--as={limits.INFO_MEMORY_BYTES}", f"--cpu={cpu_s}"),
         *(f"--fsize={file_bytes}", "--core=0", "--"),
+        # glibc keeps 64 MiB of addresses for each thread's own heap, and qemu-img may have 64
+        # threads: by chance enough of them were there at once to leave it without addresses.
+        *("env", "MALLOC_ARENA_MAX=1"),
         *argv,
     )
 

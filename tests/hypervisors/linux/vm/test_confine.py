@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 
 import pytest
@@ -16,6 +18,25 @@ def test_a_program_runs_as_its_user_without_any_privilege() -> None:
         "--bounding-set=-all", "--inh-caps=-all", "--", "qemu-img", "info",
     )  # fmt: skip
     assert "--groups=104" in confine.as_user(1065536, ("qemu",), group=104)
+
+
+MANY_THREADS = """
+import threading
+here = threading.Barrier(65)
+def heap():
+    kept = [bytes(600) for _ in range(64)]
+    here.wait()
+for _ in range(64):
+    threading.Thread(target=heap).start()
+here.wait()
+"""
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit (util-linux) is missing")
+def test_as_many_threads_as_qemu_img_may_have_fit_into_its_bounds() -> None:
+    words = confine.bounded((sys.executable, "-c", MANY_THREADS), cpu_s=10)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_qemu_is_launched_with_its_groups_and_taps() -> None:
