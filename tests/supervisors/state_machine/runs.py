@@ -1,4 +1,8 @@
-"""Three ways to run a program: the pure core alone, a plain model of the rules, a real machine."""
+"""Three ways to run a program: the pure core alone, a plain model of the rules, a real machine.
+
+Core and model count whole milliseconds, as the timer wheel does: sums of seconds would part what is
+due at one time. Of timers that are, the one that was set first comes first.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +40,8 @@ class Core:
         self.state = program["first_state"]
         self.agenda = Agenda()
         self.mailbox: deque[Any] = deque()
-        self.timers: dict[Any, tuple[float, int]] = {}
-        self.now_s = 0.0
+        self.timers: dict[Any, tuple[int, int]] = {}
+        self.now_ms = 0
         self.armed = 0
         first = RepeatState(*self.reader.first(), Postpone(wanted=False))
         self.step(Event(INTERNAL, "init"), first)
@@ -60,7 +64,7 @@ class Core:
             else:
                 assert isinstance(order, SetTimeout)
                 self.armed += 1
-                self.timers[timeout] = (self.now_s + order.after_s, self.armed)
+                self.timers[timeout] = (self.now_ms + ms(order.after_s), self.armed)
 
     def go_on(self) -> None:
         while True:
@@ -80,16 +84,16 @@ class Core:
         self.mailbox.extend(Event(CAST, content) for content in contents)
         self.go_on()
 
-    def advance(self, after_s: float) -> None:
-        until_s = self.now_s + after_s
+    def advance(self, after_ms: int) -> None:
+        until_ms = self.now_ms + after_ms
         while self.timers:
-            timeout, (due_s, _) = min(self.timers.items(), key=lambda item: item[1])
-            if due_s > until_s + 1e-9:
+            timeout, (due_ms, _) = min(self.timers.items(), key=lambda item: item[1])
+            if due_ms > until_ms:
                 break
-            self.now_s = due_s
+            self.now_ms = due_ms
             self.mailbox.append(timeout)
             self.go_on()
-        self.now_s = until_s
+        self.now_ms = until_ms
 
 
 # -- the model: one line of events, in the order in which they will be handled ----------------
@@ -112,8 +116,8 @@ class Model:
         self.state = program["first_state"]
         self.line: list[Waiting] = []
         self.aside: list[Waiting] = []
-        self.running: list[list[Any]] = []  # [due_s, timeout, content]
-        self.now_s = 0.0
+        self.running: list[list[Any]] = []  # [due_ms, timeout, content], as they were set
+        self.now_ms = 0
         before = self.state
         actions = self.reader.first()
         if self.enters:
@@ -172,9 +176,9 @@ class Model:
             self.forget(action.timeout)
         if isinstance(action, CancelTimeout):
             return
-        after_s = action.after_s if isinstance(action, SetTimeout) else 0
-        if after_s:
-            self.running.append([self.now_s + after_s, action.timeout, action.content])
+        after_ms = ms(action.after_s) if isinstance(action, SetTimeout) else 0
+        if after_ms:
+            self.running.append([self.now_ms + after_ms, action.timeout, action.content])
         else:
             received = [one.kind == "received" for one in self.line]
             place = received.index(True) if True in received else len(received)
@@ -192,15 +196,15 @@ class Model:
         self.line += [Waiting("received", CAST, content) for content in contents]
         self.go_on()
 
-    def advance(self, after_s: float) -> None:
-        until_s = self.now_s + after_s
-        while due := [entry for entry in self.running if entry[0] <= until_s + 1e-9]:
+    def advance(self, after_ms: int) -> None:
+        until_ms = self.now_ms + after_ms
+        while due := [entry for entry in self.running if entry[0] <= until_ms]:
             first = min(due, key=lambda entry: entry[0])
             self.running.remove(first)
-            self.now_s, timeout, content = first
+            self.now_ms, timeout, content = first
             self.handle(Waiting("received", timeout, content))
             self.go_on()
-        self.now_s = until_s
+        self.now_ms = until_ms
 
 
 # -- the real machine, on the simulated host ---------------------------------------------------
@@ -265,8 +269,13 @@ class Real:
             self.machine.cast(content)
         self.host.run_ready()
 
-    def advance(self, after_s: float) -> None:
-        self.host.advance(after_s)
+    def advance(self, after_ms: int) -> None:
+        self.host.advance(after_ms / 1000)
+
+
+def ms(seconds: float) -> int:
+    """Give a time of a program, which is of whole milliseconds, as them."""
+    return round(seconds * 1000)
 
 
 def run(runner: Any) -> Trace:
@@ -275,7 +284,7 @@ def run(runner: Any) -> Trace:
         if verb == "cast":
             runner.cast(argument)
         else:
-            runner.advance(argument / 1000)
+            runner.advance(argument)
     trace: Trace = runner.reader.trace
     return trace
 
