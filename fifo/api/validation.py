@@ -265,13 +265,18 @@ def _enum(field: FieldDescriptor) -> Check:
     return check
 
 
+def _written(number: float) -> str:
+    """Write a bound as people do, without an exponent."""
+    return f"{int(number):,}" if number == int(number) else f"{number:,}"
+
+
 def _number(rule: Rule) -> Check:
     least = rule.least if rule.least is not None else 0
     most = rule.most if rule.most is not None else 2**62
 
     def check(value: float, path: str, found: Found) -> None:
         if not least <= value <= most:
-            found.add(path, f"{least:g} to {most:g}")
+            found.add(path, f"{_written(least)} to {_written(most)}")
 
     return check
 
@@ -283,7 +288,7 @@ def _duration(rule: Rule) -> Check:
     def check(value: Any, path: str, found: Found) -> None:
         seconds = value.seconds + value.nanos / 1e9
         if not least <= seconds <= most or abs(value.nanos) >= _NANOS:
-            found.add(path, f"{least:g} s to {most:g} s")
+            found.add(path, f"{_written(least)} s to {_written(most)} s")
 
     return check
 
