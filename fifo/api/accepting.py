@@ -25,7 +25,10 @@ R = TypeVar("R", bound=records.Record)
 
 
 class Work(NamedTuple):
-    """What an operation is to do; `uids` are its items, `chunk_size` of them at a time."""
+    """What an operation is to do; `uids` are its items, `chunk_size` of them at a time.
+
+    `more_s` are seconds that it may take beyond what its kind usually may.
+    """
 
     kind: str
     target: str
@@ -33,6 +36,7 @@ class Work(NamedTuple):
     input: Any = None
     chunk_size: int = 1
     org: str = ""
+    more_s: float = 0.0
 
 
 def hash_of(call: Call) -> str:
@@ -93,7 +97,7 @@ def prepare(backend: Backend, call: Call, work: Work) -> Operation:
         target=work.target,
         principal=call.principal.name,
         create_time=now,
-        deadline=now + WORKFLOWS[work.kind].deadline_s,
+        deadline=now + WORKFLOWS[work.kind].deadline_s + work.more_s,
         uids=work.uids,
         org=work.org,
         # As it will be read back: a runner compares its record with the stored one.

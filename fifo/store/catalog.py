@@ -104,8 +104,11 @@ class Catalog:
         self.addresses = Table(AddressClaim, keys.ADDRESS)
         self.operations = Table(Operation, keys.OPERATION)
         self.ids: dict[bytes, str] = {}
-        self.busy: dict[str, str] = {}
-        """Uids that an operation which has not ended is about, and the operation's id."""
+        self.busy: dict[str, tuple[str, ...]] = {}
+        """Uids that operations which have not ended are about, and the operations' ids.
+
+        More than one where a later one was let through: a delete, or a stop by force.
+        """
         self._tables: tuple[Table[records.Record], ...] = (
             self.specs, self.statuses, self.claims, self.cleanups, self.hosts, self.host_statuses,
             self.allocations, self.images, self.packages, self.networks, self.addresses,
@@ -155,12 +158,19 @@ class Catalog:
         return None
 
     def _note_busy(self, operation: Operation) -> None:
-        if operation.state in FINAL:
+        own = operation.id
+        if operation.state not in FINAL:
             for uid in operation.uids:
-                if self.busy.get(uid) == operation.id:
-                    del self.busy[uid]
-        else:
-            self.busy.update(dict.fromkeys(operation.uids, operation.id))
+                held = self.busy.get(uid, ())
+                if own not in held:
+                    self.busy[uid] = (*held, own)
+            return
+        for uid in operation.uids:
+            left = tuple(other for other in self.busy.get(uid, ()) if other != own)
+            if left:
+                self.busy[uid] = left
+            else:
+                self.busy.pop(uid, None)
 
     def _deliver(self, batch: Delivery) -> None:
         if not isinstance(batch, WatchBatch):

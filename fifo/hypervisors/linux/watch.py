@@ -184,7 +184,7 @@ class Watch:
         """Count the end to come as forced."""
         self._forced.add(uid)
 
-    async def end_of(self, uid: str, timeout_s: float) -> Exit | None:
+    async def end_of(self, uid: str, timeout_s: float | None = None) -> Exit | None:
         """Wait until the latest start of an instance is over; None if it is not by then."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(uid, set()).add(waiter)
