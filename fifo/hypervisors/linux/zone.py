@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from fifo.hypervisors.driver import Applied, Wanted
+from fifo.hypervisors.driver import Applied
 from fifo.hypervisors.linux import (
     addresses,
     bundle,
@@ -37,7 +37,7 @@ from fifo.model.errors import FifoError, NotFound, NotReady, WrongState
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fifo.hypervisors.driver import Channel, Stats
+    from fifo.hypervisors.driver import Channel, Stats, Wanted
     from fifo.hypervisors.linux.addresses import Attachment
     from fifo.hypervisors.linux.host import Host
     from fifo.hypervisors.linux.runtime import Runtime
@@ -140,6 +140,7 @@ class Zones:
             start_id=start_id,
             boot_id=self._host.facts.boot_id,
             stop_signal=chosen.stop_signal,
+            started=layout.starting(wanted.spec, wanted.claim, wanted.networks),
         )
         return _Plan(begun, spec, attachments, chosen, self._host.layout.instance(kept.uid))
 
@@ -225,7 +226,7 @@ class Zones:
         host, directory = self._host, self._host.layout.instance(kept.uid)
         if self._found is not None:
             await self._found.delete(kept.uid)
-        await host.networking.detach(kept.uid, host.networking.ports(kept.uid, kept.spec.nics))
+        await host.networking.detach(kept.uid, host.networking.ports(kept.uid, kept.runs_with.nics))
         host.storage.close(directory)
 
     # -- looking inside ------------------------------------------------------------------------
@@ -255,7 +256,7 @@ class Zones:
         """Bring limits, files and rules to what is wanted; the rest waits for the next start."""
         host, old, new = self._host, kept.spec, wanted.spec
         directory = host.layout.instance(kept.uid)
-        attachments = addresses.attachments(wanted)
+        runs, attachments = addresses.of_running(kept), addresses.attachments(wanted)
         live = list(changes.changed(old, new, changes.LIVE))
         later = list(changes.changed(old, new, changes.AT_START))
         if "quota" in live:
@@ -267,14 +268,14 @@ class Zones:
                 del found["devices"]
                 await self._runtime.update(kept.uid, directory / BUNDLE, found)
             if changes.changed(old, new, changes.ABOUT):
-                self._tell(directory, effective(wanted), attachments)
-            if changes.only_guards(old, new):
+                self._tell(directory, effective(wanted), runs)
+            if "nics" in later and changes.only_guards(runs, attachments):
                 await host.networking.guard(kept.uid, attachments)
                 later.remove("nics")
                 live.append("nics")
         else:
             live, later = [*live, *later], []
-        pending = tuple(dict.fromkeys((*kept.pending, *later))) if running else ()
+        pending = changes.pending(kept.pending, later, live) if running else ()
         kept = host.layout.find(kept.uid)
         host.layout.write(
             msgspec.structs.replace(
@@ -292,8 +293,8 @@ class Zones:
         networking = self._host.networking
         ports: list[str] = []
         for kept in running:
-            ports += networking.ports(kept.uid, kept.spec.nics)
-            networking.held(kept.uid, addresses.attachments(as_wanted(kept)))
+            ports += networking.ports(kept.uid, kept.runs_with.nics)
+            networking.held(kept.uid, addresses.of_running(kept))
         if self._found is not None:
             uids = {kept.uid for kept in running}
             for uid in [each for each in self._found.containers() if each not in uids]:
@@ -326,11 +327,6 @@ class Zones:
         """Make an image of its root."""
         directory = self._host.layout.instance(kept.uid)
         return await self._host.cache.capture(image, directory, kept.spec.image)
-
-
-def as_wanted(kept: Kept) -> Wanted:
-    """Give what was wanted of an instance when it was started or changed last."""
-    return Wanted(kept.spec, kept.claim, kept.networks)
 
 
 def effective(wanted: Wanted) -> InstanceSpec:

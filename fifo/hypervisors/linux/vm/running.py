@@ -79,7 +79,7 @@ class Runner:
         if not found.version:
             raise NotReady(found.why_not, uid, "install qemu-system-x86")
         directory = host.layout.instance(uid)
-        known = msgspec.structs.replace(made.read(directory), ram=spec.ram, nics=spec.nics)
+        known = msgspec.structs.replace(made.read(directory), ram=spec.ram)
         made.write(directory, known)
         self._make_directory(uid, known)
         groups = self._groups.make(spec)
@@ -207,9 +207,8 @@ class Runner:
             await monitor.close()
         if kept.start_id and kept.exit is None:
             await self._end_half(kept)
-        nics = (*kept.spec.nics, *made.nics_of(self._host.layout.instance(uid)))
-        ports = dict.fromkeys(self._host.networking.ports(uid, nics))
-        await self._host.networking.detach(uid, tuple(ports))
+        networking = self._host.networking
+        await networking.detach(uid, networking.ports(uid, kept.runs_with.nics))
         self._groups.remove(uid)
         await asyncio.to_thread(shutil.rmtree, self._directory / uid, ignore_errors=True)
 

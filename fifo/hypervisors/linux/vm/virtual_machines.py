@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fifo.hypervisors.driver import Applied, Wanted
+from fifo.hypervisors.driver import Applied
 from fifo.hypervisors.linux import addresses
-from fifo.hypervisors.linux.changes import changed, only_guards
+from fifo.hypervisors.linux.changes import changed, only_guards, pending
 from fifo.hypervisors.linux.commands import disk_error
-from fifo.hypervisors.linux.layout import Kept
+from fifo.hypervisors.linux.layout import Kept, starting
 from fifo.hypervisors.linux.vm import changes, disks, images, made, measuring
 from fifo.hypervisors.linux.vm.accelerator import NO_AGENT
 from fifo.hypervisors.linux.vm.building import Builder, made_of
@@ -25,13 +25,13 @@ from fifo.hypervisors.linux.vm.console import SerialChannel
 from fifo.hypervisors.linux.vm.running import Runner
 from fifo.hypervisors.linux.vm.snapshots import Place, Snapshots
 from fifo.hypervisors.linux.watch import alive
-from fifo.hypervisors.linux.zone import as_wanted, effective
+from fifo.hypervisors.linux.zone import effective
 from fifo.model.errors import FifoError, Unsupported
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fifo.hypervisors.driver import Channel, Stats
+    from fifo.hypervisors.driver import Channel, Stats, Wanted
     from fifo.hypervisors.linux.host import Host
     from fifo.hypervisors.linux.vm.accelerator import Accelerators
     from fifo.model.image import Image
@@ -73,6 +73,7 @@ class VirtualMachines:
             networks=wanted.networks,
             start_id=start_id,
             boot_id=self._host.facts.boot_id,
+            started=starting(wanted.spec, wanted.claim, wanted.networks),
         )
         where = self._host.layout
         attachments = addresses.attachments(wanted)
@@ -105,9 +106,8 @@ class VirtualMachines:
         uids = {kept.uid for kept in running}
         ports: list[str] = []
         for kept in running:
-            started = self._started_with(kept)
-            ports += networking.ports(kept.uid, started.spec.nics)
-            networking.held(kept.uid, addresses.attachments(started))
+            ports += networking.ports(kept.uid, kept.runs_with.nics)
+            networking.held(kept.uid, addresses.of_running(kept))
         for uid in self._host.layout.uids():
             kept_ = self._host.layout.find(uid)
             if kept_.spec.brand in self.brands and uid not in uids:
@@ -117,16 +117,6 @@ class VirtualMachines:
             if path.name not in uids:
                 await asyncio.to_thread(shutil.rmtree, path)
         return tuple(ports)
-
-    def _started_with(self, kept: Kept) -> Wanted:
-        """Give what was wanted with the interfaces that it runs with, as far as known by now."""
-        networks = {network.uid for network in kept.networks} | {""}
-        nics = tuple(
-            nic
-            for nic in made.read(self._directory(kept)).nics
-            if (nic.network or kept.claim.networks.get(nic.mac, "")) in networks
-        )
-        return as_wanted(kept)._replace(spec=msgspec.structs.replace(kept.spec, nics=nics))
 
     async def close(self) -> None:
         """Let every QEMU go; they run on."""
@@ -161,21 +151,21 @@ class VirtualMachines:
         if running:
             if changed(old, new, changes.LIMITS):
                 self._runner.limit(new)
-            if only_guards(old, new):
+            if "nics" in later and only_guards(addresses.of_running(kept), attachments):
                 await self._host.networking.guard(kept.uid, attachments)
                 later.remove("nics")
                 live.append("nics")
         else:
             await self._builder.fit(kept.uid, new)
             live, later = [*live, *later], []
-        pending = tuple(dict.fromkeys((*kept.pending, *later))) if running else ()
+        waiting = pending(kept.pending, later, live) if running else ()
         kept = self._host.layout.find(kept.uid)
         self._host.layout.write(
             msgspec.structs.replace(
-                kept, spec=new, claim=wanted.claim, networks=wanted.networks, pending=pending
+                kept, spec=new, claim=wanted.claim, networks=wanted.networks, pending=waiting
             )
         )
-        return Applied(tuple(live), pending)
+        return Applied(tuple(live), waiting)
 
     # -- snapshots and images ------------------------------------------------------------------
 
