@@ -16,6 +16,7 @@ from fifo.hypervisors.driver import Observed
 from fifo.hypervisors.linux import limits, logs
 from fifo.hypervisors.linux.commands import disk_error
 from fifo.hypervisors.linux.locks import Locks
+from fifo.hypervisors.linux.making import destroy
 from fifo.hypervisors.linux.sharing import remove_shared
 from fifo.hypervisors.linux.watch import alive
 from fifo.model.errors import DriverFailed, FifoError, Unsupported, WrongState
@@ -186,7 +187,7 @@ class LinuxDriver:
                 if self._runs(kept):
                     await self._end(kept, 0.0)
                 await kind.release(kept)
-                await self._guarded(uid, kind.destroy(kept))
+                await self._guarded(uid, destroy(self.host, kept))
             for half in (self.host.layout.new(uid), self.host.layout.gone(uid)):
                 await self._guarded(uid, self.host.storage.destroy(half))
         await self._last_one_out()

@@ -29,6 +29,7 @@ from fifo.hypervisors.linux.commands import disk_error
 from fifo.hypervisors.linux.inside import Inside
 from fifo.hypervisors.linux.keeper.logs import LogFile
 from fifo.hypervisors.linux.layout import Kept
+from fifo.hypervisors.linux.making import making
 from fifo.hypervisors.linux.runtime import CONFIG
 from fifo.hypervisors.linux.storage.pool import ROOT
 from fifo.hypervisors.linux.together import together
@@ -81,37 +82,18 @@ class Zones:
     # -- making --------------------------------------------------------------------------------
 
     async def create(self, wanted: Wanted) -> None:
-        """Make its directory and root, beside the others, and rename it to them."""
+        """Make its directory and root."""
         spec = wanted.spec
         attachments = addresses.attachments(wanted)
         for attachment in attachments:
             self._host.networking.check(attachment)
         image = _image(wanted)
         rootfs = self._host.cache.rootfs(image)
-        where = self._host.layout
-        place = where.new(spec.uid)
-        await self._host.storage.destroy(place)
-        try:
+        spec = msgspec.structs.replace(spec, image=image)
+        kept = Kept(spec=spec, claim=wanted.claim, networks=wanted.networks)
+        async with making(self._host, kept) as place:
             _make_directories(place)
             await self._host.storage.create(place, rootfs, spec.quota)
-            spec = msgspec.structs.replace(spec, image=image)
-            kept = Kept(spec=spec, claim=wanted.claim, networks=wanted.networks)
-            where.write(kept, place)
-            place.rename(where.instance(spec.uid))
-        except OSError as error:
-            await self._host.storage.destroy(place)
-            raise disk_error(error, spec.uid) from error
-        except FifoError:
-            await self._host.storage.destroy(place)
-            raise
-
-    async def destroy(self, kept: Kept) -> None:
-        """Remove all of it; a rename first, so that half of it is no instance."""
-        where = self._host.layout
-        gone = where.gone(kept.uid)
-        where.instance(kept.uid).rename(gone)
-        await self._host.storage.destroy(gone)
-        await self._host.keeper.forget(kept.uid)
 
     # -- starting ------------------------------------------------------------------------------
 

@@ -52,16 +52,8 @@ class VirtualMachines:
     # -- life ----------------------------------------------------------------------------------
 
     async def create(self, wanted: Wanted) -> None:
-        """Make its directory with its disks, beside the others, and rename it to them."""
+        """Make its directory with its disks."""
         await self._builder.create(wanted)
-
-    async def destroy(self, kept: Kept) -> None:
-        """Remove all of it; a rename first, so that half of it is no instance."""
-        where = self._host.layout
-        gone = where.gone(kept.uid)
-        where.instance(kept.uid).rename(gone)
-        await self._host.storage.destroy(gone)
-        await self._host.keeper.forget(kept.uid)
 
     async def start(self, kept: Kept, wanted: Wanted, start_id: int) -> Kept:
         """Start it; when that fails, what was done of it is taken back."""
