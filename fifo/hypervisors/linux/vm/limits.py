@@ -24,6 +24,10 @@ PRESS_S: Final = 3.0
 """Between two presses of the power button: a guest that is booting does not feel the first."""
 PRESSES: Final = 60
 """As long as a VM has to power down (model.limits.STOP_PATIENCE_VM_S): then it is forced."""
+RESETS: Final = 10
+"""Resets within `RESETS_S` that are a crash loop; installers and updates reboot twice or thrice."""
+RESETS_S: Final = 600.0
+"""A guest that panics while it boots takes half a minute, if it waits before it reboots."""
 USERS: Final = 4_096
 """Users of the host for VMs: as many as the keeper watches instances."""
 VIRTUAL_BYTES: Final = 16 * 1024**4
