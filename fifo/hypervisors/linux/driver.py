@@ -81,7 +81,7 @@ class LinuxDriver:
 
     def _observed(self, kept: Kept) -> Observed | None:
         """Say what is kept of an instance; None if its process has ended and nobody said how."""
-        if kept.start_id and kept.exit is None and not alive(kept, self._boot_id):
+        if kept.is_open and not alive(kept, self._boot_id):
             return None
         return self._seen(kept)
 

@@ -73,6 +73,11 @@ class Kept(records.Record, frozen=True, tag="linux_instance/1"):
         return self.spec.uid
 
     @property
+    def is_open(self) -> bool:
+        """Whether no end of its latest start is written down: it runs, by half perhaps."""
+        return self.start_id > 0 and self.exit is None
+
+    @property
     def runs_with(self) -> Started:
         """The interfaces of its latest start; before that, those that it is to have."""
         return self.started or starting(self.spec, self.claim, self.networks)

@@ -84,7 +84,7 @@ class Watch:
         table = {each.instance: each for each in watched}
         for uid in self._layout.uids():
             kept = self._layout.read(uid)
-            if kept is None or not kept.start_id or kept.exit is not None:
+            if kept is None or not kept.is_open:
                 continue
             found = table.get(uid)
             if found is not None and found.start_id == str(kept.start_id):

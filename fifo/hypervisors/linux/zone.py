@@ -98,8 +98,11 @@ class Zones:
     # -- starting ------------------------------------------------------------------------------
 
     async def start(self, kept: Kept, wanted: Wanted, start_id: int) -> Kept:
-        """Start it; when that fails, what was done of it is taken back."""
-        await self._take_back(kept) if _is_half(kept) else await self.release(kept)
+        """Start it; when that fails, what was done of it is taken back.
+
+        Of a start that was given up half way nobody knows what runs.
+        """
+        await self._take_back(kept) if kept.is_open else await self.release(kept)
         plan = self._plan(kept, wanted, start_id)
         where = self._host.layout
         where.write(plan.kept)
@@ -326,11 +329,6 @@ def _image(wanted: Wanted) -> str:
     if not found:
         raise NotFound("no image is named", wanted.spec.uid, "a zone is made of an image: name one")
     return found
-
-
-def _is_half(kept: Kept) -> bool:
-    """Tell whether a start was given up half way: nobody knows what runs of it."""
-    return kept.start_id > 0 and kept.exit is None
 
 
 def _make_directories(place: Path) -> None:

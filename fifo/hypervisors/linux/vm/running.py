@@ -212,7 +212,8 @@ class Runner:
             start_id = self._host.layout.find(uid).start_id
             await self._host.keeper.signal(uid, str(start_id), signal.SIGKILL)
         except FifoError as error:
-            # If it still runs it will be counted again.
+            # It has ended by itself, or will be counted again: no other end is to be told so.
+            self._host.watch.looped(uid, 0)
             _log.info("%s: not ended: %s", uid, error)
 
     async def release(self, kept: Kept) -> None:
@@ -222,7 +223,7 @@ class Runner:
         self._resets.forget(uid)
         if (monitor := self._monitors.pop(uid, None)) is not None:
             await monitor.close()
-        if kept.start_id and kept.exit is None:
+        if kept.is_open:
             await self._end_half(kept)
         networking = self._host.networking
         await networking.detach(uid, networking.ports(uid, kept.runs_with.nics))

@@ -57,8 +57,7 @@ class VirtualMachines:
 
     async def start(self, kept: Kept, wanted: Wanted, start_id: int) -> Kept:
         """Start it; when that fails, what was done of it is taken back."""
-        half = kept.start_id > 0 and kept.exit is None
-        await (self._runner.take_back(kept) if half else self._runner.release(kept))
+        await self._clear(kept)
         begun = Kept(
             spec=made_of(wanted.spec, kept.spec),
             claim=wanted.claim,
@@ -79,6 +78,10 @@ class VirtualMachines:
             await self._runner.take_back(begun)
             where.write(kept)
             raise disk_error(error, kept.uid) if isinstance(error, OSError) else error from None
+
+    async def _clear(self, kept: Kept) -> None:
+        """Take back what there is of a VM that does not run, a start by half too."""
+        await (self._runner.take_back(kept) if kept.is_open else self._runner.release(kept))
 
     async def ask_to_stop(self, kept: Kept) -> None:
         """Press its power button until it has powered down."""
@@ -103,8 +106,7 @@ class VirtualMachines:
         for uid in self._host.layout.uids():
             kept_ = self._host.layout.find(uid)
             if kept_.spec.brand in self.brands and uid not in uids:
-                half = kept_.start_id > 0 and kept_.exit is None
-                await (self._runner.take_back(kept_) if half else self._runner.release(kept_))
+                await self._clear(kept_)
         for path in list(self._runner.directories()):
             if path.name not in uids:
                 await asyncio.to_thread(shutil.rmtree, path)
