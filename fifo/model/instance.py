@@ -183,12 +183,16 @@ State = Literal[
 
 
 class Exit(Value, frozen=True):
-    """How an instance ended last: an exit code, a signal, or neither if nobody could see it."""
+    """How an instance ended last: an exit code, a signal, or neither if nobody could see it.
+
+    `resets` is how often its guest had started anew in a row, when it was ended for that.
+    """
 
     at: float
     code: int | None = None
     signal: int | None = None
     forced: bool = False
+    resets: int = 0
 
     @property
     def orderly(self) -> bool:

@@ -47,10 +47,13 @@ def decide(policy: RestartPolicy, ends: tuple[float, ...], end: Exit, jitter: fl
     """Decide after an end that nobody asked for; `ends` are the earlier ones, `jitter` in [0, 1).
 
     A guest that ends in order stays down under `on_failure`, any end does under `never`. As many
-    ends as the policy's `attempts` within its window are a crash loop. An unknown end is a failure.
+    ends as the policy's `attempts` within its window are a crash loop, and so is an end for the
+    guest's own resets. An unknown end is a failure.
     """
     if policy.when == "never" or (policy.when == "on_failure" and end.orderly):
         return Decision(what="stay_down", reason=describe(end))
+    if end.resets:
+        return Decision(what="give_up", reason=describe(end))
     recent = within(policy, ends, end.at)
     if len(recent) + 1 >= policy.attempts:
         told = f"{len(recent) + 1} ends within {policy.window_s:g} s, the last: {describe(end)}"
@@ -80,6 +83,8 @@ def within(policy: RestartPolicy, ends: tuple[float, ...], now: float) -> tuple[
 
 def describe(end: Exit) -> str:
     """Say how an instance ended."""
+    if end.resets:
+        return f"its guest started anew {end.resets} times in a row: most likely it panics"
     if end.signal is not None:
         return f"killed by signal {end.signal}"
     if end.code is not None:

@@ -14,10 +14,10 @@ from google.rpc import status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fifo.cli import exits
+from fifo.cli import columns, exits
 from fifo.cli.output import Column, line
 from fifo.cli.text import cut, safe, width
-from fifo.v1 import instance_pb2, instance_service_pb2
+from fifo.v1 import instance_pb2, instance_service_pb2, snapshot_pb2
 from tests.cli.fake_channel import Ended
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ def test_safe_text_moves_no_cursor(text: str) -> None:
 def test_cells_are_as_wide_as_their_column(text: str, cells: int) -> None:
     shown = cut(safe(text), cells)
     assert width(shown) <= cells
-    columns = (Column("A", str), Column("B", str))
-    assert width(line(columns, [cells, 1], [safe(text), "|"])) == cells + 3
+    own = (Column("A", str), Column("B", str))
+    assert width(line(own, [cells, 1], [safe(text), "|"])) == cells + 3
 
 
 @pytest.mark.parametrize(
@@ -140,3 +140,12 @@ def test_nothing_drawn_goes_to_what_is_no_terminal(run: Run, evil: FakeChannel) 
     assert evil.answers
     for command in ("instance list", "top -n 2 -d 0.2", "tree"):
         assert "\x1b" not in run(*command.split()).output
+
+
+@pytest.mark.parametrize(("size_bytes", "shown"), [(0, ""), (2048, "2.0 KiB")])
+def test_a_size_that_the_host_does_not_know_is_not_shown_as_nothing(
+    size_bytes: int, shown: str
+) -> None:
+    taken = snapshot_pb2.Snapshot(size_bytes=size_bytes)
+    (column,) = (each for each in columns.SNAPSHOTS if each.title == "SIZE")
+    assert column.value(taken) == shown

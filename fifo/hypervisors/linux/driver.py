@@ -16,6 +16,7 @@ from fifo.hypervisors.driver import Observed
 from fifo.hypervisors.linux import limits, logs
 from fifo.hypervisors.linux.commands import disk_error
 from fifo.hypervisors.linux.locks import Locks
+from fifo.hypervisors.linux.making import destroy
 from fifo.hypervisors.linux.patience import Stops
 from fifo.hypervisors.linux.sharing import remove_shared
 from fifo.hypervisors.linux.watch import alive
@@ -83,7 +84,7 @@ class LinuxDriver:
 
     def _observed(self, kept: Kept) -> Observed | None:
         """Say what is kept of an instance; None if its process has ended and nobody said how."""
-        if kept.start_id and kept.exit is None and not alive(kept, self._boot_id):
+        if kept.is_open and not alive(kept, self._boot_id):
             return None
         return self._seen(kept)
 
@@ -196,7 +197,7 @@ class LinuxDriver:
                     with self._stops.of(uid, 0.0) as patience:
                         await self._end(kept, patience)
                 await kind.release(kept)
-                await self._guarded(uid, kind.destroy(kept))
+                await self._guarded(uid, destroy(self.host, kept))
             for half in (self.host.layout.new(uid), self.host.layout.gone(uid)):
                 await self._guarded(uid, self.host.storage.destroy(half))
         await self._last_one_out()
