@@ -19,6 +19,7 @@ from fifo.api.settings import ApiSettings
 from fifo.cli.serving.metrics_page import MetricsPage
 from fifo.fleet.operations import Operations
 from fifo.model.errors import NotReady
+from fifo.model.uids import Uids
 from fifo.web.server import WebServer
 from supervisors import GenServer, metrics
 
@@ -60,6 +61,7 @@ class ApiEdge(GenServer):
             node=self.node,
             gateway=LocalGateway(self.node),
             affairs=affairs,
+            new_uid=Uids(),
         )
         # A restart of this process serves where the first one did, also on a port that was free.
         listen = settings.listen
