@@ -16,10 +16,10 @@ from prometheus_client import CollectorRegistry
 from fifo.api.local_gateway import LocalGateway
 from fifo.api.server import Api, Surroundings
 from fifo.api.settings import ApiSettings
+from fifo.api.uids import Uids
 from fifo.cli.serving.metrics_page import MetricsPage
 from fifo.fleet.operations import Operations
 from fifo.model.errors import NotReady
-from fifo.model.uids import Uids
 from fifo.web.server import WebServer
 from supervisors import GenServer, metrics
 

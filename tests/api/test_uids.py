@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 
-from fifo.model.uids import READ_AT_ONCE, UID_BYTES, Uids
+from fifo.api.uids import READ_AT_ONCE, UID_BYTES, Uids
 
 
 def test_uids_are_random_uuids_and_never_the_same() -> None:
