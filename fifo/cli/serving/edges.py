@@ -54,7 +54,7 @@ class ApiEdge(GenServer):
         """Start the server; a port that is taken is a failed start."""
         self.trap_exit = True
         assert parts.fleet is not None, "the fleet is started first"
-        operations = Operations(parts.fleet.world, self.node.address)
+        operations = Operations(parts.fleet.world, self.node)
         surroundings = Surroundings(
             world=parts.fleet.world,
             operations=operations,
