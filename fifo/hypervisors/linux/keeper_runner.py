@@ -38,7 +38,8 @@ def runner(keeper: KeeperClient) -> Run:
             )
         except DriverFailed as error:
             if error.reason_text == NOT_STARTED:
-                raise NotReady(error.what, argv[0], f"install {argv[0]} on the host") from None
+                told = "it is not installed, or may not be executed"
+                raise NotReady(told, argv[0], f"install {argv[0]} on the host") from error
             raise
         if done.timed_out:
             raise DeadlineExceeded(

@@ -58,7 +58,7 @@ async def find_runtime(run: Run, settings: Settings, known: Facts, directory: Pa
             missing[name] = str(error)
             continue
         return Found(runtime, version, missing)
-    missing["lx"] = "no OCI runtime works: " + "; ".join(f"{n}: {w}" for n, w in missing.items())
+    missing["lx"] = "no OCI runtime works: " + "; ".join(missing.values())
     return Found(None, "", missing)
 
 
