@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fifo.cli.fields import merge
+from fifo.cli.files import read
 from fifo.cli.finishing import finish
 from fifo.cli.options import fill
-from fifo.model.errors import NotReady
 from fifo.v1 import instance_pb2, instance_service_pb2, instance_service_pb2_grpc
 
 if TYPE_CHECKING:
@@ -20,13 +19,8 @@ Requests = instance_service_pb2
 
 
 def payload(file: str) -> bytes:
-    """Read a vmadm payload; raises NotReady."""
-    if file == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise NotReady(f"it cannot be read: {error.strerror}", file, "check it") from error
+    """Read a vmadm payload; raises LocalFile."""
+    return sys.stdin.buffer.read() if file == "-" else read(file)
 
 
 def _by_options(options: dict[str, Any]) -> instance_pb2.Instance:

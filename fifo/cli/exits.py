@@ -37,12 +37,24 @@ BY_CODE: Final[dict[str, int]] = {
 (docs/cli.md) does."""
 
 
+class LocalFile(FifoError):
+    """A file of this machine that cannot be read or written; `status` is how the command ends."""
+
+    reason = "LOCAL_FILE"
+
+    def __init__(self, what: str, file: str, remedy: str, status: int) -> None:
+        super().__init__(what, file, remedy)
+        self.status = status
+
+
 def report(error: BaseException) -> int | None:
     """Print an error for people and give its exit status; None for one that is a bug."""
     if isinstance(error, FifoError):
         _print(error.what, error.subject, error.remedy, [])
         if isinstance(error, InvalidInput):
             return USAGE
+        if isinstance(error, LocalFile):
+            return error.status
         return UNAVAILABLE if isinstance(error, (Unavailable, NotReady)) else FAILED
     if hasattr(error, "code") and hasattr(error, "details") and callable(error.code):
         code = error.code()

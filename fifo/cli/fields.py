@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
-from fifo.model.errors import InvalidInput, NotReady, Violation
+from fifo.cli.files import read
+from fifo.model.errors import InvalidInput, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 def merge(message: Any, file: str | None, settings: Sequence[str]) -> list[str]:
-    """Fill a resource and list the fields that were given; raises InvalidInput, NotReady.
+    """Fill a resource and list the fields that were given; raises InvalidInput, LocalFile.
 
     A value is JSON; what is no JSON is taken as text. Pairs win over the file.
     """
@@ -41,9 +41,7 @@ def merge(message: Any, file: str | None, settings: Sequence[str]) -> list[str]:
 
 def _read(file: str) -> dict[str, Any]:
     try:
-        wanted = json.loads(Path(file).read_bytes())
-    except OSError as error:
-        raise NotReady(f"it cannot be read: {error.strerror}", file, "check it") from error
+        wanted = json.loads(read(file))
     except ValueError as error:
         raise InvalidInput(file, (Violation("file", f"JSON: {error}"),)) from error
     if not isinstance(wanted, dict):

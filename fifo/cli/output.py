@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import sys
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 
 GAP: Final = 2
 """Blanks between columns."""
+OPERATION: Final = "google.longrunning.Operation"
+PACKED: Final = (
+    "google.rpc.error_details_pb2",
+    "fifo.v1.image_pb2",
+    "fifo.v1.instance_pb2",
+    "fifo.v1.instance_service_pb2",
+    "fifo.v1.operation_pb2",
+    "fifo.v1.snapshot_pb2",
+)
+"""Where the messages are that an operation ends with: JSON can be made of known ones alone."""
 LEAST: Final = 4
 """No column is cut below this."""
 
@@ -89,6 +100,9 @@ def as_dict(message: Any) -> Any:
     """Make JSON's form of a message, with the names of its fields as they are in the protos."""
     from google.protobuf import json_format
 
+    if message.DESCRIPTOR.full_name == OPERATION:
+        for module in PACKED:
+            importlib.import_module(module)
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
 
 

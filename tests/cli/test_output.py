@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -140,3 +142,33 @@ def test_nothing_drawn_goes_to_what_is_no_terminal(run: Run, evil: FakeChannel) 
     assert evil.answers
     for command in ("instance list", "top -n 2 -d 0.2", "tree"):
         assert "\x1b" not in run(*command.split()).output
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        "fifo.v1.Image",
+        "fifo.v1.Instance",
+        "fifo.v1.BatchCreateInstancesResponse",
+        "fifo.v1.Snapshot",
+        "fifo.v1.OperationMetadata",
+        "google.protobuf.Empty",
+    ],
+)
+def test_an_operation_is_json_though_nothing_else_knew_its_result(packed: str) -> None:
+    # A process of its own: here other tests have imported all there is.
+    program = (
+        "from google.longrunning import operations_pb2\n"
+        "from fifo.cli.output import as_dict\n"
+        "made = operations_pb2.Operation(done=True)\n"
+        f"made.response.type_url = 'type.googleapis.com/{packed}'\n"
+        "detail = made.metadata\n"
+        "detail.type_url = 'type.googleapis.com/google.rpc.ErrorInfo'\n"
+        "print(as_dict(made)['response']['@type'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, f"type.googleapis.com/{packed}"), (
+        done.stderr
+    )

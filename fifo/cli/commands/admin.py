@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,15 +24,6 @@ def stub_of(client: Client) -> Any:
     from fifo.v1 import admin_service_pb2_grpc
 
     return admin_service_pb2_grpc.AdminServiceStub(client.channel)
-
-
-def write_stream(file: str, pieces: Any) -> int:
-    """Write a stream's data to a new file; gives its size. A file that is there is kept."""
-    written = 0
-    with Path(file).open("xb") as stream:
-        for piece in pieces:
-            written += stream.write(piece.data)
-    return written
 
 
 @COMMAND.group()
@@ -113,6 +103,7 @@ def services(target: Target) -> None:
 @pass_target
 def backup(target: Target, file: str) -> None:
     """Copy the node's store into a new file while it runs; verified before it is sent."""
+    from fifo.cli.files import write_stream
     from fifo.v1 import admin_service_pb2 as messages
 
     with target.client() as client:
