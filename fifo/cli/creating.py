@@ -19,7 +19,7 @@ Requests = instance_service_pb2
 
 
 def payload(file: str) -> bytes:
-    """Read a vmadm payload; raises LocalFile."""
+    """Read a vmadm payload; raises LocalFileError."""
     return sys.stdin.buffer.read() if file == "-" else read(file)
 
 

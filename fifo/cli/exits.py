@@ -37,7 +37,7 @@ BY_CODE: Final[dict[str, int]] = {
 (docs/cli.md) does."""
 
 
-class LocalFile(FifoError):
+class LocalFileError(FifoError):
     """A file of this machine that cannot be read or written; `status` is how the command ends."""
 
     reason = "LOCAL_FILE"
@@ -53,7 +53,7 @@ def report(error: BaseException) -> int | None:
         _print(error.what, error.subject, error.remedy, [])
         if isinstance(error, InvalidInput):
             return USAGE
-        if isinstance(error, LocalFile):
+        if isinstance(error, LocalFileError):
             return error.status
         return UNAVAILABLE if isinstance(error, (Unavailable, NotReady)) else FAILED
     if hasattr(error, "code") and hasattr(error, "details") and callable(error.code):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def merge(message: Any, file: str | None, settings: Sequence[str]) -> list[str]:
-    """Fill a resource and list the fields that were given; raises InvalidInput, LocalFile.
+    """Fill a resource and list the fields that were given; raises InvalidInput, LocalFileError.
 
     A value is JSON; what is no JSON is taken as text. Pairs win over the file.
     """

@@ -27,7 +27,7 @@ class Target:
     timeout_s: float
 
     def client(self) -> Client:
-        """Connect; raises LocalFile for files that cannot be read."""
+        """Connect; raises LocalFileError for files that cannot be read."""
         from fifo.cli.client import Client
 
         return Client(self)
@@ -46,7 +46,7 @@ class Target:
         )
 
     def read(self, file: str) -> bytes:
-        """Read a file that an option names; raises LocalFile."""
+        """Read a file that an option names; raises LocalFileError."""
         from fifo.cli.files import read
 
         return read(file)

@@ -8,10 +8,11 @@ import pytest
 
 from fifo.cli.main import main
 from fifo.v1 import admin_service_pb2
-from tests.cli.fake_channel import FakeChannel
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.cli.fake_channel import FakeChannel
 
 BACKUP = "/fifo.v1.AdminService/BackupStore"
 
