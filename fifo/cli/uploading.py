@@ -28,7 +28,10 @@ PAUSE_S: Final = 0.5
 
 
 def upload(client: Client, file: str, *, quiet: bool) -> Any:
-    """Send a file and give the node's answer, with its `upload_id`; raises NotReady, LocalFileError."""
+    """Send a file and give the node's answer, with its `upload_id`.
+
+    Raises NotReady, LocalFileError.
+    """
     upload_id = str(uuid.uuid4())
     offset = 0
     with opened(file) as stream, Progress(quiet=quiet) as progress:
