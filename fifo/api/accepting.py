@@ -25,7 +25,10 @@ R = TypeVar("R", bound=records.Record)
 
 
 class Work(NamedTuple):
-    """What an operation is to do; `uids` are its items, `chunk_size` of them at a time."""
+    """What an operation is to do; `uids` are its items, `chunk_size` of them at a time.
+
+    `unhonoured` is for who only asks: what is done has it in its specs.
+    """
 
     kind: str
     target: str
@@ -33,6 +36,7 @@ class Work(NamedTuple):
     input: Any = None
     chunk_size: int = 1
     org: str = ""
+    unhonoured: tuple[str, ...] = ()
 
 
 def hash_of(call: Call) -> str:
@@ -123,8 +127,10 @@ def only_validated(
     """Give the operation that ends a request which was only to be checked: done, without a name."""
     record = prepare(backend, call, work._replace(input=None))
     record = msgspec.structs.replace(record, id="", state="done", progress=100, **more)
+    metadata = operations.metadata(backend.catalog, record)
+    metadata.unhonoured_properties.extend(work.unhonoured)
     made = operations.Message(done=True)
-    made.metadata.Pack(operations.metadata(backend.catalog, record))
+    made.metadata.Pack(metadata)
     if response is not None:
         made.response.Pack(response)
     return made

@@ -271,9 +271,14 @@ def _number(rule: Rule) -> Check:
 
     def check(value: float, path: str, found: Found) -> None:
         if not least <= value <= most:
-            found.add(path, f"{least:g} to {most:g}")
+            found.add(path, f"{_shown(least)} to {_shown(most)}")
 
     return check
+
+
+def _shown(bound: float) -> str:
+    """Write a bound in full: nobody can type 1.67772e+07."""
+    return str(int(bound)) if bound == int(bound) else f"{bound:g}"
 
 
 def _duration(rule: Rule) -> Check:

@@ -39,7 +39,8 @@ def names(word: str) -> Callable[[click.Context, click.Parameter, str], list[str
 
 def resource(word: str, **options: Any) -> Callable[[Any], Any]:
     """Add the argument that names a resource of a kind."""
-    options.setdefault("metavar", word.upper())
+    several = "..." if options.get("nargs") == -1 else ""
+    options.setdefault("metavar", f"{word.upper()}{several}")
     name = options.pop("name", "name")
     return click.argument(name, shell_complete=names(word), **options)
 

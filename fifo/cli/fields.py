@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import click
+from google.api import field_behavior_pb2
 from google.protobuf import json_format
 
 from fifo.cli.files import read
@@ -24,19 +26,47 @@ def merge(message: Any, file: str | None, settings: Sequence[str]) -> list[str]:
         field, equals, text = setting.partition("=")
         if not equals or not field:
             raise InvalidInput(setting, (Violation("setting", "FIELD=VALUE"),))
-        try:
-            wanted[field] = json.loads(text)
-        except json.JSONDecodeError:
-            wanted[field] = text
+        wanted[field] = _value(message, field, text)
     if not wanted:
-        raise InvalidInput("nothing", (Violation("FIELD=VALUE", "what to set; or -f FILE"),))
+        raise click.UsageError("say what to set: FIELD=VALUE, or -f FILE")
+    fields = message.DESCRIPTOR.fields_by_name
+    if unknown := [name for name in wanted if name not in fields]:
+        listed = f"a field of it: {', '.join(settable(message.DESCRIPTOR))}"
+        raise InvalidInput(_kind(message), tuple(Violation(name, listed) for name in unknown))
     try:
         json_format.ParseDict(wanted, message)
     except json_format.ParseError as error:
         # Its first line says what is wrong; the rest lists fields by other names than ours.
         told, *_ = str(error).splitlines()
-        raise InvalidInput("resource", (Violation(", ".join(wanted), told),)) from error
+        raise InvalidInput(_kind(message), (Violation(", ".join(wanted), told),)) from error
     return list(wanted)
+
+
+def settable(descriptor: Any) -> list[str]:
+    """List the fields of a resource that whoever asks may give."""
+    given = field_behavior_pb2.FieldBehavior
+    fixed = {given.OUTPUT_ONLY, given.IDENTIFIER}
+    return [
+        field.name
+        for field in descriptor.fields
+        if not fixed & {*field.GetOptions().Extensions[field_behavior_pb2.field_behavior]}
+    ]
+
+
+def _kind(message: Any) -> str:
+    return str(message.DESCRIPTOR.name).lower()
+
+
+def _value(message: Any, field: str, text: str) -> Any:
+    """Read a value: JSON, or text; raises InvalidInput for what looks like JSON and is not."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        known = message.DESCRIPTOR.fields_by_name.get(field)
+        takes_text = known is not None and known.type == known.TYPE_STRING and not known.is_repeated
+        if text[:1] in {"[", "{"} and not takes_text:
+            raise InvalidInput(_kind(message), (Violation(field, f"JSON: {error}"),)) from None
+        return text
 
 
 def _read(file: str) -> dict[str, Any]:

@@ -330,6 +330,42 @@ def test_a_vmadm_payload_says_what_the_host_cannot_honour(play: Play) -> None:
     play(scene)
 
 
+def test_what_cannot_be_honoured_and_what_is_absent_are_told_before_anything_is_made(
+    play: Play,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        there = (
+            b'{"brand": "lx", "kernel_version": "5.10", "image_uuid": "%s",'
+            b' "delegate_dataset": true}' % IMAGE.encode()
+        )
+        asked: dict[str, Any] = {"parent": "orgs/default", "validate_only": True}
+        async with stage.channel() as channel:
+            create = "InstanceService.CreateInstance"
+            tried = await call(channel, create, vmadm_json=there, **asked)
+            assert list(metadata_of(tried).unhonoured_properties) == ["delegate_dataset"]
+            absent = there.replace(IMAGE.encode(), b"0" * 8 + IMAGE[8:].encode())
+            told = await refused(call(channel, create, vmadm_json=absent, **asked))
+            assert told.fields == ["vmadm_json.image_uuid"]
+            assert "there is no images/00000000-" in told.message
+
+    play(scene)
+
+
+def test_a_small_package_has_room_for_what_every_instance_needs(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            await call(
+                channel,
+                "PackageService.CreatePackage",
+                package_id="tiny",
+                package={"max_physical_memory": 128},
+            )
+            made = await create(channel, given={**ZONE, "package": "packages/tiny"})
+            assert (made.max_physical_memory, made.max_swap) == (128, 256)
+
+    play(scene)
+
+
 def test_a_uid_is_taken_for_a_name_and_a_mask_picks_fields(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.channel() as channel:

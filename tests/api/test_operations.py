@@ -80,7 +80,7 @@ def test_a_failed_operation_carries_the_hosts_words(play: Play) -> None:
             operation = await ended(channel, operation)
             assert operation.HasField("error")
             assert metadata_of(operation).state == OperationMetadata.FAILED
-            assert operation.error.message
+            assert operation.error.message.startswith(f"{WEB}: ")
 
     play(scene, HostSettings(faults=(Fault("create", "error", text="the disk is on fire"),)))
 

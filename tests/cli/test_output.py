@@ -16,9 +16,11 @@ from google.rpc import status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fifo.api.status import status_of
 from fifo.cli import exits
 from fifo.cli.output import Column, line
 from fifo.cli.text import cut, safe, width
+from fifo.model.errors import InvalidInput, NoRoom, Violation
 from fifo.v1 import instance_pb2, instance_service_pb2
 from tests.cli.fake_channel import Ended
 
@@ -120,12 +122,44 @@ def test_each_code_has_its_exit_status(code: str, status: int) -> None:
 
 
 def test_what_to_do_next_is_said_where_the_server_did_not(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(exits, "_details", lambda _: iter(()))
     assert exits.report(Ended(grpc.StatusCode.UNAVAILABLE)) == 6
     assert "fifo serve" in capsys.readouterr().err
     assert exits.report(ValueError()) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "remedy"),
+    [
+        ("SSL_ERROR_SSL: error:1000007d: CERTIFICATE_VERIFY_FAILED: self signed", "--ca"),
+        ("SSL_ERROR_SSL: error:100000f7: WRONG_VERSION_NUMBER", "speaks no TLS"),
+        ("errors resolving foo: address lookup failed for foo", "HOST:PORT"),
+        ("Connection refused", "is the node running?"),
+    ],
+)
+def test_a_line_that_does_not_come_to_be_is_told_with_its_own_cause(
+    capsys: pytest.CaptureFixture[str], told: str, remedy: str
+) -> None:
+    ended = Ended(grpc.StatusCode.UNAVAILABLE)
+    ended.details = lambda: told  # type: ignore[method-assign]
+    assert exits.report(ended) == 6
+    assert remedy in capsys.readouterr().err.splitlines()[1]
+
+
+def test_what_a_node_says_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    def said(*fields: str) -> str:
+        wrong = InvalidInput("web", tuple(Violation(field, "a word") for field in fields))
+        assert exits.report_status(status_of(wrong)) == 2
+        return capsys.readouterr().err
+
+    assert said("alias") == "fifo: web: not valid (alias: a word); correct the named fields\n"
+    assert said("alias", "ram") == (
+        "fifo: web: not valid; correct the named fields\n"
+        "  alias: wanted: a word\n  ram: wanted: a word\n"
+    )
+    assert exits.report_status(status_of(NoRoom("full", "web", "free some"))) == 7
+    assert capsys.readouterr().err == "fifo: web: full; free some\n"
 
 
 def test_an_operation_that_failed_fails_the_command(run: Run, channel: FakeChannel) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message as Any_Message
 
     from fifo.api.resources.view import View
-    from fifo.model.operation import Explanation, Operation
+    from fifo.model.operation import Explanation, Failure, Operation
     from fifo.store.catalog import Entry
 
 Message = operations_pb2.Operation
@@ -76,7 +76,7 @@ def of_record(view: View, record: Operation) -> Message:
         if answer is not None:
             made.response.Pack(answer)
     elif record.final:
-        made.error.CopyFrom(_error(record))
+        made.error.CopyFrom(_error(view, record))
     return made
 
 
@@ -99,7 +99,7 @@ def metadata(view: View, record: Operation) -> Metadata:
         made.stage = steps[min(record.step, len(steps) - 1)].name
     if len(record.uids) > 1 or record.kind in _BATCHES:
         for item, failure in record.failures.items():
-            made.failed_requests[int(item)].CopyFrom(status.status_of(error_of(failure)))
+            made.failed_requests[int(item)].CopyFrom(_status(view, record, failure))
     if record.explanation is not None:
         made.placement.CopyFrom(placement(view, record.explanation))
     _add_effects(view, made, record)
@@ -119,10 +119,19 @@ def placement(view: View, why: Explanation) -> operation_pb2.PlacementExplanatio
 # -- its parts ------------------------------------------------------------------------------------
 
 
-def _error(record: Operation) -> Any:
+def _error(view: View, record: Operation) -> Any:
     if record.failure is None:
         return status.of_bug(record.id)
-    return status.status_of(error_of(record.failure))
+    return _status(view, record, record.failure)
+
+
+def _status(view: View, record: Operation, failure: Failure) -> Any:
+    """Make the status of a failure; hosts know no names, and who reads it knows no uids."""
+    error = error_of(failure)
+    if error.subject in record.uids:
+        alone = len(record.uids) == 1 and record.kind not in _BATCHES
+        error.subject = record.target if alone else instance_name(view, error.subject)
+    return status.status_of(error)
 
 
 def _add_effects(view: View, made: Metadata, record: Operation) -> None:

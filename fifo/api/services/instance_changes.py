@@ -55,6 +55,7 @@ class InstanceChanges:
         if placed.error is not None:
             raise placed.error
         made = instances.message(backend.catalog, as_if(spec))
+        work = work._replace(unhonoured=tuple(sorted(spec.unhonoured)))
         return accepting.only_validated(backend, call, work, made, explanation=placed.explanation)
 
     async def update_instance(

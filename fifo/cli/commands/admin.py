@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fifo.cli.exits import UNAVAILABLE
-from fifo.cli.options import pass_target
+from fifo.cli.options import confirm, pass_target
 
 if TYPE_CHECKING:
     from fifo.cli.client import Client
@@ -39,7 +39,7 @@ def reset(target: Target, *, yes: bool) -> None:
     from fifo.v1 import admin_service_pb2 as messages
 
     if not yes:
-        click.confirm("Every program that uses the old token will be refused. Go on?", abort=True)
+        confirm("Every program that uses the old token will be refused. Go on?")
     with target.client() as client:
         request = messages.ResetAdminTokenRequest(request_id=client.request_id())
         made = client.call(stub_of(client).ResetAdminToken, request)

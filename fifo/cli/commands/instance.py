@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from fifo.cli.instance_lists import add_instances_list
 from fifo.cli.kinds import stub_of
 from fifo.cli.options import (
     allow_missing,
+    confirm,
     fill,
     guarded,
     pass_target,
@@ -55,6 +57,10 @@ def get(target: Target, instances: tuple[str, ...]) -> None:
         show_instances(client, target, list(reply.instances), alone=False)
 
 
+BY_OPTIONS = ("brand", "image", "package", "networks", "memory", "alias", "settings")
+"""Options of `create` that make an instance without a file."""
+
+
 @COMMAND.command()
 @click.argument("instance", required=False, default="")
 @click.option("-f", "--file", "files", multiple=True, metavar="FILE", type=click.Path(),
@@ -78,6 +84,11 @@ def create(target: Target, instance: str, files: tuple[str, ...], **options: Any
     """Create an instance, or as many as files are given."""
     from fifo.cli.creating import create_batch, create_one
 
+    given = [name for name in BY_OPTIONS if options[name]]
+    if files and given:
+        raise click.UsageError("a FILE is the whole of an instance: take -f or the other options")
+    if len(files) > 1 and instance:
+        raise click.UsageError("INSTANCE is the name of one: leave it out for several files")
     with target.client() as client:
         if len(files) > 1:
             return create_batch(client, target, files, options)
@@ -116,22 +127,26 @@ def _verb(name: str, told: str, *, stops: bool) -> None:
     """Add a command that asks for another state."""
 
     def run(target: Target, instances: tuple[str, ...], **options: Any) -> int:
-        from fifo.cli.finishing import finish_all
+        from fifo.cli.finishing import each
         from fifo.cli.naming import name_of
         from fifo.v1 import instance_service_pb2 as messages
 
+        if len(instances) > 1 and (options["etag"] or options["request_id"]):
+            raise click.UsageError("--etag and --request-id are for one instance")
         with target.client() as client:
             method = getattr(stub_of(client, "instance"), f"{name.title()}Instance")
-            operations = []
-            for text in instances:
+
+            def ask(text: str) -> Any:
                 request = getattr(messages, f"{name.title()}InstanceRequest")(
                     name=name_of(client, target, "instance", text)
                 )
                 fill(client, request, options)
                 if options.get("patience") is not None:
                     request.timeout.FromMilliseconds(round(options["patience"] * 1000))
-                operations.append(client.call(method, request))
-            return finish_all(client, target, operations, options)
+                return client.call(method, request)
+
+            asks = [functools.partial(ask, text) for text in instances]
+            return each(client, target, asks, options)
 
     command: Any = guarded(pass_target(run))
     if stops:
@@ -167,7 +182,7 @@ def delete(target: Target, instances: tuple[str, ...], *, yes: bool, **options: 
     if len(instances) > 1 and (options["etag"] or options["allow_missing"]):
         raise click.UsageError("--etag and --allow-missing are for one instance")
     if not yes and not options["validate_only"]:
-        click.confirm(f"Delete {safe(', '.join(instances))} and all data of theirs?", abort=True)
+        confirm(f"Delete {safe(', '.join(instances))} and all data of theirs?")
     with target.client() as client:
         stub = stub_of(client, "instance")
         names = [name_of(client, target, "instance", text) for text in instances]
@@ -179,7 +194,8 @@ def delete(target: Target, instances: tuple[str, ...], *, yes: bool, **options: 
             request = messages.BatchDeleteInstancesRequest(parent=parent, names=names)
             method = stub.BatchDeleteInstances
         fill(client, request, options)
-        return finish(client, target, client.call(method, request), options)
+        items = names if len(names) > 1 else ()
+        return finish(client, target, client.call(method, request), options, items)
 
 
 @COMMAND.command(name="exec", context_settings={"allow_interspersed_args": False})
