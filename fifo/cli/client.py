@@ -14,6 +14,7 @@ from google.longrunning import operations_pb2, operations_pb2_grpc
 
 from fifo.cli.exits import report_status
 from fifo.cli.progress import Progress
+from fifo.cli.text import size
 from fifo.v1 import operation_pb2
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Client:
                 for seen in self._states(operation, DRAWN_S if progress.drawn else WAIT_S):
                     operation = seen
                     metadata = metadata_of(operation)
-                    progress.show(metadata.verb, metadata.stage, metadata.progress_percent)
+                    progress.show(metadata.verb, _stage(metadata), metadata.progress_percent)
             except KeyboardInterrupt:
                 own = operation.name.rpartition("/")[2]
                 print(f"\nfifo: it goes on; see `fifo operation wait {own}`", file=sys.stderr)
@@ -147,6 +148,13 @@ class Client:
                 continue
             heard = time.monotonic()
             yield operation
+
+
+def _stage(metadata: operation_pb2.OperationMetadata) -> str:
+    """Say what is being done, and how many bytes of it where there are some."""
+    if not metadata.total_bytes:
+        return metadata.stage
+    return f"{metadata.stage} {size(metadata.transferred_bytes)} of {size(metadata.total_bytes)}"
 
 
 def metadata_of(operation: Any) -> operation_pb2.OperationMetadata:

@@ -106,6 +106,17 @@ def metadata(view: View, record: Operation) -> Metadata:
     return made
 
 
+def tell_transfer(made: Message, record: Operation, done_bytes: int, of_bytes: int) -> None:
+    """Write how far the bytes of an import are, which no record says: only its host knows."""
+    metadata = Metadata()
+    made.metadata.Unpack(metadata)
+    metadata.transferred_bytes, metadata.total_bytes = done_bytes, of_bytes
+    if of_bytes:
+        share = 100 // len(WORKFLOWS[record.kind].steps)
+        metadata.progress_percent += share * min(done_bytes, of_bytes) // of_bytes
+    made.metadata.Pack(metadata)
+
+
 def placement(view: View, why: Explanation) -> operation_pb2.PlacementExplanation:
     """Make the explanation of a placement."""
     return operation_pb2.PlacementExplanation(
@@ -145,6 +156,9 @@ def _add_effects(view: View, made: Metadata, record: Operation) -> None:
         specs = (view.specs.record(uid) for uid in record.uids)
         unhonoured = {own for spec in specs if spec is not None for own in spec.unhonoured}
         made.unhonoured_properties.extend(sorted(unhonoured)[:_LISTED])
+    if record.kind == "import_image" and record.state == "done":
+        image = view.images.record(record.uids[0])
+        made.transferred_bytes = made.total_bytes = image.size_bytes if image is not None else 0
     if record.kind == "update_instance" and isinstance(record.result, dict):
         made.applied_live.extend(record.result.get("live", ()))
         made.pending_reboot.extend(record.result.get("at_start", ()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -245,17 +244,11 @@ def console(target: Target, instance: str, *, shell: bool) -> int:
 @pass_target
 def logs(target: Target, instance: str, lines: int, *, follow: bool) -> None:
     """Print what an instance wrote to its console, byte by byte."""
+    from fifo.cli.inside import show_logs
     from fifo.cli.naming import name_of
-    from fifo.v1 import instance_service_pb2 as messages
 
     with target.client() as client:
-        request = messages.ReadInstanceLogsRequest(
-            name=name_of(client, target, "instance", instance), follow=follow, tail_lines=lines
-        )
-        stdout = sys.stdout.buffer
-        for piece in client.stream(stub_of(client, "instance").ReadInstanceLogs, request):
-            stdout.write(piece.data)
-            stdout.flush()
+        show_logs(client, name_of(client, target, "instance", instance), lines, follow=follow)
 
 
 @COMMAND.command()
