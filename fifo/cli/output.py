@@ -134,12 +134,17 @@ def table_lines(
 
 
 def fit(widths: list[int]) -> list[int]:
-    """Make the widest columns narrower until a terminal has room; anything else has room."""
+    """Make the widest columns narrower until a terminal has room; anything else has room.
+
+    The first gives way last: it is the name, of which a part is of no use to the next command.
+    """
     widths = list(widths)
     if sys.stdout.isatty():
         room = shutil.get_terminal_size().columns
+        first = 1 if len(widths) > 1 else 0
         while sum(widths) + GAP * (len(widths) - 1) > room and max(widths) > LEAST:
-            widths[widths.index(max(widths))] -= 1
+            first = first if max(widths[first:]) > LEAST else 0
+            widths[widths.index(max(widths[first:]), first)] -= 1
     return widths
 
 

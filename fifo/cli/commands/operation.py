@@ -32,14 +32,15 @@ def _name(text: str) -> str:
 @click.option("--filter", "filter_text", default="", metavar="EXPR",
               help='Like: state = RUNNING AND verb = "create"')  # fmt: skip
 @click.option("--limit", default=0, type=click.IntRange(min=0), metavar="N",
-              help="At most so many; 0 for all.")  # fmt: skip
+              help="The latest so many; 0 for all.")  # fmt: skip
 @watching
 @pass_target
 def list_operations(target: Target, filter_text: str, limit: int, *, watch: bool) -> None:
-    """List operations of the last week."""
+    """List operations of the last week, the latest first."""
     from google.longrunning import operations_pb2
 
     from fifo.cli import columns, output
+    from fifo.cli.client import metadata_of
 
     with target.client() as client:
         if watch:
@@ -51,8 +52,9 @@ def list_operations(target: Target, filter_text: str, limit: int, *, watch: bool
             )  # fmt: skip
             return
         request = operations_pb2.ListOperationsRequest(name="operations", filter=filter_text)
-        found = client.pages(_stub(client).ListOperations, request, "operations", limit)
-        output.show(target.output, found, columns.OPERATIONS)
+        found = client.pages(_stub(client).ListOperations, request, "operations", 0)
+        found.sort(key=lambda own: metadata_of(own).create_time.ToNanoseconds(), reverse=True)
+        output.show(target.output, found[:limit] if limit else found, columns.OPERATIONS)
 
 
 @COMMAND.command()
