@@ -13,7 +13,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 
 # What real zones and VMs need of Debian or Ubuntu; nothing else of the machine is changed.
 PACKAGES := runc busybox-static nftables iproute2 btrfs-progs qemu-system-x86 qemu-utils \
-	genisoimage e2fsprogs grub-pc-bin skopeo util-linux
+	genisoimage e2fsprogs grub-pc-bin skopeo util-linux libzstd1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup packages demo up test check bench protos lock

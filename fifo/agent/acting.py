@@ -11,7 +11,8 @@ from fifo.agent import course, limits, names
 from fifo.agent.image_cache import Ensure
 from fifo.agent.keeping import Keeping
 from fifo.agent.messages import Granted, Wish
-from fifo.agent.orders import BOOTS, CREATES, STARTS, Look, Order
+from fifo.agent.orders import BOOTS, CREATES, OTHERS, STARTS, STOPS, Look, Order
+from fifo.agent.writes import Write
 from fifo.model.errors import FifoError, WrongState
 from fifo.model.instance_states import REQUESTS
 
@@ -42,7 +43,7 @@ class Acting(Keeping):
     """Steps, and the answers to their orders."""
 
     patience_s: ClassVar[float]
-    """Seconds that it has to stop by itself."""
+    """Seconds that it has to stop by itself where nobody said another time."""
 
     def init(self, settings: Any, uid: str) -> Any:
         """Begin with nothing under way."""
@@ -89,7 +90,7 @@ class Acting(Keeping):
         if fresh or step not in {"stop", "update"}:
             _STEPS[step](self)
 
-    def ask(self, verb: str, *args: Any, deadline_s: float = 0.0, gate: str = "others") -> None:
+    def ask(self, verb: str, *args: Any, deadline_s: float = 0.0, gate: str = OTHERS) -> None:
         """Order the driver; the answer comes as a message."""
         self.order = Order(
             verb, args, deadline_s or _DEADLINES_S[verb], subject=self.uid, gate=gate,
@@ -137,10 +138,31 @@ class Acting(Keeping):
             self.ask("start", self.intent.wanted(), self.memory.start_id, gate=gate)
 
     def stop_it(self) -> None:
-        """Stop it; at a second attempt without patience, since it has been asked."""
+        """Stop it."""
         self.move("stop")
-        patience_s = 0.0 if self.doubts else self.patience_s
-        self.ask("stop", self.uid, patience_s, deadline_s=patience_s + limits.STOP_GRACE_S)
+        self._ask_to_stop()
+
+    def hurry(self) -> None:
+        """Give a stop that is under way less time, if that is wanted now."""
+        if self.order is not None and self.order.verb == "stop":
+            utc = self.settings.utc()
+            if course.stop_by(self.intent, self.memory, self.patience_s, utc) < self.memory.stop_by:
+                self._ask_to_stop()
+
+    def _ask_to_stop(self) -> None:
+        """Order a stop; at a second attempt without patience, since it has been asked.
+
+        A further order passes beside the one under way, and its answer is the one that counts.
+        """
+        utc = self.settings.utc()
+        by = course.stop_by(self.intent, self.memory, self.patience_s, utc)
+        self.memory = msgspec.structs.replace(self.memory, stop_by=by)
+        # Nobody waits for this write: a crash before it is on disk gives a guest a moment more.
+        self.journal.cast(Write(memory=self.memory))
+        patience_s = 0.0 if self.doubts else max(0.0, by - utc)
+        gate = STOPS if patience_s else OTHERS
+        deadline_s = patience_s + limits.STOP_GRACE_S
+        self.ask("stop", self.uid, patience_s, deadline_s=deadline_s, gate=gate)
 
     def remove(self) -> None:
         """Remove it, whatever state it is in."""

@@ -11,6 +11,7 @@ from fifo.agent.acting import BACK, ENSURE, LOOK, RELIST, Acting
 from fifo.agent.driver import is_doubtful
 from fifo.agent.messages import Gone
 from fifo.agent.telling import text_of_end
+from fifo.agent.writes import Write
 from fifo.hypervisors.driver import Observed
 from fifo.model import keys
 from fifo.model.errors import Cancelled, FifoError
@@ -231,6 +232,9 @@ class Answering(Acting):
         self.note("failed", f"{verb} failed: {error.what}")
         if self.at == "stopping":
             self.move("found_running")
+            # The next stop that somebody asks for is another one, with its own patience.
+            self.memory = msgspec.structs.replace(self.memory, stop_by=0.0)
+            self.journal.cast(Write(memory=self.memory))
 
     def delete_failed(self, verb: str, error: FifoError) -> None:
         """Answer with the refusal; it stays `deleting`, and is tried again when asked again."""

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 Step = Literal["create", "update", "start", "stop", "delete", "settle", "rest"]
 """`settle` is the event "stop" of a state in which nothing runs; `rest` is to wait."""
 
-_WISHES: Final = ("generation", "wanted", "boot_generation", "deleting", "autoboot", "restart")
+_WISHES: Final = (
+    "generation", "wanted", "boot_generation", "patience", "deleting", "autoboot", "restart"
+)  # fmt: skip
 """Fields of a spec that are for the actor, and nothing of the host's business."""
 
 
@@ -105,6 +107,7 @@ def running(intent: Intent, memory: Memory, observed: Observed) -> Memory:
         boot_generation=intent.spec.boot_generation if unknown else memory.boot_generation,
         crash_loop="",
         back_at=0.0,
+        stop_by=0.0 if unknown else memory.stop_by,
     )
 
 
@@ -127,7 +130,21 @@ def before_start(intent: Intent, memory: Memory, observed: Observed | None, boot
         crash_loop="",
         back_at=0.0,
         pending=(),
+        stop_by=0.0,
     )
+
+
+def stop_by(intent: Intent, memory: Memory, usual_s: float, utc: float) -> float:
+    """Say by which UTC second a stop that is asked for now has to be over.
+
+    `usual_s` is the patience with those of its kind. Once begun a stop gets no more time, whoever
+    asks again; what a caller said is for a generation that is not reached yet.
+    """
+    spec = intent.spec
+    own_s = spec.patience_s if spec.generation > memory.generation else None
+    patience_s = 0.0 if intent.removing else usual_s if own_s is None else own_s
+    by = utc + patience_s
+    return min(by, memory.stop_by) if memory.stop_by else by
 
 
 def after_end(
@@ -138,7 +155,12 @@ def after_end(
     decision = decide(policy, memory.ends, end, jitter)
     ends = (*within(policy, memory.ends, end.at), end.at)[-policy.attempts :]
     remembered = msgspec.structs.replace(
-        memory, ended=max(start_id, memory.ended), last_exit=end, ends=ends, back_at=0.0
+        memory,
+        ended=max(start_id, memory.ended),
+        last_exit=end,
+        ends=ends,
+        back_at=0.0,
+        stop_by=0.0,
     )
     generation = intent.spec.generation
     if decision.what == "restart":
@@ -156,7 +178,8 @@ def after_end(
 def after_stop(memory: Memory, start_id: int, end: Exit | None) -> Memory:
     """Remember an end that was asked for; it counts for nothing."""
     last = end if end is not None else memory.last_exit
-    return msgspec.structs.replace(memory, ended=max(start_id, memory.ended), last_exit=last)
+    ended = max(start_id, memory.ended)
+    return msgspec.structs.replace(memory, ended=ended, last_exit=last, stop_by=0.0)
 
 
 def after_reboot(intent: Intent, memory: Memory, boot: str) -> Memory:
@@ -170,6 +193,7 @@ def after_reboot(intent: Intent, memory: Memory, boot: str) -> Memory:
         boot_id=boot,
         ended=memory.start_id,
         back_at=0.0,
+        stop_by=0.0,
         stayed_down=max(memory.stayed_down, intent.spec.generation if kept_down else 0),
     )
 

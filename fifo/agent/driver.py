@@ -17,6 +17,7 @@ from fifo.agent.orders import (
     LOOKS,
     OTHERS,
     STARTS,
+    STOPS,
     Answer,
     Look,
     Nudge,
@@ -89,10 +90,13 @@ class HostDriver(GenServer):
             STARTS: Gate(settings.parallel_starts),
             BOOTS: Gate(settings.boot_starts),
             CREATES: Gate(settings.parallel_creates),
+            STOPS: Gate(limits.PARALLEL_STOPS),
             OTHERS: Gate(limits.PARALLEL_OTHERS),
             LOOKS: Gate(limits.PARALLEL_LOOKS),
         }
-        self.behind: dict[str, deque[Order]] = {}
+        self.of_subject: dict[str, deque[Order]] = {}
+        """Orders by whom they are about: the first runs or waits at its gate, and so do stops
+        that are beside it; the others wait for it."""
         self.probe: Probe | None = None
         self.inventory: Inventory | None = None
         self.unseen: dict[str, Observed] = {}
@@ -269,14 +273,24 @@ class HostDriver(GenServer):
     # -- orders ------------------------------------------------------------------------------
 
     def _admit(self, order: Order) -> None:
-        """Let an order wait behind those of its subject, then at its gate."""
+        """Let an order wait behind those of its subject, then at its gate.
+
+        A stop does not wait for a stop: of the two the one with less patience counts, and whoever
+        asked for that must not wait for a guest that hangs.
+        """
         if order.subject:
             self._touch(order.subject)
-            behind = self.behind.get(order.subject)
-            if behind is not None:
-                behind.append(order)
+            of_subject = self.of_subject.get(order.subject)
+            if of_subject is None:
+                self.of_subject[order.subject] = deque((order,))
+            elif order.verb == of_subject[0].verb == "stop":
+                order.beside = True
+                of_subject.insert(1, order)
+                self._run(order)
                 return
-            self.behind[order.subject] = deque()
+            else:
+                of_subject.append(order)
+                return
         self._pass(order)
 
     def _touch(self, uid: str) -> None:
@@ -322,20 +336,28 @@ class HostDriver(GenServer):
             self._tell_seen(order, value, error)
         else:
             order.answer(value, error)
-        gate = self.gates[order.gate]
-        gate.running -= 1
         if order.subject:
             self._touch(order.subject)
             if order.to is not None and not order.to.is_alive():
                 self._nudge(order.subject)  # Its actor has begun anew meanwhile.
-            behind = self.behind[order.subject]
-            if behind:
-                self._pass(behind.popleft())
-            else:
-                del self.behind[order.subject]
+            self._let_next(order)
+        if order.beside:
+            return  # It took no place at its gate.
+        gate = self.gates[order.gate]
+        gate.running -= 1
         if gate.waiting and gate.running < gate.most:
             gate.running += 1
             self._run(gate.waiting.popleft())
+
+    def _let_next(self, order: Order) -> None:
+        """Let the next order about the same instance pass, when none of it runs any more."""
+        of_subject = self.of_subject[order.subject]
+        was_first = of_subject[0] is order
+        of_subject.remove(order)
+        if not of_subject:
+            del self.of_subject[order.subject]
+        elif was_first and not of_subject[0].beside:
+            self._pass(of_subject[0])
 
     def _tell_seen(self, order: Order, value: Observed | None, error: FifoError | None) -> None:
         """Answer a question that the host was asked."""

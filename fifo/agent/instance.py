@@ -230,6 +230,7 @@ class Instance(Answering):
     def take_realise(self, message: Realise) -> None:
         """Want what is newer."""
         self._take(message.intent)
+        self.hurry()
         self.go_on()
 
     def take_remove(self, message: Remove) -> None:
@@ -243,6 +244,7 @@ class Instance(Answering):
             )
             self.marking = self.next_token()
             self.journal.cast(Write(self.ref, self.marking, intent=self.intent))
+            self.hurry()
         while self.wishes and self.order is None:
             wish = self.wishes.popleft()
             wish.to.cast(Granted(wish.token, None, WrongState("it is being removed", self.uid)))

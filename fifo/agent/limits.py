@@ -44,6 +44,9 @@ PARALLEL_LOOKS = 64
 """Looks at one time: after a crash every actor has one."""
 ROUND_S = 60.0
 """How often the whole host is looked at: what no event tells of is noticed in a minute."""
+PARALLEL_STOPS = 256
+"""Stops with patience at one time: they wait for guests, which may take an hour, and for nothing
+else, so that one that is forced has no use for a place among them."""
 PARALLEL_OTHERS = 64
 """Everything else at one time."""
 ORDERS_WAITING = 50_000

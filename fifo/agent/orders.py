@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 STARTS = "starts"
 BOOTS = "boots"
 CREATES = "creates"
+STOPS = "stops"
 OTHERS = "others"
 LOOKS = "looks"
 
@@ -21,15 +22,15 @@ LOOKS = "looks"
 class Order:
     """One call of the driver: `verb` is its method, `args` its arguments.
 
-    Orders with the same `subject` run one after the other, in the order they came; without one
-    they run beside all others. The deadline counts from the call, not from the order. The answer
-    goes to `to` as an `Answer`, or settles the future `caller`. An order whose `withdrawn` is set
-    before its turn is answered with Cancelled.
+    Orders with the same `subject` run one after the other, in the order they came, but for a stop,
+    which runs `beside` a stop to shorten it; orders without one run beside all others. The deadline
+    counts from the call, not from the order. The answer goes to `to` as an `Answer`, or settles the
+    future `caller`. An order whose `withdrawn` is set before its turn is answered with Cancelled.
     """
 
     __slots__ = (
-        "args", "caller", "deadline_s", "gate", "keywords", "subject", "to", "token", "verb",
-        "withdrawn",
+        "args", "beside", "caller", "deadline_s", "gate", "keywords", "subject", "to", "token",
+        "verb", "withdrawn",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +56,7 @@ class Order:
         self.caller = caller
         self.keywords = keywords
         self.withdrawn = False
+        self.beside = False
 
     def answer(self, value: Any, error: FifoError | None) -> None:
         """Tell whoever asked, if that still lives."""

@@ -27,7 +27,8 @@ R = TypeVar("R", bound=records.Record)
 class Work(NamedTuple):
     """What an operation is to do; `uids` are its items, `chunk_size` of them at a time.
 
-    `unhonoured` is for who only asks: what is done has it in its specs.
+    `more_s` are seconds that it may take beyond what its kind usually may. `unhonoured` is for who
+    only asks: what is done has it in its specs.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Work(NamedTuple):
     input: Any = None
     chunk_size: int = 1
     org: str = ""
+    more_s: float = 0.0
     unhonoured: tuple[str, ...] = ()
 
 
@@ -97,7 +99,7 @@ def prepare(backend: Backend, call: Call, work: Work) -> Operation:
         target=work.target,
         principal=call.principal.name,
         create_time=now,
-        deadline=now + WORKFLOWS[work.kind].deadline_s,
+        deadline=now + WORKFLOWS[work.kind].deadline_s + work.more_s,
         uids=work.uids,
         org=work.org,
         # As it will be read back: a runner compares its record with the stored one.

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.field_mask_pb2 import FieldMask
 
-    from fifo.api.resources.view import View
     from fifo.api.tables import Change
+    from fifo.store.catalog import View
 
 Event = event_service_pb2.WatchEvent
 _TOPS = frozenset(

@@ -80,11 +80,12 @@ class Api:
             utc,
             surroundings.randomness,
         )
+        self._references = References(surroundings.world.catalog)
         self.door = Door(
             self.identity,
             self.audit,
             budgets(settings.reads, settings.writes, settings.watches, settings.waits),
-            Validation(),
+            Validation(self._references.uid),
             utc=utc,
             clock=time.perf_counter,
             new_id=surroundings.new_uid,
@@ -152,7 +153,7 @@ class Api:
             operations=given.operations,
             node=given.node,
             gateway=given.gateway,
-            references=References(catalog),
+            references=self._references,
             usage=Usage(catalog),
             seals=await sealing.load(given.world.store, given.randomness(sealing.KEY_BYTES)),
             orders=Orders(catalog),

@@ -13,18 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fifo.api.resources import events
 from fifo.api.resources.kinds import KINDS, EventParts, touched
 from fifo.model import keys
-from fifo.model.hypervisor import Allocation, HypervisorSpec, HypervisorStatus
-from fifo.model.image import Image
-from fifo.model.instance import Claim, Cleanup, InstanceSpec, InstanceStatus
-from fifo.model.network import AddressClaim, Network
-from fifo.model.operation import Operation
-from fifo.model.package import Package
-from fifo.store.catalog import Table
+from fifo.store.catalog import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fifo.store.catalog import Catalog
+    from fifo.store.catalog import Table
     from fifo.store.contract import KeyValue
 
 
@@ -39,35 +33,16 @@ class Change(NamedTuple):
     """When it was heard of, in UTC seconds; 0 if that was long ago."""
 
 
-class Tables:
-    """Every record as of one revision; a `View`."""
-
-    def __init__(self) -> None:
-        self.revision = 0
-        self.specs = Table(InstanceSpec, keys.INSTANCE_SPEC)
-        self.statuses = Table(InstanceStatus, keys.INSTANCE_STATUS)
-        self.claims = Table(Claim, keys.CLAIM)
-        self.cleanups = Table(Cleanup, keys.CLEANUP)
-        self.hosts = Table(HypervisorSpec, keys.HYPERVISOR_SPEC)
-        self.host_statuses = Table(HypervisorStatus, keys.HYPERVISOR_STATUS)
-        self.allocations = Table(Allocation, keys.ALLOCATION)
-        self.images = Table(Image, keys.IMAGE)
-        self.packages = Table(Package, keys.PACKAGE)
-        self.networks = Table(Network, keys.NETWORK)
-        self.addresses = Table(AddressClaim, keys.ADDRESS)
-        self.operations = Table(Operation, keys.OPERATION)
-        self._all: tuple[Table[Any], ...] = tuple(
-            table for table in vars(self).values() if isinstance(table, Table)
-        )
+class Tables(View):
+    """A view that is moved from one revision to the next."""
 
     @classmethod
-    def of(cls, view: Catalog | Tables) -> Tables:
+    def of(cls, view: View) -> Tables:
         """Copy the tables of a catalog, or of other tables; the entries are shared."""
         made = cls()
         made.revision = view.revision
-        theirs = {table.prefix: table for table in vars(view).values() if isinstance(table, Table)}
-        for table in made._all:
-            table.entries.update(theirs[table.prefix].entries)
+        for own, other in zip(made.tables, view.tables, strict=True):
+            own.entries.update(other.entries)
         return made
 
     def load(self, stored: Iterable[KeyValue]) -> None:
@@ -95,7 +70,7 @@ class Tables:
                 yield Change(revision, events.TYPE, None, EventParts(kv), at)
 
     def _take(self, kv: KeyValue) -> None:
-        for table in self._all:
+        for table in self.tables:
             if kv.key.startswith(table.prefix):
                 table.apply(kv.key, None if kv.deleted else kv)
                 return

@@ -88,7 +88,7 @@ STATS: Final = (
 SNAPSHOTS: Final = (
     Column("NAME", lambda own: last(own.name)),
     Column("AGE", lambda own: since(own.create_time), right=True),
-    Column("SIZE", lambda own: size(own.size_bytes), right=True),
+    Column("SIZE", lambda own: size(own.size_bytes) if own.size_bytes else "", right=True),
 )
 IMAGES: Final = (
     Column("NAME", lambda own: last(own.name)),

@@ -173,7 +173,10 @@ class Driver(Protocol):
         """Start it; returns when it runs. If it runs already that is success, told as it is."""
 
     def stop(self, uid: str, patience_s: float) -> Awaitable[Exit | None]:
-        """Ask it to stop and force it after `patience_s` (0: at once); None if it did not run."""
+        """Ask it to stop and force it after `patience_s` (0: at once); None if it did not run.
+
+        Asked again while that is under way the shorter patience counts, for both.
+        """
 
     def update(self, wanted: Wanted) -> Awaitable[Applied]:
         """Bring limits, networks and metadata to what is wanted, as far as it can be done live."""

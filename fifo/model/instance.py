@@ -74,6 +74,13 @@ class RestartPolicy(Value, frozen=True):
     window_s: float = 300.0
 
 
+class StopPatience(Value, frozen=True):
+    """How many seconds a guest has at the stop or reboot that made a generation; 0 forces it."""
+
+    generation: int
+    seconds: float
+
+
 class InstanceSpec(Record, frozen=True, tag="instance_spec/1"):
     """How an instance is wanted; each accepted change raises the generation."""
 
@@ -120,6 +127,8 @@ class InstanceSpec(Record, frozen=True, tag="instance_spec/1"):
     restart: RestartPolicy = RestartPolicy()
     boot_generation: int = 1
     """Raised by a reboot: the instance is started anew once for each value."""
+    patience: StopPatience | None = None
+    """What a caller said of one stop; it is for its own generation, so that no later one has it."""
     wanted_host: str = ""
     """The hypervisor that the creator insists on, by uid."""
     unhonoured: tuple[str, ...] = ()
@@ -131,6 +140,14 @@ class InstanceSpec(Record, frozen=True, tag="instance_spec/1"):
     def is_vm(self) -> bool:
         """Tell whether it has a kernel of its own."""
         return self.brand in VM_BRANDS
+
+    @property
+    def patience_s(self) -> float | None:
+        """Seconds that the guest has at the stop of this generation; None: as is usual."""
+        patience = self.patience
+        if patience is None or patience.generation != self.generation:
+            return None
+        return patience.seconds
 
 
 class Shares(Value, frozen=True):
@@ -166,12 +183,16 @@ State = Literal[
 
 
 class Exit(Value, frozen=True):
-    """How an instance ended last: an exit code, a signal, or neither if nobody could see it."""
+    """How an instance ended last: an exit code, a signal, or neither if nobody could see it.
+
+    `resets` is how often its guest had started anew in a row, when it was ended for that.
+    """
 
     at: float
     code: int | None = None
     signal: int | None = None
     forced: bool = False
+    resets: int = 0
 
     @property
     def orderly(self) -> bool:

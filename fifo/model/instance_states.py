@@ -106,6 +106,7 @@ REQUESTS: Final[dict[str, Request]] = {
         frozenset({"stopped", "stopping", "failed"}),
     ),
     "reboot": Request(frozenset({"running"})),
+    "hurry": Request(frozenset({"running", "stopping"})),
     "update": Request(frozenset(STATES) - {"provisioning", "deleting", "deleted"}),
     "delete": Request(frozenset(STATES) - {"deleted"}),
     "snapshot": Request(frozenset({"running", "stopped", "failed"})),
@@ -114,7 +115,10 @@ REQUESTS: Final[dict[str, Request]] = {
     "console": Request(frozenset({"running"})),
     "measure": Request(frozenset({"running", "stopping"})),
 }
-"""What the API admits (vmadm: start from stopped, reboot from running; start, stop idempotent)."""
+"""What the API admits (vmadm: start from stopped, reboot from running; start, stop idempotent).
+
+`hurry` is a stop or reboot by force while one is under way: its status is told a moment later.
+"""
 
 
 def after(state: str, happening: str) -> State:

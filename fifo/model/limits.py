@@ -36,6 +36,8 @@ STOP_PATIENCE_S = 60.0
 """Seconds a zone has to stop before it is forced (vmadm: 60 s)."""
 STOP_PATIENCE_VM_S = 180.0
 """Seconds a VM has to power down before it is forced (vmadm: 180 s)."""
+STOP_PATIENCE_MOST_S = 3_600.0
+"""The longest that a caller may give: a database that writes all it holds takes minutes."""
 STORY_EVENTS = 200
 """Events kept of one instance; the oldest are dropped with a marker."""
 STORY_EVENT_BYTES = 2_048

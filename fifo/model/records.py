@@ -33,7 +33,13 @@ class Value(
 R = TypeVar("R", bound=Record)
 Raw = dict[str, Any]
 
-UPGRADES: Final[Mapping[str, Callable[[Raw], Raw]]] = {}
+
+def _without_nics(raw: Raw) -> Raw:
+    """Leave out what a VM was started with: what is kept of every instance says that now."""
+    return {name: value for name, value in raw.items() if name != "nics"} | {"type": "linux_vm/2"}
+
+
+UPGRADES: Final[Mapping[str, Callable[[Raw], Raw]]] = {"linux_vm/1": _without_nics}
 """Old tag -> function that makes the record of the next version from it, tag included.
 
 Each entry has a test with a record as that version wrote it (`tests/model/test_upgrades.py`).

@@ -16,6 +16,7 @@ class Memory(Record, frozen=True, tag="restart_memory/1"):
     it ended for good, or failed: a later one may ask for it again; `crash_loop` is then why it
     failed. `generation` is the newest that the host was brought to, `pending` what of it waits for
     the next start. `back_at` is the UTC second of the next start, 0 if none is waited for.
+    `stop_by` is the UTC second by which a stop that was begun forces it, 0 if none was.
     """
 
     uid: str
@@ -31,6 +32,7 @@ class Memory(Record, frozen=True, tag="restart_memory/1"):
     back_at: float = 0.0
     generation: int = 0
     pending: tuple[str, ...] = ()
+    stop_by: float = 0.0
 
 
 class Decision(Value, frozen=True):
@@ -45,10 +47,13 @@ def decide(policy: RestartPolicy, ends: tuple[float, ...], end: Exit, jitter: fl
     """Decide after an end that nobody asked for; `ends` are the earlier ones, `jitter` in [0, 1).
 
     A guest that ends in order stays down under `on_failure`, any end does under `never`. As many
-    ends as the policy's `attempts` within its window are a crash loop. An unknown end is a failure.
+    ends as the policy's `attempts` within its window are a crash loop, and so is an end for the
+    guest's own resets. An unknown end is a failure.
     """
     if policy.when == "never" or (policy.when == "on_failure" and end.orderly):
         return Decision(what="stay_down", reason=describe(end))
+    if end.resets:
+        return Decision(what="give_up", reason=describe(end))
     recent = within(policy, ends, end.at)
     if len(recent) + 1 >= policy.attempts:
         told = f"{len(recent) + 1} ends within {policy.window_s:g} s, the last: {describe(end)}"
@@ -78,6 +83,8 @@ def within(policy: RestartPolicy, ends: tuple[float, ...], now: float) -> tuple[
 
 def describe(end: Exit) -> str:
     """Say how an instance ended."""
+    if end.resets:
+        return f"its guest started anew {end.resets} times in a row: most likely it panics"
     if end.signal is not None:
         return f"killed by signal {end.signal}"
     if end.code is not None:

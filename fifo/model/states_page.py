@@ -79,6 +79,8 @@ def _requests() -> Iterator[str]:
         columns = (", ".join(own) or _NONE for own in (legal, done, refused))
         yield f"| `{verb}` | {' | '.join(columns)} |"
     yield ""
+    yield "`hurry` is a stop or a reboot by force while one is under way."
+    yield ""
 
 
 def _operation() -> Iterator[str]:

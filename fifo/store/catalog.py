@@ -85,11 +85,10 @@ class Table(Generic[R]):
         return uid
 
 
-class Catalog:
-    """The tables, and who waits for a change of them. All on the shard's thread."""
+class View:
+    """Every record as of one revision, in a table for each kind."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self) -> None:
         self.revision = 0
         self.specs = Table(InstanceSpec, keys.INSTANCE_SPEC)
         self.statuses = Table(InstanceStatus, keys.INSTANCE_STATUS)
@@ -103,14 +102,23 @@ class Catalog:
         self.networks = Table(Network, keys.NETWORK)
         self.addresses = Table(AddressClaim, keys.ADDRESS)
         self.operations = Table(Operation, keys.OPERATION)
+        self.tables: tuple[Table[Any], ...] = tuple(
+            table for table in vars(self).values() if isinstance(table, Table)
+        )
+
+
+class Catalog(View):
+    """The tables, and who waits for a change of them. All on the shard's thread."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self.store = store
         self.ids: dict[bytes, str] = {}
-        self.busy: dict[str, str] = {}
-        """Uids that an operation which has not ended is about, and the operation's id."""
-        self._tables: tuple[Table[records.Record], ...] = (
-            self.specs, self.statuses, self.claims, self.cleanups, self.hosts, self.host_statuses,
-            self.allocations, self.images, self.packages, self.networks, self.addresses,
-            self.operations,
-        )  # type: ignore[assignment]  # fmt: skip
+        self.busy: dict[str, tuple[str, ...]] = {}
+        """Uids that operations which have not ended are about, and the operations' ids.
+
+        More than one where a later one was let through: a delete, or a stop by force.
+        """
         self._waiting: dict[tuple[bytes, str], list[_Waiting[Any]]] = {}
         self._at: list[tuple[int, Future[None]]] = []
         self._listeners: list[Callable[[WatchBatch], None]] = []
@@ -141,7 +149,7 @@ class Catalog:
     # -- following ---------------------------------------------------------------------------
 
     def _take(self, key: bytes, stored: KeyValue | None) -> tuple[bytes, str] | None:
-        for table in self._tables:
+        for table in self.tables:
             if key.startswith(table.prefix):
                 uid = table.apply(key, stored)
                 if table is self.operations and stored is not None:
@@ -155,12 +163,19 @@ class Catalog:
         return None
 
     def _note_busy(self, operation: Operation) -> None:
-        if operation.state in FINAL:
+        own = operation.id
+        if operation.state not in FINAL:
             for uid in operation.uids:
-                if self.busy.get(uid) == operation.id:
-                    del self.busy[uid]
-        else:
-            self.busy.update(dict.fromkeys(operation.uids, operation.id))
+                held = self.busy.get(uid, ())
+                if own not in held:
+                    self.busy[uid] = (*held, own)
+            return
+        for uid in operation.uids:
+            left = tuple(other for other in self.busy.get(uid, ()) if other != own)
+            if left:
+                self.busy[uid] = left
+            else:
+                self.busy.pop(uid, None)
 
     def _deliver(self, batch: Delivery) -> None:
         if not isinstance(batch, WatchBatch):

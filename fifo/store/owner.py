@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fifo.model.errors import FifoError, StoreTaken
 from fifo.store import limits
-from supervisors import GenServer, Stop, signals
+from supervisors import signals
+from supervisors.owner import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,11 +18,8 @@ if TYPE_CHECKING:
 STORE: Final = "store"
 """The call that a StoreOwner answers with its store."""
 
-STATISTICS: Final = "statistics"
-"""The call that it answers with the StoreStatistics."""
 
-
-class StoreOwner(GenServer):
+class StoreOwner(Owner):
     """Opens a store in init, closes it when it ends, and ends when the store stops by itself.
 
         ChildSpec("store", (StoreOwner, (lambda node: open_store(node, path),)), name="store")
@@ -35,9 +33,8 @@ class StoreOwner(GenServer):
     async def init(self, open_it: Callable[[Node], Future[EmbeddedStore]]) -> None:
         """Open the store; a store that cannot be opened is a failed start."""
         self.trap_exit = True
-        self._opened = await self._open(open_it)
-        ref = self.ref
-        self._opened.ended.add_done_callback(lambda _: ref.send(_Ended()))
+        self._store = await self._open(open_it)
+        self.own(self._store)
 
     async def _open(self, open_it: Callable[[Node], Future[EmbeddedStore]]) -> EmbeddedStore:
         patience_s = limits.TAKEN_S
@@ -53,30 +50,10 @@ class StoreOwner(GenServer):
             patience_s -= limits.TAKEN_RETRY_S
 
     def handle_call(self, message: Any, caller: Any) -> Any:
-        """Answer STORE and STATISTICS."""
+        """Answer STORE too."""
         if message == STORE:
-            return self._opened
-        if message == STATISTICS:
-            return self._opened.statistics()
+            return self._store
         return super().handle_call(message, caller)
-
-    def handle_info(self, message: Any) -> Any:
-        """End with the store; if it stopped by itself, by the error that says why."""
-        if isinstance(message, _Ended):
-            self._opened.ended.result()
-            return Stop()
-        return super().handle_info(message)
-
-    def handle_exit(self, sender: Any, reason: Any) -> Any:
-        """End with whoever is linked: exits are trapped for the sake of `terminate` alone."""
-        del sender
-        return Stop(reason)
-
-    async def terminate(self, reason: Any) -> None:
-        """Close the store and wait until its files are closed."""
-        del reason
-        if not self._opened.ended.done():
-            await self._opened.close()
 
 
 class _Tie:
@@ -99,7 +76,3 @@ def _close(opening: Future[EmbeddedStore]) -> None:
     except FifoError:
         return  # It was never opened, and whoever waited for it knows.
     store.close()
-
-
-class _Ended:
-    """The store has ended."""

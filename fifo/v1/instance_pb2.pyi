@@ -504,7 +504,9 @@ class Nic(_message.Message):
     """May send from other hardware addresses."""
     @_builtins.property
     def ips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """CIDRs, `dhcp` or `addrconf`. Absent with `network`: one is claimed from each family's pool."""
+        """CIDRs, `dhcp` or `addrconf`. Absent with `network`: one is claimed from each family's pool. By `dhcp`
+        it may send from what a server gave it, by `addrconf` from any IPv6 address.
+        """
 
     @_builtins.property
     def gateways(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -310,14 +310,16 @@ class StopInstanceRequest(_message.Message):
     etag: _builtins.str
     """Refused with ABORTED unless it is the present one."""
     force: _builtins.bool
-    """Ends it at once."""
+    """Ends it at once, whatever `timeout` says; also one that a stop under way is waiting for."""
     request_id: _builtins.str
     """A UUID4 that makes a repetition harmless: for 24 h it gets the first answer."""
     validate_only: _builtins.bool
     """Checks everything and changes nothing."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """How long the guest may take; absent means 60 s for a zone, 180 s for a VM."""
+        """How long the guest may take before it is forced, up to an hour; absent means 60 s for a zone,
+        180 s for a VM. A stop that is under way is never given more.
+        """
 
     def __init__(
         self,
@@ -354,14 +356,16 @@ class RebootInstanceRequest(_message.Message):
     etag: _builtins.str
     """Refused with ABORTED unless it is the present one."""
     force: _builtins.bool
-    """Ends it at once."""
+    """Ends it at once, whatever `timeout` says; also one that a reboot under way is waiting for."""
     request_id: _builtins.str
     """A UUID4 that makes a repetition harmless: for 24 h it gets the first answer."""
     validate_only: _builtins.bool
     """Checks everything and changes nothing."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """How long the guest may take to end; absent means 60 s for a zone, 180 s for a VM."""
+        """How long the guest may take to end before it is forced, up to an hour; absent means 60 s for a
+        zone, 180 s for a VM.
+        """
 
     def __init__(
         self,

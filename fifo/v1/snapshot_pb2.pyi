@@ -29,7 +29,9 @@ class Snapshot(_message.Message):
     name: _builtins.str
     """The name, `orgs/{org}/instances/{instance}/snapshots/{snapshot}`."""
     size_bytes: _builtins.int
-    """What it alone holds, where its host knows."""
+    """What it alone holds, where its host knows; 0 where it does not. A Linux host does not: qcow2 does
+    not count it, and btrfs counts what grows with every write after this was read.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made (vmadm: created_at)."""

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 async def _write(run: Run, items: Items) -> Outcome:
     """Write the next generation: the whole new spec is in the request, made from a known one."""
     (item,) = items
-    instances.refuse_rival(run, run.uid(item))
     entry = instances.spec_entry(run, run.uid(item))
     spec = msgspec.convert(run.operation.input, InstanceSpec)
+    if not _hurries(run, entry.record, spec):
+        instances.refuse_rival(run, run.uid(item))
     if entry.record == spec:
         return Outcome(outputs={item: True})  # Our own, from before a crash.
     if spec.generation != entry.record.generation + 1:
@@ -30,6 +31,26 @@ async def _write(run: Run, items: Items) -> Outcome:
     # The output is what an undo goes back to.
     outcome.outputs[item] = msgspec.to_builtins(entry.record)
     return outcome
+
+
+def _hurries(run: Run, present: InstanceSpec, spec: InstanceSpec) -> bool:
+    """Tell whether this is the stop or reboot that is under way, by force.
+
+    It goes beside the other: both wait for the same end, and whoever asks has a guest that hangs.
+    One is enough, since nothing is shorter, so that there are never more than two.
+    """
+    wish = (spec.wanted, spec.boot_generation)
+    if spec.patience_s != 0.0 or present.patience_s == 0.0:
+        return False
+    others = [run.catalog.operations.record(own) for own in instances.rivals(run, spec.uid)]
+    return wish == (present.wanted, present.boot_generation) and all(
+        other is not None and other.kind == run.operation.kind for other in others
+    )
+
+
+def more_time_s(spec: InstanceSpec) -> float:
+    """Give the seconds by which a stop's deadline is later for the patience that it was given."""
+    return max(0.0, (spec.patience_s or 0.0) - limits.STOP_PATIENCE_VM_S)
 
 
 async def _write_back(run: Run, items: Items) -> Outcome:

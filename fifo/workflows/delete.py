@@ -41,20 +41,22 @@ async def _mark(run: Run, items: Items) -> Outcome:
             written = instances.write_spec(entry, marked)
             outcome.compares += written.compares
             outcome.writes += written.writes
-        rival = run.catalog.operations.get(run.catalog.busy.get(uid, ""))
-        if rival is not None and rival.record.id != run.operation.id:
-            written = instances.cancel(rival)
-            outcome.compares += written.compares
-            outcome.writes += written.writes
-            outcome.outputs[item] = rival.record.id
+        if rivals := instances.rivals(run, uid):
+            outcome.outputs[item] = list(rivals)
+    # One batch may be the rival of several: its record is written once.
+    for rival in {own for rivals in outcome.outputs.values() for own in rivals}:
+        written = instances.cancel(run.catalog.operations.entries[rival])
+        outcome.compares += written.compares
+        outcome.writes += written.writes
     return outcome
 
 
 async def _await_rivals(run: Run, items: Items) -> Outcome:
     """Wait until operations that were given up for this are undone."""
     for item in items:
-        rival = run.output("mark", item)
-        if rival:
+        told = run.output("mark", item) or ()
+        # Records of before a stop by force could be beside a stop have one id.
+        for rival in (told,) if isinstance(told, str) else told:
             ended = run.catalog.when(
                 run.catalog.operations, rival, lambda entry: entry is None or entry.record.final
             )

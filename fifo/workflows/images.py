@@ -43,11 +43,7 @@ async def _write(run: Run, items: Items) -> Outcome:
 
 async def _unwrite(run: Run, items: Items) -> Outcome:
     (item,) = items
-    entry = run.catalog.images.get(run.uid(item))
-    if run.output("accept", item) is None or entry is None:
-        return Outcome()
-    index = keys.index(names.IMAGES, "", entry.record.id)
-    return Outcome(writes=[Delete(entry.key), Delete(index)])
+    return Outcome() if run.output("accept", item) is None else await _forget(run, items)
 
 
 async def _fetch(run: Run, items: Items) -> Outcome:
@@ -89,12 +85,17 @@ async def _order(run: Run, host: str, verb: Verb, step: str, uid: str = "") -> o
     return answer.value
 
 
-async def _unfetch(run: Run, items: Items) -> Outcome:
+async def _drop(run: Run, items: Items, step: str = "drop") -> Outcome:
+    """Have every host that is ready take it out of its cache."""
     del items
     for entry in run.catalog.host_statuses:
         if entry.record.condition == "ready":
-            await _order(run, entry.record.uid, "delete_image", "undo")
+            await _order(run, entry.record.uid, "delete_image", step)
     return Outcome()
+
+
+async def _unfetch(run: Run, items: Items) -> Outcome:
+    return await _drop(run, items, "undo")
 
 
 async def _publish(run: Run, items: Items) -> Outcome:
@@ -154,14 +155,6 @@ async def _unpublish(run: Run, items: Items) -> Outcome:
         compares=[unchanged(entry.key, entry.revision)],
         writes=[Put(entry.key, records.encode(going))],
     )
-
-
-async def _drop(run: Run, items: Items) -> Outcome:
-    del items
-    for entry in run.catalog.host_statuses:
-        if entry.record.condition == "ready":
-            await _order(run, entry.record.uid, "delete_image", "drop")
-    return Outcome()
 
 
 async def _forget(run: Run, items: Items) -> Outcome:

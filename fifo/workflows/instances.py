@@ -53,14 +53,18 @@ def refuse_rival(run: Run, uid: str) -> None:
 
     Whoever passes writes the instance's spec, if only anew: of two at once one loses that.
     """
-    rival = run.catalog.busy.get(uid)
-    if rival is not None and rival != run.operation.id:
+    for rival in rivals(run, uid):
         raise Busy(
             "another operation holds it",
             run.operation.target,
             f"wait for operations/{rival}, or cancel it",
             details={"operation": f"operations/{rival}"},
         )
+
+
+def rivals(run: Run, uid: str) -> tuple[str, ...]:
+    """Give the ids of other operations on an instance that have not ended."""
+    return tuple(own for own in run.catalog.busy.get(uid, ()) if own != run.operation.id)
 
 
 def networks_of(run: Run, claim: Claim | None) -> tuple[Network, ...]:

@@ -106,6 +106,9 @@ class SimulatedHost:
                     # that was looked at before this one.
                     shard.run_slice(_TURNS)
                     busy = ran = True
+                elif not shard.asleep:
+                    # It was woken for a deadline alone: awake it would go on by this moment's time.
+                    shard.run_slice(_TURNS)
         return ran
 
     def next_due_s(self) -> float | None:

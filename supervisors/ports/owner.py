@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from supervisors.gen_server import GenServer
-from supervisors.results import Stop
+from supervisors.owner import STATISTICS, Owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,11 +12,10 @@ if TYPE_CHECKING:
     from supervisors.node import Node
     from supervisors.ports.port import Port
 
-STATISTICS: Final = "statistics"
-"""The call a PortOwner answers, with the PortStatistics of its port."""
+__all__ = ["STATISTICS", "PortOwner"]
 
 
-class PortOwner(GenServer):
+class PortOwner(Owner):
     """Opens a port under a name in init, closes it when it ends, and ends when the port breaks.
 
         ChildSpec("disk", (PortOwner, ("disk", lambda node: ProcessPort("disk", ["disk_io"]))))
@@ -30,36 +28,7 @@ class PortOwner(GenServer):
     async def init(self, name: Any, make: Callable[[Node], Port]) -> None:
         """Make the port, on the shard's thread, name it and wait until it is ready."""
         self.trap_exit = True
-        self._opened = port = make(self.node)
+        port = make(self.node)
         self.node.ports.add(name, port, self)
         await port.ready
-        ref = self.ref
-        port.ended.add_done_callback(lambda _: ref.send(_Ended()))
-
-    def handle_call(self, message: Any, caller: Any) -> Any:
-        """Answer STATISTICS."""
-        if message == STATISTICS:
-            return self._opened.statistics()
-        return super().handle_call(message, caller)
-
-    def handle_info(self, message: Any) -> Any:
-        """End when the port has ended by itself; if it broke, by the error that says why."""
-        if isinstance(message, _Ended):
-            self._opened.ended.result()
-            return Stop()
-        return super().handle_info(message)
-
-    def handle_exit(self, sender: Any, reason: Any) -> Any:
-        """End with whoever is linked: exits are trapped for the sake of `terminate` alone."""
-        del sender
-        return Stop(reason)
-
-    async def terminate(self, reason: Any) -> None:
-        """Close the port and wait until its workers are gone."""
-        del reason
-        if not self._opened.ended.done():
-            await self._opened.close()
-
-
-class _Ended:
-    """The port is closed."""
+        self.own(port)

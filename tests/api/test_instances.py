@@ -138,18 +138,6 @@ def test_to_start_what_runs_is_done_at_once(play: Play) -> None:
     play(scene)
 
 
-def test_stop_refuses_what_no_host_can_be_told(play: Play) -> None:
-    async def scene(stage: Stage) -> None:
-        async with stage.channel() as channel:
-            await create(channel)
-            told = await refused(
-                call(channel, "InstanceService.StopInstance", name=WEB, force=True)
-            )
-            assert (told.code, told.reason) == ("FAILED_PRECONDITION", "UNSUPPORTED")
-
-    play(scene)
-
-
 def test_delete_takes_everything_away(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.channel() as channel:

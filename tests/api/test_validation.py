@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 VALIDATION = Validation()
 
 
+def check(request: Message) -> None:
+    VALIDATION.checker(type(request))(request)
+
+
 def violations(request: Message) -> list[str]:
     try:
-        VALIDATION.checker(type(request))(request)
+        check(request)
     except InvalidInput as error:
         return [violation.field for violation in error.violations]
     return []
@@ -90,6 +94,14 @@ def test_everything_wrong_is_listed_at_once() -> None:
     assert violations(made(CREATE, fields)) == [
         "parent", "instance_id", "instance.alias", "instance.ram",
     ]  # fmt: skip
+
+
+def test_bounds_are_written_as_people_write_them() -> None:
+    fields = {"parent": "a", "instance": {"maxLwps": 0, "restartPolicy": {"factor": 0.5}}}
+    with pytest.raises(InvalidInput) as told:
+        check(made(CREATE, fields))
+    wanted = [violation.wanted for violation in told.value.violations]
+    assert sorted(wanted) == ["1 to 1,000,000", "1 to 100"]
 
 
 def test_every_method_can_be_checked_with_nothing_set() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
 import grpc
 import pytest
 from google.longrunning import operations_pb2
@@ -34,7 +35,7 @@ COMMANDS = (
     "instance delete web db --yes --no-wait",
     "instance start web --no-wait",
     "instance stop web --force --no-wait",
-    "instance reboot web --patience 3 --no-wait",
+    "instance reboot web --timeout 3m --no-wait",
     "instance exec web ls -la",
     "instance logs web",
     "instance stats web",
@@ -126,3 +127,27 @@ def test_arguments_of_a_command_inside_are_its_own(
     ((_, first),) = answered.asked
     assert list(first.open.command) == ["sh", "-e", "-o", "json", "-t"]
     assert not first.open.HasField("terminal")
+
+
+@pytest.mark.parametrize("verb", ["stop", "reboot"])
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("10s", 10.0), ("0.5", 0.5), ("1.5m", 90.0), ("1h", 3_600.0)]
+)
+def test_the_time_that_a_guest_has_to_stop_is_written_with_its_unit(
+    run: Run, answered: FakeChannel, verb: str, written: str, seconds: float
+) -> None:
+    arguments = ("instance", verb, "web", "--timeout", written, "--force", "--no-wait")
+    assert run(*arguments).exit_code == 0
+    ((_, request),) = answered.asked
+    assert request.timeout.ToMilliseconds() == seconds * 1000
+    assert request.force
+
+
+@pytest.mark.parametrize("written", ["soon", "-1s", "1d", "1e3", ""])
+def test_a_time_that_is_none_is_a_usage_error(
+    run: Run, answered: FakeChannel, written: str
+) -> None:
+    done = run("instance", "stop", "web", "--timeout", written)
+    assert isinstance(done.exception, click.UsageError)
+    assert "is no time like 10s" in done.exception.message
+    assert answered.asked == []

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fifo.api.status import status_of
-from fifo.cli import exits
+from fifo.cli import columns, exits
 from fifo.cli.output import Column, line
 from fifo.cli.text import cut, safe, width
 from fifo.model.errors import InvalidInput, NoRoom, Violation
-from fifo.v1 import instance_pb2, instance_service_pb2
+from fifo.v1 import instance_pb2, instance_service_pb2, snapshot_pb2
 from tests.cli.fake_channel import Ended
 
 if TYPE_CHECKING:
@@ -96,8 +96,8 @@ def test_safe_text_moves_no_cursor(text: str) -> None:
 def test_cells_are_as_wide_as_their_column(text: str, cells: int) -> None:
     shown = cut(safe(text), cells)
     assert width(shown) <= cells
-    columns = (Column("A", str), Column("B", str))
-    assert width(line(columns, [cells, 1], [safe(text), "|"])) == cells + 3
+    own = (Column("A", str), Column("B", str))
+    assert width(line(own, [cells, 1], [safe(text), "|"])) == cells + 3
 
 
 @pytest.mark.parametrize(
@@ -206,3 +206,12 @@ def test_an_operation_is_json_though_nothing_else_knew_its_result(packed: str) -
     assert (done.returncode, done.stdout.strip()) == (0, f"type.googleapis.com/{packed}"), (
         done.stderr
     )
+
+
+@pytest.mark.parametrize(("size_bytes", "shown"), [(0, ""), (2048, "2.0 KiB")])
+def test_a_size_that_the_host_does_not_know_is_not_shown_as_nothing(
+    size_bytes: int, shown: str
+) -> None:
+    taken = snapshot_pb2.Snapshot(size_bytes=size_bytes)
+    (column,) = (each for each in columns.SNAPSHOTS if each.title == "SIZE")
+    assert column.value(taken) == shown

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fifo.hypervisors.linux.vm.made import Made
 from fifo.model import records
 from fifo.model.errors import DataLoss, NotReady
 from fifo.model.instance import Claim, InstanceSpec, Shares
@@ -75,8 +76,15 @@ def test_a_present_record_is_left_as_it_is() -> None:
 
 def test_every_version_that_is_upgraded_has_a_sample_as_it_was_written() -> None:
     # A record in an old form goes into this table together with its upgrade.
-    samples: dict[str, bytes] = {}
+    samples: dict[str, tuple[type[Record], bytes]] = {
+        "linux_vm/1": (
+            Made,
+            b'{"type":"linux_vm/1","user":7,"nics":[{"interface":"n","mac":"02:00:00:00:00:01"}]}',
+        )
+    }
     assert samples.keys() == records.UPGRADES.keys()
+    for kind, written in samples.values():
+        assert records.decode(kind, written).__struct_config__.tag == kind.__struct_config__.tag
 
 
 @pytest.mark.parametrize("version", ["2", "10", "999999"])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fifo.model.instance import Exit, RestartPolicy
+from fifo.model.instance import Exit, Restart, RestartPolicy
 from fifo.model.restart import decide, describe, within
 
 TIMES = st.floats(0.0, 1e10)
@@ -24,6 +24,16 @@ POLICIES = st.builds(
 )
 FAILED = Exit(at=1000.0, code=1)
 DONE = Exit(at=1000.0, code=0)
+
+
+@pytest.mark.parametrize(("when", "what"), [("always", "give_up"), ("never", "stay_down")])
+def test_a_guest_that_resets_itself_for_ever_is_a_crash_loop_at_once(
+    when: Restart, what: str
+) -> None:
+    made = decide(RestartPolicy(when=when), (), Exit(at=1000.0, signal=9, resets=7), 0.0)
+    assert (made.what, made.reason) == (
+        what, "its guest started anew 7 times in a row: most likely it panics"
+    )  # fmt: skip
 
 
 @given(POLICIES, ENDS, EXITS, JITTERS)

@@ -165,6 +165,7 @@ def test_each_field_of_the_models_instance_is_in_the_api_or_known_to_be_another_
         "restart",  # restart_policy
         "unhonoured",  # unhonoured_properties
         "boot_generation",  # Part of how a reboot is done,
+        "patience",  # this of a stop,
         "deleting",  # and this of a delete.
     }
     ours = set(Instance.DESCRIPTOR.fields_by_name)

@@ -10,7 +10,7 @@ from fifo.model.errors import StoreClosed
 from fifo.store.compactor import Compactor
 from fifo.store.faults import Fate, ScriptedFaults
 from fifo.store.memory import MemoryDisk, MemoryStore
-from fifo.store.owner import STATISTICS, STORE, StoreOwner
+from fifo.store.owner import STORE, StoreOwner
 from fifo.store.sqlite.store import open_store
 from supervisors import (
     REST_FOR_ONE,
@@ -22,6 +22,7 @@ from supervisors import (
     Supervisor,
     ThreadHost,
 )
+from supervisors.owner import STATISTICS
 from tests.store.engines import PATIENCE_S
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import msgspec
 
 from fifo.model import keys, records
 from fifo.model.image import Image
+from fifo.model.instance import StopPatience
 from fifo.model.operation import Operation
 from fifo.store.contract import Put
 from tests.workflows.stage import Stage, uid, zone
@@ -110,7 +111,11 @@ CASES = (
     Case(
         "reboot_instance",
         _with_zones(1),
-        lambda stage: operation("reboot_instance", (uid(1),), _changed(stage, boot_generation=2)),
+        lambda stage: operation(
+            "reboot_instance",
+            (uid(1),),
+            _changed(stage, boot_generation=2, patience=StopPatience(generation=2, seconds=5.0)),
+        ),
     ),
     Case(
         "update_instance",

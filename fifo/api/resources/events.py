@@ -12,7 +12,7 @@ from fifo.model.story import StoryEvent
 from fifo.v1 import event_pb2
 
 if TYPE_CHECKING:
-    from fifo.api.resources.view import View
+    from fifo.store.catalog import View
     from fifo.store.contract import KeyValue
 
 Message = event_pb2.Event

@@ -14,14 +14,13 @@ from fifo.model.instance import Shares
 from fifo.v1 import hypervisor_pb2
 
 if TYPE_CHECKING:
-    from fifo.api.resources.view import View
     from fifo.model.hypervisor import (
         Allocation,
         HypervisorSpec,
         HypervisorStatus,
         Probe,
     )
-    from fifo.store.catalog import Entry
+    from fifo.store.catalog import Entry, View
 
 Message = hypervisor_pb2.Hypervisor
 TYPE: Final = "fifo/Hypervisor"

@@ -12,9 +12,8 @@ from fifo.model import names
 from fifo.v1 import image_pb2
 
 if TYPE_CHECKING:
-    from fifo.api.resources.view import View
     from fifo.model.image import Image
-    from fifo.store.catalog import Entry
+    from fifo.store.catalog import Entry, View
 
 Message = image_pb2.Image
 TYPE: Final = "fifo/Image"

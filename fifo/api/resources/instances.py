@@ -18,9 +18,8 @@ from fifo.v1 import instance_pb2
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fifo.api.resources.view import View
     from fifo.model.instance import Claim, InstanceSpec, InstanceStatus, RestartPolicy
-    from fifo.store.catalog import Entry
+    from fifo.store.catalog import Entry, View
 
 Message = instance_pb2.Instance
 TYPE: Final = "fifo/Instance"

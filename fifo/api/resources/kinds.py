@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.descriptor import Descriptor
 
-    from fifo.api.resources.view import View
+    from fifo.store.catalog import View
     from fifo.store.contract import KeyValue
 
 

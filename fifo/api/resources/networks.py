@@ -16,9 +16,8 @@ from fifo.v1 import network_pb2
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from fifo.api.resources.view import View
     from fifo.model.network import AddressClaim, Network
-    from fifo.store.catalog import Entry
+    from fifo.store.catalog import Entry, View
 
 Message = network_pb2.Network
 Address = network_pb2.Address

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message as Any_Message
 
-    from fifo.api.resources.view import View
     from fifo.model.operation import Explanation, Failure, Operation
-    from fifo.store.catalog import Entry
+    from fifo.store.catalog import Entry, View
 
 Message = operations_pb2.Operation
 List = operations_pb2.ListOperationsResponse

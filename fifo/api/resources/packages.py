@@ -12,8 +12,7 @@ from fifo.model.package import Package
 from fifo.v1 import package_pb2
 
 if TYPE_CHECKING:
-    from fifo.api.resources.view import View
-    from fifo.store.catalog import Entry
+    from fifo.store.catalog import Entry, View
 
 Message = package_pb2.Package
 TYPE: Final = "fifo/Package"

@@ -1,37 +1,13 @@
-"""What a resource is made from: the tables of the catalog, or those of a watch at some revision."""
+"""How a resource names others: by what a view has of them, the catalog or the tables of a watch."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from fifo.model import names
 
 if TYPE_CHECKING:
-    from fifo.model.hypervisor import Allocation, HypervisorSpec, HypervisorStatus
-    from fifo.model.image import Image
-    from fifo.model.instance import Claim, Cleanup, InstanceSpec, InstanceStatus
-    from fifo.model.network import AddressClaim, Network
-    from fifo.model.operation import Operation
-    from fifo.model.package import Package
-    from fifo.store.catalog import Table
-
-
-class View(Protocol):
-    """Every record as of one revision; `fifo.store.catalog.Catalog` is one."""
-
-    specs: Table[InstanceSpec]
-    statuses: Table[InstanceStatus]
-    claims: Table[Claim]
-    cleanups: Table[Cleanup]
-    hosts: Table[HypervisorSpec]
-    host_statuses: Table[HypervisorStatus]
-    allocations: Table[Allocation]
-    images: Table[Image]
-    packages: Table[Package]
-    networks: Table[Network]
-    addresses: Table[AddressClaim]
-    operations: Table[Operation]
-
+    from fifo.store.catalog import View
 
 # References are written as names. What is gone has no id any more: its uid stands in, which a Get
 # takes as well.

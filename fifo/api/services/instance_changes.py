@@ -9,21 +9,23 @@ from google.protobuf import empty_pb2
 
 from fifo.api import accepting, masks, trial
 from fifo.api.accepting import Work
-from fifo.api.drafts import payloads
+from fifo.api.drafts import moves, payloads
 from fifo.api.drafts.found import Drafting
 from fifo.api.drafts.instances import Identified, draft, redraft
 from fifo.api.resources import instances
 from fifo.api.resources.values import etag
 from fifo.api.resources.view import hypervisor_name
 from fifo.model import names
-from fifo.model.errors import AlreadyExists, InvalidInput, Unsupported, Violation, WrongState
+from fifo.model.errors import AlreadyExists, InvalidInput, Violation, WrongState
 from fifo.model.instance_states import admit
+from fifo.workflows import change
 
 if TYPE_CHECKING:
     from fifo.api.backend import Backend
     from fifo.api.calls import Call
     from fifo.api.resources.operations import Message
     from fifo.model.instance import InstanceSpec
+    from fifo.model.operation import Operation
     from fifo.v1 import instance_service_pb2
 
 
@@ -113,32 +115,30 @@ class InstanceChanges:
         work = Work("delete_instance", request.name, (entry.record.uid,), {})
         if request.validate_only:
             return accepting.only_validated(backend, call, work, empty_pb2.Empty())
-        running = backend.catalog.operations.get(backend.catalog.busy.get(entry.record.uid, ""))
-        if running is not None and running.record.kind.startswith("delete_instance"):
-            return accepting.message_of(backend, call, running.record)
+        running = _running(backend, entry.record.uid, "delete_instance")
+        if running is not None:
+            return accepting.message_of(backend, call, running)
         return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
 
     async def start_instance(
         self, request: instance_service_pb2.StartInstanceRequest, call: Call
     ) -> Message:
         """Have an instance started; one that runs already is no error."""
-        return await self._move(request, call, "start", {"wanted": "running"})
+        return await self._move(request, call, "start", None)
 
     async def stop_instance(
         self, request: instance_service_pb2.StopInstanceRequest, call: Call
     ) -> Message:
         """Have an instance stopped; one that is down already is no error."""
-        _refuse_patience(request)
-        return await self._move(request, call, "stop", {"wanted": "stopped"})
+        return await self._move(request, call, "stop", moves.patience_of(request))
 
     async def reboot_instance(
         self, request: instance_service_pb2.RebootInstanceRequest, call: Call
     ) -> Message:
         """Have an instance stopped and started again."""
-        _refuse_patience(request)
-        return await self._move(request, call, "reboot", {"wanted": "running"})
+        return await self._move(request, call, "reboot", moves.patience_of(request))
 
-    async def _move(self, request: Any, call: Call, verb: str, wish: dict[str, Any]) -> Message:
+    async def _move(self, request: Any, call: Call, verb: str, patience_s: float | None) -> Message:
         backend = self._backend
         if (first := accepting.repeated(backend, call)) is not None:
             return first
@@ -147,12 +147,21 @@ class InstanceChanges:
         before = entry.record
         if before.deleting:
             raise WrongState("it is being deleted", request.name, "create another")
-        has_to = admit(verb, state(backend, before), request.name)
-        if verb == "reboot":
-            wish = {**wish, "boot_generation": before.boot_generation + 1}
-        spec = msgspec.structs.replace(before, generation=before.generation + 1, **wish)
-        work = Work(f"{verb}_instance", request.name, (before.uid,), msgspec.to_builtins(spec))
-        if not has_to and spec.wanted == before.wanted:
+        status = backend.catalog.statuses.record(before.uid)
+        hurried = patience_s == 0.0 and moves.is_under_way(before, status, verb)
+        has_to = hurried or admit(verb, state(backend, before), request.name)
+        spec = moves.moved(before, verb, patience_s, hurried=hurried)
+        work = Work(
+            f"{verb}_instance", request.name, (before.uid,), msgspec.to_builtins(spec),
+            more_s=change.more_time_s(spec),
+        )  # fmt: skip
+        forced = hurried and before.patience_s == 0.0
+        needless = forced or (not has_to and spec.wanted == before.wanted)
+        if needless and not request.validate_only:
+            running = _running(backend, before.uid, work.kind)
+            if running is not None:
+                return accepting.message_of(backend, call, running)
+        if needless and not hurried:
             return accepting.done_already(backend, call, work, self._message(before.uid))
         if request.validate_only:
             return accepting.only_validated(backend, call, work, self._message(before.uid))
@@ -161,6 +170,12 @@ class InstanceChanges:
     def _message(self, uid: str) -> instances.Message | None:
         parts = instances.capture(self._backend.catalog, uid)
         return None if parts is None else instances.message(self._backend.catalog, parts)
+
+
+def _running(backend: Backend, uid: str, kind: str) -> Operation | None:
+    """Find an operation of a kind on an instance that has not ended; batches count as such."""
+    found = (backend.catalog.operations.record(own) for own in backend.catalog.busy.get(uid, ()))
+    return next((own for own in found if own is not None and own.kind.startswith(kind)), None)
 
 
 # -- what batches do too --------------------------------------------------------------------------
@@ -250,12 +265,3 @@ def state(backend: Backend, spec: InstanceSpec) -> str:
 def as_if(spec: InstanceSpec) -> instances.Parts:
     """Give a spec as if it were stored, for who asks what would be."""
     return instances.Parts(accepting.as_if(spec), None, None, cut_off=False)
-
-
-def _refuse_patience(request: Any) -> None:
-    if request.force or request.HasField("timeout"):
-        raise Unsupported(
-            "hosts wait for a guest as long as its kind is given: 60 s a zone, 180 s a VM",
-            request.name,
-            "ask without timeout and force",
-        )

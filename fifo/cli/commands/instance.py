@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fifo.cli.completing import names, resource
+from fifo.cli.durations import Duration
 from fifo.cli.instance_lists import add_instances_list
 from fifo.cli.kinds import stub_of
 from fifo.cli.options import (
@@ -140,8 +141,8 @@ def _verb(name: str, told: str, *, stops: bool) -> None:
                     name=name_of(client, target, "instance", text)
                 )
                 fill(client, request, options)
-                if options.get("patience") is not None:
-                    request.timeout.FromMilliseconds(round(options["patience"] * 1000))
+                if options.get("patience_s") is not None:
+                    request.timeout.FromMilliseconds(round(options["patience_s"] * 1000))
                 return client.call(method, request)
 
             asks = [functools.partial(ask, text) for text in instances]
@@ -149,10 +150,13 @@ def _verb(name: str, told: str, *, stops: bool) -> None:
 
     command: Any = guarded(pass_target(run))
     if stops:
-        command = click.option("--force", is_flag=True, help="At once, without asking it.")(command)
         command = click.option(
-            "--patience", type=click.FloatRange(min=0), default=None, metavar="SECONDS",
-            help="How long it may take to stop.",
+            "--force", is_flag=True,
+            help="At once, without asking it; also where one that was asked hangs.",
+        )(command)  # fmt: skip
+        command = click.option(
+            "--timeout", "patience_s", type=Duration(), default=None, metavar="TIME",
+            help="How long it may take to stop before it is forced, like 10s or 5m; at most 1h.",
         )(command)  # fmt: skip
     several = resource("instance", name="instances", nargs=-1, required=True)
     COMMAND.command(name=name, help=told)(several(waiting(command)))

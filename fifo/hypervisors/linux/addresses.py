@@ -5,12 +5,15 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
+from fifo.hypervisors.driver import Wanted
 from fifo.model.errors import InvalidInput, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from fifo.hypervisors.driver import Wanted
+    from fifo.hypervisors.linux.layout import Kept
     from fifo.model.instance import Nic
     from fifo.model.network import Network
 
@@ -76,6 +79,13 @@ def attachments(wanted: Wanted) -> tuple[Attachment, ...]:
     return tuple(
         each._replace(routes=tuple(routed.get(index, ()))) for index, each in enumerate(found)
     )
+
+
+def of_running(kept: Kept) -> tuple[Attachment, ...]:
+    """Work out the interfaces that an instance was started with, whatever is wanted by now."""
+    runs = kept.runs_with
+    spec = msgspec.structs.replace(kept.spec, nics=runs.nics, routes=runs.routes)
+    return attachments(Wanted(spec, runs.claim, runs.networks))
 
 
 def interface(text: str, network: Network | None, field: str) -> Interface:

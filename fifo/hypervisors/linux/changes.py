@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from fifo.hypervisors.linux.addresses import Attachment
     from fifo.model.instance import InstanceSpec
 
 LIMITS: Final = (
@@ -37,13 +38,21 @@ def changed(old: InstanceSpec, new: InstanceSpec, properties: tuple[str, ...]) -
     return tuple(name for name in properties if getattr(old, name) != getattr(new, name))
 
 
-def only_guards(old: InstanceSpec, new: InstanceSpec) -> bool:
-    """Tell whether the nics differ in what they may send, and in nothing else."""
-    return old.nics != new.nics and _unguarded(old) == _unguarded(new)
+def pending(before: tuple[str, ...], later: list[str], live: list[str]) -> tuple[str, ...]:
+    """Name what waits for the next start now: what waited before, unless it is what runs again."""
+    return tuple(name for name in dict.fromkeys((*before, *later)) if name not in live)
 
 
-def _unguarded(spec: InstanceSpec) -> list[dict[str, object]]:
-    return [
-        {name: getattr(nic, name) for name in nic.__struct_fields__ if name not in GUARDED}
-        for nic in spec.nics
-    ]
+def only_guards(runs: tuple[Attachment, ...], wanted: tuple[Attachment, ...]) -> bool:
+    """Tell whether the interfaces that are wanted are those that run, but for what they may send.
+
+    Compared with what runs and not with what was wanted before: that may wait for the next start.
+    """
+    return [_unguarded(each) for each in runs] == [_unguarded(each) for each in wanted]
+
+
+def _unguarded(attachment: Attachment) -> tuple[object, ...]:
+    nic = attachment.nic
+    fields = [name for name in nic.__struct_fields__ if name not in GUARDED]
+    where = (attachment.nic_tag, attachment.vlan_id, attachment.addresses)
+    return (*where, *(getattr(nic, name) for name in fields))

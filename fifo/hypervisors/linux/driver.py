@@ -16,6 +16,8 @@ from fifo.hypervisors.driver import Observed
 from fifo.hypervisors.linux import limits, logs
 from fifo.hypervisors.linux.commands import disk_error
 from fifo.hypervisors.linux.locks import Locks
+from fifo.hypervisors.linux.making import destroy
+from fifo.hypervisors.linux.patience import Stops
 from fifo.hypervisors.linux.sharing import remove_shared
 from fifo.hypervisors.linux.watch import alive
 from fifo.model.errors import DriverFailed, FifoError, Unsupported, WrongState
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from fifo.hypervisors.linux.host import Host
     from fifo.hypervisors.linux.kind import Kind
     from fifo.hypervisors.linux.layout import Kept
+    from fifo.hypervisors.linux.patience import Patience
     from fifo.model.hypervisor import Probe
     from fifo.model.image import Image
     from fifo.model.instance import Exit, Snapshot
@@ -48,6 +51,7 @@ class LinuxDriver:
         self._kinds = kinds
         self._look = look
         self._locks = Locks()
+        self._stops = Stops()
         self._starts = asyncio.Semaphore(limits.STARTS_AT_ONCE)
         self._busy = 0
         self._releasing: set[asyncio.Task[None]] = set()
@@ -80,7 +84,7 @@ class LinuxDriver:
 
     def _observed(self, kept: Kept) -> Observed | None:
         """Say what is kept of an instance; None if its process has ended and nobody said how."""
-        if kept.start_id and kept.exit is None and not alive(kept, self._boot_id):
+        if kept.is_open and not alive(kept, self._boot_id):
             return None
         return self._seen(kept)
 
@@ -136,22 +140,28 @@ class LinuxDriver:
             return Observed(uid, "running", start_id, kept.pid, kept.boot_id)
 
     async def stop(self, uid: str, patience_s: float) -> Exit | None:
-        """Ask it to stop and force it after `patience_s`; None if it did not run."""
-        async with self._locks.of(uid):
-            kept = self.host.layout.read(uid)
-            if kept is None or not self._runs(kept):
-                return None
-            end = await self._end(kept, patience_s)
-            await self._kind(kept.spec.brand, uid).release(kept)
-            return end
+        """Ask it to stop and force it after `patience_s`; None if it did not run.
 
-    async def _end(self, kept: Kept, patience_s: float) -> Exit:
+        Beside a stop of the same start it shortens that one, and gives the same end.
+        """
+        asked = self.host.layout.read(uid)
+        ran = asked.start_id if asked is not None and self._runs(asked) else None
+        with self._stops.of(uid, patience_s) as patience:
+            async with self._locks.of(uid):
+                kept = self.host.layout.read(uid)
+                if kept is None or not self._runs(kept):
+                    return kept.exit if kept is not None and kept.start_id == ran else None
+                end = await self._end(kept, patience)
+                await self._kind(kept.spec.brand, uid).release(kept)
+                return end
+
+    async def _end(self, kept: Kept, patience: Patience) -> Exit:
         kind, watch = self._kind(kept.spec.brand, kept.uid), self.host.watch
         end: Exit | None = None
         try:
-            if patience_s > 0:
+            if not patience.over:
                 await kind.ask_to_stop(kept)
-                end = await watch.end_of(kept.uid, patience_s)
+                end = await patience.wait(watch.end_of(kept.uid))
             if end is None:
                 watch.force(kept.uid)
                 await kind.kill(kept)
@@ -184,9 +194,10 @@ class LinuxDriver:
             if kept is not None:
                 kind = self._kind(kept.spec.brand, uid)
                 if self._runs(kept):
-                    await self._end(kept, 0.0)
+                    with self._stops.of(uid, 0.0) as patience:
+                        await self._end(kept, patience)
                 await kind.release(kept)
-                await self._guarded(uid, kind.destroy(kept))
+                await self._guarded(uid, destroy(self.host, kept))
             for half in (self.host.layout.new(uid), self.host.layout.gone(uid)):
                 await self._guarded(uid, self.host.storage.destroy(half))
         await self._last_one_out()

@@ -13,6 +13,9 @@ Without leave to do otherwise, of what comes from a port is dropped:
   ICMPv6 in fragments, which would hide them (RFC 6980);
 - answers of DHCP and DHCPv6 servers.
 
+By DHCP an interface is held to the addresses that servers gave it (`leases`). With `addrconf` it
+may use any IPv6 address: prefixes come from routers, and the rest of one it makes up itself.
+
 Source of the syntax: nft(8), nftables 1.0.
 """
 
@@ -21,6 +24,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from fifo.hypervisors.linux import leases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,7 +64,6 @@ def guard(port: str, attachment: Attachment) -> Guard:
         mac_spoofing=loose or nic.allow_mac_spoofing,
         ip_spoofing=loose or nic.allow_ip_spoofing,
         dhcp_spoofing=loose or nic.allow_dhcp_spoofing,
-        # A host that cannot know which address was given cannot hold the instance to it.
         dynamic_v4="dhcp" in nic.ips,
         dynamic_v6="addrconf" in nic.ips,
     )
@@ -82,13 +86,14 @@ def base(table: str) -> str:
         f" {{ type filter hook prerouting priority {PRIORITY} ; policy accept ; }}\n"
         f"flush chain {name} prerouting\n"
         f"add rule {name} prerouting iifname vmap @{MAP}\n"
+        f"{leases.base(table)}"
     )
 
 
 def apply(table: str, guards: Iterable[Guard]) -> str:
     """Give the text that puts these ports under their rules, whatever was there."""
     return base(table) + "".join(
-        f"{_empty_chain(table, each.port)}"
+        f"{_learning(table, each)}{_empty_chain(table, each.port)}"
         + "".join(f"add rule bridge {table} {chain(each.port)} {rule}\n" for rule in rules(each))
         for each in guards
     )
@@ -100,6 +105,7 @@ def remove(table: str, ports: Iterable[str]) -> str:
         f"{_empty_chain(table, port)}"
         f'delete element bridge {table} {MAP} {{ "{port}" }}\n'
         f"delete chain bridge {table} {chain(port)}\n"
+        f"{leases.forget(table, port)}"
         for port in ports
     )
 
@@ -117,6 +123,12 @@ def chain(port: str) -> str:
 def chains(listed: str) -> tuple[str, ...]:
     """Name the ports that a listing of the table (nft list table) has chains for."""
     return tuple(re.findall(rf"^\s*chain {CHAIN}(\S+) \{{", listed, re.MULTILINE))
+
+
+def _learning(table: str, guarded: Guard) -> str:
+    if not guarded.dynamic_v4 or guarded.ip_spoofing:
+        return ""
+    return leases.learn(table, guarded.port, guarded.mac)
 
 
 def _empty_chain(table: str, port: str) -> str:
@@ -154,16 +166,16 @@ def _arp(guarded: Guard, own: list[str]) -> Iterator[str]:
     if not guarded.mac_spoofing:
         yield f"{form} arp saddr ether != {guarded.mac} counter drop"
     if guarded.dynamic_v4:
-        yield f"{form} accept"
-    elif own:
+        yield from leases.arp(guarded.port, form)
+    if own:
         yield f"{form} arp saddr ip {_set(own)} accept"
         yield f"{form} arp saddr ip 0.0.0.0 arp daddr ip {_set(own)} accept"
 
 
 def _ipv4(guarded: Guard, own: list[str]) -> Iterator[str]:
     if guarded.dynamic_v4:
-        yield "ether type ip accept"
-    elif own:
+        yield from leases.ipv4(guarded.port, guarded.mac, mac_spoofing=guarded.mac_spoofing)
+    if own:
         yield f"ip saddr {_set(own)} accept"
 
 

@@ -38,9 +38,6 @@ class Kind(Protocol):
     async def update(self, kept: Kept, wanted: Wanted, *, running: bool) -> Applied:
         """Apply what changed, as far as it can be done live."""
 
-    async def destroy(self, kept: Kept) -> None:
-        """Remove all of what does not run."""
-
     async def sweep(self, running: tuple[Kept, ...]) -> tuple[str, ...]:
         """Take over what runs, and remove what is nobody's; called once, before anything else.
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from fifo.model import records
 from fifo.model.errors import DataLoss, NotFound
-from fifo.model.instance import Claim, Exit, InstanceSpec  # noqa: TC001 -- msgspec reads them
+from fifo.model.instance import Claim, Exit, InstanceSpec, Nic  # noqa: TC001 -- msgspec reads them
 from fifo.model.names import is_uid
 from fifo.model.network import Network  # noqa: TC001 -- msgspec reads it
 
@@ -36,12 +36,22 @@ PASSABLE: Final = 0o711
 """A zone's root is an ordinary user of the host, who must reach its root file system."""
 
 
+class Started(records.Value, frozen=True):
+    """The interfaces that an instance was started with: its spec may want others by now."""
+
+    nics: tuple[Nic, ...]
+    routes: dict[str, str]
+    claim: Claim
+    networks: tuple[Network, ...]
+
+
 class Kept(records.Record, frozen=True, tag="linux_instance/1"):
     """What the host knows of one instance: the truth that a new driver starts from.
 
     `start_id`, `boot_id`, `pid` and `start_time` (of the process, in ticks since boot) are of the
     latest start; `exit` is how it ended, None while it runs, and `told` whether a subscriber knows.
-    `pending` are properties of the spec that wait for the next start.
+    `pending` are properties of the spec that wait for the next start; `started` are the interfaces
+    of the latest one, which have ports and rules of the host's.
     """
 
     spec: InstanceSpec
@@ -55,11 +65,27 @@ class Kept(records.Record, frozen=True, tag="linux_instance/1"):
     exit: Exit | None = None
     told: bool = True
     pending: tuple[str, ...] = ()
+    started: Started | None = None
 
     @property
     def uid(self) -> str:
         """Whose it is."""
         return self.spec.uid
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no end of its latest start is written down: it runs, by half perhaps."""
+        return self.start_id > 0 and self.exit is None
+
+    @property
+    def runs_with(self) -> Started:
+        """The interfaces of its latest start; before that, those that it is to have."""
+        return self.started or starting(self.spec, self.claim, self.networks)
+
+
+def starting(spec: InstanceSpec, claim: Claim, networks: tuple[Network, ...]) -> Started:
+    """Give what is kept of a start that begins."""
+    return Started(nics=spec.nics, routes=spec.routes, claim=claim, networks=networks)
 
 
 class Layout:

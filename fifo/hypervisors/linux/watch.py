@@ -55,6 +55,7 @@ class Watch:
         self._wall = wall
         self._revive = revive
         self._forced: set[str] = set()
+        self._looped: dict[str, int] = {}
         self._starting: set[str] = set()
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self._listeners: list[Listening] = []
@@ -83,7 +84,7 @@ class Watch:
         table = {each.instance: each for each in watched}
         for uid in self._layout.uids():
             kept = self._layout.read(uid)
-            if kept is None or not kept.start_id or kept.exit is not None:
+            if kept is None or not kept.is_open:
                 continue
             found = table.get(uid)
             if found is not None and found.start_id == str(kept.start_id):
@@ -130,12 +131,15 @@ class Watch:
         if kept is None or str(kept.start_id) != end.start_id or kept.exit is not None:
             return
         code, number = init.ending(kept.stop_signal, end.status, end.signal)
-        forced = end.instance in self._forced
-        self._record(kept, Exit(at=end.time, code=code, signal=number, forced=forced))
+        forced, resets = end.instance in self._forced, self._looped.get(end.instance, 0)
+        self._record(
+            kept, Exit(at=end.time, code=code, signal=number, forced=forced, resets=resets)
+        )
 
     def _record(self, kept: Kept, end: Exit) -> None:
         self._layout.write(msgspec.structs.replace(kept, exit=end, told=False, pid=0))
         self._forced.discard(kept.uid)
+        self._looped.pop(kept.uid, None)
         for waiter in self._waiters.pop(kept.uid, ()):
             if not waiter.done():
                 waiter.set_result(None)
@@ -184,7 +188,11 @@ class Watch:
         """Count the end to come as forced."""
         self._forced.add(uid)
 
-    async def end_of(self, uid: str, timeout_s: float) -> Exit | None:
+    def looped(self, uid: str, resets: int) -> None:
+        """Have the end to come say that the guest had started anew so often."""
+        self._looped[uid] = resets
+
+    async def end_of(self, uid: str, timeout_s: float | None = None) -> Exit | None:
         """Wait until the latest start of an instance is over; None if it is not by then."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(uid, set()).add(waiter)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from fifo.hypervisors.driver import Applied, Wanted
+from fifo.hypervisors.driver import Applied
 from fifo.hypervisors.linux import (
     addresses,
     bundle,
@@ -29,6 +29,7 @@ from fifo.hypervisors.linux.commands import disk_error
 from fifo.hypervisors.linux.inside import Inside
 from fifo.hypervisors.linux.keeper.logs import LogFile
 from fifo.hypervisors.linux.layout import Kept
+from fifo.hypervisors.linux.making import making
 from fifo.hypervisors.linux.runtime import CONFIG
 from fifo.hypervisors.linux.storage.pool import ROOT
 from fifo.hypervisors.linux.together import together
@@ -37,7 +38,7 @@ from fifo.model.errors import FifoError, NotFound, NotReady, WrongState
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fifo.hypervisors.driver import Channel, Stats
+    from fifo.hypervisors.driver import Channel, Stats, Wanted
     from fifo.hypervisors.linux.addresses import Attachment
     from fifo.hypervisors.linux.host import Host
     from fifo.hypervisors.linux.runtime import Runtime
@@ -81,43 +82,27 @@ class Zones:
     # -- making --------------------------------------------------------------------------------
 
     async def create(self, wanted: Wanted) -> None:
-        """Make its directory and root, beside the others, and rename it to them."""
+        """Make its directory and root."""
         spec = wanted.spec
         attachments = addresses.attachments(wanted)
         for attachment in attachments:
             self._host.networking.check(attachment)
         image = _image(wanted)
         rootfs = self._host.cache.rootfs(image)
-        where = self._host.layout
-        place = where.new(spec.uid)
-        await self._host.storage.destroy(place)
-        try:
+        spec = msgspec.structs.replace(spec, image=image)
+        kept = Kept(spec=spec, claim=wanted.claim, networks=wanted.networks)
+        async with making(self._host, kept) as place:
             _make_directories(place)
             await self._host.storage.create(place, rootfs, spec.quota)
-            spec = msgspec.structs.replace(spec, image=image)
-            kept = Kept(spec=spec, claim=wanted.claim, networks=wanted.networks)
-            where.write(kept, place)
-            place.rename(where.instance(spec.uid))
-        except OSError as error:
-            await self._host.storage.destroy(place)
-            raise disk_error(error, spec.uid) from error
-        except FifoError:
-            await self._host.storage.destroy(place)
-            raise
-
-    async def destroy(self, kept: Kept) -> None:
-        """Remove all of it; a rename first, so that half of it is no instance."""
-        where = self._host.layout
-        gone = where.gone(kept.uid)
-        where.instance(kept.uid).rename(gone)
-        await self._host.storage.destroy(gone)
-        await self._host.keeper.forget(kept.uid)
 
     # -- starting ------------------------------------------------------------------------------
 
     async def start(self, kept: Kept, wanted: Wanted, start_id: int) -> Kept:
-        """Start it; when that fails, what was done of it is taken back."""
-        await self._take_back(kept) if _is_half(kept) else await self.release(kept)
+        """Start it; when that fails, what was done of it is taken back.
+
+        Of a start that was given up half way nobody knows what runs.
+        """
+        await self._take_back(kept) if kept.is_open else await self.release(kept)
         plan = self._plan(kept, wanted, start_id)
         where = self._host.layout
         where.write(plan.kept)
@@ -140,6 +125,7 @@ class Zones:
             start_id=start_id,
             boot_id=self._host.facts.boot_id,
             stop_signal=chosen.stop_signal,
+            started=layout.starting(wanted.spec, wanted.claim, wanted.networks),
         )
         return _Plan(begun, spec, attachments, chosen, self._host.layout.instance(kept.uid))
 
@@ -225,7 +211,7 @@ class Zones:
         host, directory = self._host, self._host.layout.instance(kept.uid)
         if self._found is not None:
             await self._found.delete(kept.uid)
-        await host.networking.detach(kept.uid, host.networking.ports(kept.uid, kept.spec.nics))
+        await host.networking.detach(kept.uid, host.networking.ports(kept.uid, kept.runs_with.nics))
         host.storage.close(directory)
 
     # -- looking inside ------------------------------------------------------------------------
@@ -255,7 +241,7 @@ class Zones:
         """Bring limits, files and rules to what is wanted; the rest waits for the next start."""
         host, old, new = self._host, kept.spec, wanted.spec
         directory = host.layout.instance(kept.uid)
-        attachments = addresses.attachments(wanted)
+        runs, attachments = addresses.of_running(kept), addresses.attachments(wanted)
         live = list(changes.changed(old, new, changes.LIVE))
         later = list(changes.changed(old, new, changes.AT_START))
         if "quota" in live:
@@ -267,14 +253,14 @@ class Zones:
                 del found["devices"]
                 await self._runtime.update(kept.uid, directory / BUNDLE, found)
             if changes.changed(old, new, changes.ABOUT):
-                self._tell(directory, effective(wanted), attachments)
-            if changes.only_guards(old, new):
+                self._tell(directory, effective(wanted), runs)
+            if "nics" in later and changes.only_guards(runs, attachments):
                 await host.networking.guard(kept.uid, attachments)
                 later.remove("nics")
                 live.append("nics")
         else:
             live, later = [*live, *later], []
-        pending = tuple(dict.fromkeys((*kept.pending, *later))) if running else ()
+        pending = changes.pending(kept.pending, later, live) if running else ()
         kept = host.layout.find(kept.uid)
         host.layout.write(
             msgspec.structs.replace(
@@ -292,8 +278,8 @@ class Zones:
         networking = self._host.networking
         ports: list[str] = []
         for kept in running:
-            ports += networking.ports(kept.uid, kept.spec.nics)
-            networking.held(kept.uid, addresses.attachments(as_wanted(kept)))
+            ports += networking.ports(kept.uid, kept.runs_with.nics)
+            networking.held(kept.uid, addresses.of_running(kept))
         if self._found is not None:
             uids = {kept.uid for kept in running}
             for uid in [each for each in self._found.containers() if each not in uids]:
@@ -328,11 +314,6 @@ class Zones:
         return await self._host.cache.capture(image, directory, kept.spec.image)
 
 
-def as_wanted(kept: Kept) -> Wanted:
-    """Give what was wanted of an instance when it was started or changed last."""
-    return Wanted(kept.spec, kept.claim, kept.networks)
-
-
 def effective(wanted: Wanted) -> InstanceSpec:
     """Give the spec with the networks' resolvers where it names none."""
     spec = wanted.spec
@@ -348,11 +329,6 @@ def _image(wanted: Wanted) -> str:
     if not found:
         raise NotFound("no image is named", wanted.spec.uid, "a zone is made of an image: name one")
     return found
-
-
-def _is_half(kept: Kept) -> bool:
-    """Tell whether a start was given up half way: nobody knows what runs of it."""
-    return kept.start_id > 0 and kept.exit is None
 
 
 def _make_directories(place: Path) -> None:

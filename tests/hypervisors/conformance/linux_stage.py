@@ -61,6 +61,16 @@ class LinuxStage:
 
         return self._runner.run(wait())
 
+    def both(self, first: Awaitable[T], second: Callable[[], Awaitable[T]]) -> tuple[T, T]:
+        async def wait() -> tuple[T, T]:
+            async with asyncio.timeout(PATIENCE_S):
+                began = asyncio.ensure_future(first)
+                await asyncio.wait((began,), timeout=0.5)
+                later = await second()
+                return await began, later
+
+        return self._runner.run(wait())
+
     def wait_for(self, condition: Callable[[], bool]) -> None:
         until_s = self._loop_time() + PATIENCE_S
         while not condition():

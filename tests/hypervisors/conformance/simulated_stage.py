@@ -60,6 +60,15 @@ class SimulatedStage:
             raise answer
         return answer  # type: ignore[no-any-return]
 
+    def both(self, first: Awaitable[T], second: Callable[[], Awaitable[T]]) -> tuple[T, T]:
+        async def wait() -> T:
+            return await first
+
+        began = run_task_nolink(self._tasks, _told, wait, timeout_s=PATIENCE_S)
+        self.time.advance(1.0)
+        later = self.run(second())
+        return began.get(), later
+
     def wait_for(self, condition: Callable[[], bool]) -> None:
         until_s = self.time.now_s + PATIENCE_S
         while not condition():

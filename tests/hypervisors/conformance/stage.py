@@ -32,6 +32,9 @@ class Stage(Protocol):
     def run(self, awaitable: Awaitable[T]) -> T:
         """Await something on the driver's loop; at most for the stage's own patience."""
 
+    def both(self, first: Awaitable[T], second: Callable[[], Awaitable[T]]) -> tuple[T, T]:
+        """Await two things on the driver's loop, the second when the first is well under way."""
+
     def wait_for(self, condition: Callable[[], bool]) -> None:
         """Let the world go on until a condition of what was heard holds; fails in the end."""
 

@@ -105,6 +105,36 @@ def test_without_patience_it_is_forced_at_once(stage: Stage) -> None:
     assert end.forced
 
 
+@pytest.mark.parametrize("patience_s", [0.0, 0.5])
+def test_a_stop_with_less_patience_shortens_the_one_under_way(
+    stage: Stage, patience_s: float
+) -> None:
+    wanted = stage.deaf()
+    uid = wanted.spec.uid
+    stage.run(stage.driver.create(wanted))
+    stage.run(stage.driver.start(wanted, 1))
+    first, second = stage.both(
+        stage.driver.stop(uid, 3_600.0), lambda: stage.driver.stop(uid, patience_s)
+    )
+    assert first is not None
+    assert first == second
+    assert first.forced
+    found = stage.run(stage.driver.inspect(uid))
+    assert found is not None
+    assert (found.state, found.exit) == ("stopped", first)
+
+
+def test_a_stop_with_more_patience_gives_the_one_under_way_no_more(stage: Stage) -> None:
+    wanted = stage.deaf()
+    uid = wanted.spec.uid
+    stage.run(stage.driver.create(wanted))
+    stage.run(stage.driver.start(wanted, 1))
+    first, second = stage.both(stage.driver.stop(uid, 2.0), lambda: stage.driver.stop(uid, 3_600.0))
+    assert first is not None
+    assert first == second
+    assert first.forced
+
+
 def test_to_stop_what_does_not_run_is_success(stage: Stage) -> None:
     wanted = stage.wanted()
     stage.run(stage.driver.create(wanted))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fifo.hypervisors.linux import bundle, changes, init
+from fifo.hypervisors.linux.addresses import Attachment
 from fifo.hypervisors.linux.bundle import Place
 from fifo.hypervisors.linux.init import ImageConfig, Init
 from fifo.model.instance import Filesystem, InstanceSpec, Nic
@@ -202,9 +204,10 @@ def test_every_property_counts_now_or_at_the_next_start_and_not_both() -> None:
 
 def test_what_a_nic_may_send_is_told_from_what_it_is() -> None:
     nic = Nic(interface="eth0", mac="02:00:00:00:00:01")
-    old = spec(nics=(nic,))
-    loose = spec(nics=(msgspec.structs.replace(nic, allow_ip_spoofing=True),))
-    other = spec(nics=(msgspec.structs.replace(nic, allow_ip_spoofing=True, mtu=9000),))
-    assert changes.only_guards(old, loose)
-    assert not changes.only_guards(old, other)
-    assert not changes.only_guards(old, old)
+    own = (ipaddress.ip_interface("10.0.0.7/24"),)
+    runs = Attachment(nic, None, own, ())
+    loose = runs._replace(nic=msgspec.structs.replace(nic, allow_ip_spoofing=True))
+    other = runs._replace(nic=msgspec.structs.replace(nic, allow_ip_spoofing=True, mtu=9000))
+    assert changes.only_guards((runs,), (loose,))
+    for each in ((other,), (runs, loose), (runs._replace(addresses=()),), ()):
+        assert not changes.only_guards((runs,), each)

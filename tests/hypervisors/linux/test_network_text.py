@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fifo.hypervisors.driver import Wanted
-from fifo.hypervisors.linux import addresses, firewall, interfaces, network
+from fifo.hypervisors.linux import addresses, firewall, interfaces, leases, network
 from fifo.hypervisors.linux.firewall import Guard
 from fifo.model.errors import InvalidInput
 from fifo.model.instance import Claim, InstanceSpec, Nic, Shares
@@ -126,14 +126,37 @@ def test_an_instance_without_addresses_sends_nothing() -> None:
     assert not [rule for rule in rules if rule.endswith("accept")]
 
 
+BY_DHCP = Guard("tavx", MAC, dynamic_v4=True)
+
+
+@pytest.mark.parametrize(
+    ("guarded", "learns", "asks"),
+    [
+        (BY_DHCP, True, True),
+        (BY_DHCP._replace(mac_spoofing=True), True, False),
+        (BY_DHCP._replace(ip_spoofing=True), False, False),
+    ],
+)
+def test_a_port_by_dhcp_may_use_what_it_is_given_and_no_more(
+    guarded: Guard, *, learns: bool, asks: bool
+) -> None:
+    rules = list(firewall.rules(guarded))
+    assert "ether type ip accept" not in rules
+    assert any("update @leased_tavx" in rule for rule in rules) == learns
+    assert ("to_tavx" in firewall.apply("fifo_ta", [guarded])) == learns
+    # It asks in its own name, whatever the frame says it comes from.
+    assert any("@th,288,48 != 0x020000000001 counter drop" in rule for rule in rules) == asks
+
+
 def test_text_that_applies_and_removes_names_the_same_things() -> None:
     applied = firewall.apply("fifo_ta", [Guard("tavx", MAC, ("10.0.0.9",))])
     removed = firewall.remove("fifo_ta", ["tavx"])
     assert applied.startswith(firewall.base("fifo_ta"))
     assert 'add element bridge fifo_ta ports { "tavx" : jump from_tavx }' in applied
-    assert removed.endswith(
+    assert (
         'delete element bridge fifo_ta ports { "tavx" }\ndelete chain bridge fifo_ta from_tavx\n'
-    )
+    ) in removed
+    assert removed.endswith(leases.forget("fifo_ta", "tavx"))
     assert firewall.chains("\tchain from_tavx {\n\tchain prerouting {\n") == ("tavx",)
 
 

@@ -189,14 +189,18 @@ class ZoneHost:
             ),
             **{"max_physical_memory": 64, "max_swap": 64, **spec},
         )  # fmt: skip
+        return self.claimed(made, number)
+
+    def claimed(self, spec: InstanceSpec, number: int) -> Wanted:
+        """Give what is wanted with two addresses for each interface; `number` is the instance's."""
         claim = Claim(
-            uid=uid, host="here", shares=Shares(),
+            uid=spec.uid, host="here", shares=Shares(),
             addresses={
                 nic.mac: tuple(self.address(family, 8 + 2 * number + index) for family in (0, 1))
-                for index, nic in enumerate(made.nics)
+                for index, nic in enumerate(spec.nics)
             },
         )  # fmt: skip
-        return Wanted(made, claim, (self.network,))
+        return Wanted(spec, claim, (self.network,))
 
     def address(self, family: int, number: int, *, bare: bool = False) -> str:
         """Give an address of the test's network, of IPv4 (0) or IPv6 (1)."""

@@ -42,8 +42,10 @@ MODULES: Final = (
     "evdev",
     "button",
     "virtio_balloon",
+    "pvpanic_mmio",
 )
-"""What the kernel package does not have built in: disks, network, NoCloud, the power button."""
+"""What the kernel package does not have built in: disks, network, NoCloud, the power button, and
+what tells QEMU of a panic."""
 
 NETWORK_AWK: Final = r"""
 # Words of network-config, as lines 'key value' for the shell. A key is a word with a colon at its

@@ -10,7 +10,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from fifo.hypervisors.linux.guests import lz4, zstd
+from fifo.hypervisors.linux import zstd
+from fifo.hypervisors.linux.guests import lz4
 from fifo.model.errors import Unsupported
 
 ELF: Final = b"\x7fELF"
@@ -53,7 +54,7 @@ def _unpack(vmlinuz: bytes) -> bytes:
     if packed.startswith(lz4.LEGACY_MAGIC):
         kernel = lz4.decompress(packed)
     elif packed.startswith(zstd.MAGIC):
-        kernel = zstd.decompress(packed, size_bytes)
+        kernel = zstd.decompress(packed, size_bytes, "vmlinuz")
     else:
         raise ValueError("it is packed in another way")
     if len(kernel) != size_bytes or not kernel.startswith(ELF):

@@ -30,7 +30,7 @@ from fifo.hypervisors.linux.init import ImageConfig
 from fifo.hypervisors.linux.locks import Locks
 from fifo.hypervisors.linux.storage.pool import ROOTFS
 from fifo.model import records
-from fifo.model.errors import DataLoss, InvalidInput, NotFound, Unsupported, Violation
+from fifo.model.errors import DataLoss, InvalidInput, NotFound, NotReady, Unsupported, Violation
 from fifo.model.image import Image
 from fifo.model.names import is_uid
 
@@ -268,6 +268,11 @@ class Cache:
         if verdict.refused:
             wanted = f"an image that can be taken ({verdict.refused})"
             raise InvalidInput(image.uid, (Violation("source", wanted),))
+        if verdict.missing:
+            raise NotReady(
+                verdict.failed, image.uid, f"as root: apt-get install {verdict.missing}",
+                details={"packages": verdict.missing},
+            )  # fmt: skip
         if verdict.failed:
             raise disk_error(OSError(verdict.error_number, verdict.failed), image.uid)
         return verdict

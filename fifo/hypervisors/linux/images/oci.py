@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 """The kernel's names, and those of images."""
-COMPRESSIONS: Final = {"tar": "", "tar+gzip": "gzip", "tar.gzip": "gzip"}
+COMPRESSIONS: Final = {
+    "tar": "",
+    "tar+gzip": "gzip",
+    "tar.gzip": "gzip",
+    "tar+zstd": "zstd",
+    "tar.zstd": "zstd",
+}
 """Ends of a layer's media type, OCI's and Docker's, and how it is compressed."""
 MANIFESTS: Final = frozenset(
     {
@@ -128,7 +134,8 @@ def _compression(layer: Descriptor) -> str:
     if end == layer.media_type:
         end = layer.media_type.rpartition(".rootfs.diff.")[2]
     if end not in COMPRESSIONS:
-        raise Refused(f"a layer of media type {layer.media_type!r}; tar and tar+gzip are taken")
+        taken = "tar, tar+gzip and tar+zstd are taken"
+        raise Refused(f"a layer of media type {layer.media_type!r}; {taken}")
     return COMPRESSIONS[end]
 
 

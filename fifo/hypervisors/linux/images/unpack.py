@@ -13,17 +13,18 @@ import lzma
 import os
 import resource
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from fifo.hypervisors.linux import limits
+from fifo.hypervisors.linux import limits, zstd
 from fifo.hypervisors.linux.images import oci
 from fifo.hypervisors.linux.images.archive import DIRECTORY, Bounds, Refused, Unpacker
 from fifo.hypervisors.linux.images.oci import Layer
 from fifo.hypervisors.linux.init import ImageConfig
+from fifo.model.errors import NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,15 +36,22 @@ SUFFIXES: Final = {
     ".tar.xz": "xz",
     ".txz": "xz",
     ".tar.bz2": "bzip2",
+    ".tar.zst": "zstd",
+    ".tzst": "zstd",
 }
 """What a file's name says of its compression."""
-MAGIC: Final = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2"}
+MAGIC: Final = {
+    b"\x1f\x8b": "gzip",
+    b"\xfd7zXZ\0": "xz",
+    b"BZh": "bzip2",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
 """How a compressed stream begins, for files whose names say nothing: an upload has none. That it is
 a tar inside is what the record says, and every way of reading it has the same bounds."""
 
 
 def opened(file: IO[bytes], compression: str) -> IO[bytes]:
-    """Give the uncompressed stream of a file."""
+    """Give the uncompressed stream of a file, of which nothing is read yet; raises NotReady."""
     match compression:
         case "gzip":
             return cast("IO[bytes]", gzip.GzipFile(fileobj=file, mode="rb"))
@@ -51,6 +59,8 @@ def opened(file: IO[bytes], compression: str) -> IO[bytes]:
             return cast("IO[bytes]", lzma.LZMAFile(file))
         case "bzip2":
             return cast("IO[bytes]", bz2.BZ2File(file))
+        case "zstd":
+            return cast("IO[bytes]", zstd.Reader(file, "image"))
         case _:
             return file
 
@@ -72,7 +82,10 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What came of it: `refused` says why the image is not taken, `failed` what the host lacks."""
+    """What came of it: `refused` says why the image is not taken, `failed` what went wrong here.
+
+    `missing` is a package that the host lacks for it.
+    """
 
     unpacked_bytes: int = 0
     entries: int = 0
@@ -80,6 +93,7 @@ class Verdict(msgspec.Struct, frozen=True):
     refused: str = ""
     failed: str = ""
     error_number: int = 0
+    missing: str = ""
 
 
 def compression_of(name: str, path: Path) -> str:
@@ -98,6 +112,8 @@ def work(job: Job, confine: Callable[[str], None]) -> Verdict:
         with ExitStack() as held:
             layers, config = _layers(job)
             files = [held.enter_context(layer.path.open("rb")) for layer in layers]
+            compressions = [layer.compression for layer in layers]
+            streams = [opened(*each) for each in zip(files, compressions, strict=True)]
             root = os.open(job.root, DIRECTORY)
             held.callback(os.close, root)
             chown = os.chown if os.geteuid() == 0 else None
@@ -106,12 +122,15 @@ def work(job: Job, confine: Callable[[str], None]) -> Verdict:
             bounds = Bounds(job.unpacked_bytes, job.entries)
             unpacker = Unpacker(root, bounds, job.uid_base, chown)
             confine(job.root)
-            for layer, file in zip(layers, files, strict=True):
-                unpacker.unpack(opened(file, layer.compression), whiteouts=bool(job.layout))
+            for stream in streams:
+                with closing(stream):
+                    unpacker.unpack(stream, whiteouts=bool(job.layout))
             config = msgspec.structs.replace(config, init_links=_init_links(root))
             return Verdict(*unpacker.spent, config)
     except Refused as error:
         return Verdict(refused=str(error))
+    except NotReady as error:
+        return Verdict(failed=error.what, missing=error.details["packages"])
     except MemoryError:
         return Verdict(refused="it needs more memory than an archive does")
     except OSError as error:

@@ -20,6 +20,7 @@ Decisions:
 - The format of every file is said to QEMU, the whole chain of each disk too; nothing is probed.
 - A guest that powers off ends QEMU with status 0. One that reboots is reset within the same QEMU,
   as a machine is: this is no end, no policy is asked, and what waits for the next start goes on
-  waiting. A panic that the guest tells of (pvpanic) ends QEMU with status 1, which is a failure.
+  waiting. A panic that the guest tells of (pvpanic) ends QEMU with status 1, which is a failure;
+  for a guest that tells of none its resets are counted (`resets`).
 - A disk of the host that is full halts the VM until there is room; nothing is lost in the guest.
 """

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from fifo.hypervisors.linux import addresses, layout
-from fifo.hypervisors.linux.commands import disk_error, succeed
+from fifo.hypervisors.linux.commands import succeed
 from fifo.hypervisors.linux.layout import Kept
+from fifo.hypervisors.linux.making import making
 from fifo.hypervisors.linux.vm import confine, disks, images, limits, made, seed
 from fifo.hypervisors.linux.vm.disks import Disks
 from fifo.hypervisors.linux.vm.machine import DISK_MODELS, NIC_MODELS
 from fifo.hypervisors.linux.vm.made import Made, MadeDisk
-from fifo.model.errors import FifoError, InvalidInput, NotFound, Violation
+from fifo.model.errors import InvalidInput, NotFound, Violation
 from fifo.model.instance import Disk
 
 if TYPE_CHECKING:
@@ -54,9 +55,7 @@ class Builder:
         spec, image = wanted.spec, self._boot_image(wanted)
         check(spec)
         planned = self._planned(spec, image)
-        where = self._host.layout
-        place = where.new(spec.uid)
-        await self._host.storage.destroy(place)
+        kept = Kept(spec=spec, claim=wanted.claim, networks=wanted.networks)
         user = confine.free_user(self._host.settings.uid_base, self._taken())
         self._promised.add(user)
         try:
@@ -66,16 +65,8 @@ class Builder:
                 disks=planned,
                 next_number=len(planned),
             )
-            await self._make(place, found)
-            kept = Kept(spec=spec, claim=wanted.claim, networks=wanted.networks)
-            where.write(kept, place)
-            place.rename(where.instance(spec.uid))
-        except OSError as error:
-            await self._host.storage.destroy(place)
-            raise disk_error(error, spec.uid) from error
-        except FifoError:
-            await self._host.storage.destroy(place)
-            raise
+            async with making(self._host, kept) as place:
+                await self._make(place, found)
         finally:
             self._promised.discard(user)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from fifo.model.limits import STOP_PATIENCE_MOST_S
+
 OVERHEAD_MIB: Final = 256
 """What QEMU needs beside the guest's memory at least (vmadm: kvm, bhyve); 60 MiB were measured."""
 TRANSLATED_MIB: Final = 64
@@ -22,8 +24,12 @@ QUIT_S: Final = 3.0
 """For QEMU to end when it is told to; it closes its disks before."""
 PRESS_S: Final = 3.0
 """Between two presses of the power button: a guest that is booting does not feel the first."""
-PRESSES: Final = 60
-"""As long as a VM has to power down (model.limits.STOP_PATIENCE_VM_S): then it is forced."""
+PRESSES: Final = round(STOP_PATIENCE_MOST_S / PRESS_S)
+"""As long as a VM may be given to power down: then it is forced, and pressed no more."""
+RESETS: Final = 10
+"""Resets within `RESETS_S` that are a crash loop; installers and updates reboot twice or thrice."""
+RESETS_S: Final = 600.0
+"""A guest that panics while it boots takes half a minute, if it waits before it reboots."""
 USERS: Final = 4_096
 """Users of the host for VMs: as many as the keeper watches instances."""
 VIRTUAL_BYTES: Final = 16 * 1024**4

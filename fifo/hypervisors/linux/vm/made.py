@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from fifo.hypervisors.linux import layout
 from fifo.model import records
 from fifo.model.errors import DataLoss
-from fifo.model.instance import Nic  # noqa: TC001 -- msgspec reads it
 from fifo.model.records import Record, Value
 
 if TYPE_CHECKING:
@@ -57,17 +56,16 @@ class Taken(Value, frozen=True):
         return tag(self.name)
 
 
-class Made(Record, frozen=True, tag="linux_vm/1"):
+class Made(Record, frozen=True, tag="linux_vm/2"):
     """A VM's user on the host, its disks, and their snapshots, oldest first.
 
-    `boot_image` is the image whose kernel it is started with, if that has one. `ram`, in MiB, and
-    `nics` are what it was started with last: its spec may say otherwise by now.
+    `boot_image` is the image whose kernel it is started with, if that has one. `ram`, in MiB, is
+    what it was started with last: its spec may say otherwise by now.
     """
 
     user: int
     boot_image: str = ""
     ram: int = 0
-    nics: tuple[Nic, ...] = ()
     disks: tuple[MadeDisk, ...] = ()
     snapshots: tuple[Taken, ...] = ()
     next_number: int = 0
@@ -104,14 +102,6 @@ def read(directory: Path) -> Made:
         raise DataLoss(
             f"{path} is missing", directory.name, "delete the instance, or put the file back"
         ) from None
-
-
-def nics_of(directory: Path) -> tuple[Nic, ...]:
-    """Give what a VM was started with last; nothing if its record is gone, so that it can go too.
-
-    Raises DataLoss for a record that is damaged.
-    """
-    return read(directory).nics if (directory / RECORD).exists() else ()
 
 
 def write(directory: Path, made: Made) -> None:

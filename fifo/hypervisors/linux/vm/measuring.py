@@ -77,7 +77,8 @@ def _stats(host: Host, kept: Kept, cgroup: str, told: list[dict[str, Any]]) -> S
     directory = host.layout.instance(kept.uid)
     found = made.read(directory)
     used_bytes, size_bytes = disks.used(directory, found.own)
-    ports = host.networking.ports(kept.uid, found.nics)
+    own = kept.runs_with.nics
+    ports = host.networking.ports(kept.uid, own)
     return Stats(
         uid=kept.uid,
         cpu_seconds=usage.cpu_seconds,
@@ -86,7 +87,7 @@ def _stats(host: Host, kept: Kept, cgroup: str, told: list[dict[str, Any]]) -> S
         processes=usage.processes,
         nics=tuple(
             _nic(nic.interface, LINKS / port / "statistics")
-            for nic, port in zip(found.nics, ports, strict=True)
+            for nic, port in zip(own, ports, strict=True)
             if (LINKS / port).exists()
         ),
         disks=tuple(_disks(found.disks, told)),

@@ -17,6 +17,7 @@ from fifo.hypervisors.linux.vm import limits
 from fifo.model.errors import DeadlineExceeded, DriverFailed, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 # It logs every connection that breaks, which is how each QEMU ends: who asked is told by an error.
@@ -26,9 +27,11 @@ logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 class Monitor:
     """The QMP of one VM. Used on the node's loop; any number of questions may be under way."""
 
-    def __init__(self, uid: str, path: Path) -> None:
+    def __init__(self, uid: str, path: Path, on_reset: Callable[[], None] = lambda: None) -> None:
+        """Take a VM's socket; `on_reset` is told, while connected, that the guest reset itself."""
         self._uid = uid
         self._path = path
+        self._on_reset = on_reset
         self._client: QMPClient | None = None
         self._connecting = asyncio.Lock()
 
@@ -68,11 +71,16 @@ class Monitor:
                 await self._drop()
             if self._client is None:
                 client = QMPClient(self._uid)
-                # Events nobody takes would pile up for as long as the connection lasts.
-                client.events.event_filter = lambda _: False
+                client.events.event_filter = self._hear
                 await client.connect(str(self._path))
                 self._client = client
             return self._client
+
+    def _hear(self, event: Mapping[str, Any]) -> bool:
+        """Hear of an event as it comes: kept ones would pile up, since nobody takes them."""
+        if event["event"] == "RESET" and event["data"].get("guest"):
+            self._on_reset()
+        return False
 
     async def connect(self) -> bool:
         """Connect once; False if nobody listens yet. Raises DeadlineExceeded."""

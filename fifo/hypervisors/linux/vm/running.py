@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from fifo.hypervisors.linux.vm.control_group import ControlGroups
 from fifo.hypervisors.linux.vm.machine import QEMU, Interface, Machine, Sockets, command_line
 from fifo.hypervisors.linux.vm.monitor import Monitor
 from fifo.hypervisors.linux.vm.power import PowerButtons
+from fifo.hypervisors.linux.vm.resets import Resets
 from fifo.model.errors import DriverFailed, FifoError, NotReady, Unavailable, WrongState
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 DIRECTORY: Final = "vm"
 PRIVATE: Final = 0o077
+_log = logging.getLogger(__name__)
 WAITING: Final = "QEMU waiting for connection on"
 """What it says of the serial line in every start."""
 
@@ -50,6 +53,7 @@ class Runner:
         self._builder = builder
         self._groups = ControlGroups(host.facts, host.settings.cgroup)
         self._buttons = PowerButtons()
+        self._resets = Resets(self._end_loop)
         self._monitors: dict[str, Monitor] = {}
         self._directory = host.layout.run_dir / DIRECTORY
         self._directory.mkdir(mode=0o711, exist_ok=True)
@@ -65,7 +69,8 @@ class Runner:
         """Give the way to a VM's QEMU; it connects when something is asked."""
         found = self._monitors.get(uid)
         if found is None:
-            found = self._monitors[uid] = Monitor(uid, self._sockets(uid).monitor)
+            path = self._sockets(uid).monitor
+            found = self._monitors[uid] = Monitor(uid, path, lambda: self._resets.count(uid))
         return found
 
     # -- starting ------------------------------------------------------------------------------
@@ -79,7 +84,7 @@ class Runner:
         if not found.version:
             raise NotReady(found.why_not, uid, "install qemu-system-x86")
         directory = host.layout.instance(uid)
-        known = msgspec.structs.replace(made.read(directory), ram=spec.ram, nics=spec.nics)
+        known = msgspec.structs.replace(made.read(directory), ram=spec.ram)
         made.write(directory, known)
         self._make_directory(uid, known)
         groups = self._groups.make(spec)
@@ -199,17 +204,29 @@ class Runner:
             return
         await self._host.keeper.signal(kept.uid, str(kept.start_id), signal.SIGKILL)
 
+    async def _end_loop(self, uid: str, resets: int) -> None:
+        """Kill a VM whose guest starts anew for ever; its end says so."""
+        _log.warning("%s: its guest has reset itself %d times in a row; ended", uid, resets)
+        self._host.watch.looped(uid, resets)
+        try:
+            start_id = self._host.layout.find(uid).start_id
+            await self._host.keeper.signal(uid, str(start_id), signal.SIGKILL)
+        except FifoError as error:
+            # It has ended by itself, or will be counted again: no other end is to be told so.
+            self._host.watch.looped(uid, 0)
+            _log.info("%s: not ended: %s", uid, error)
+
     async def release(self, kept: Kept) -> None:
         """Take back what a VM had of the host; one that was started by half is killed before."""
         uid = kept.uid
         await self._buttons.release(uid)
+        self._resets.forget(uid)
         if (monitor := self._monitors.pop(uid, None)) is not None:
             await monitor.close()
-        if kept.start_id and kept.exit is None:
+        if kept.is_open:
             await self._end_half(kept)
-        nics = (*kept.spec.nics, *made.nics_of(self._host.layout.instance(uid)))
-        ports = dict.fromkeys(self._host.networking.ports(uid, nics))
-        await self._host.networking.detach(uid, tuple(ports))
+        networking = self._host.networking
+        await networking.detach(uid, networking.ports(uid, kept.runs_with.nics))
         self._groups.remove(uid)
         await asyncio.to_thread(shutil.rmtree, self._directory / uid, ignore_errors=True)
 
@@ -234,6 +251,7 @@ class Runner:
     async def close(self) -> None:
         """Let all of them go; they run on."""
         await self._buttons.close()
+        await self._resets.close()
         for monitor in self._monitors.values():
             await monitor.close()
         self._monitors.clear()

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fifo.hypervisors.driver import Applied, Wanted
+from fifo.hypervisors.driver import Applied
 from fifo.hypervisors.linux import addresses
-from fifo.hypervisors.linux.changes import changed, only_guards
+from fifo.hypervisors.linux.changes import changed, only_guards, pending
 from fifo.hypervisors.linux.commands import disk_error
-from fifo.hypervisors.linux.layout import Kept
+from fifo.hypervisors.linux.layout import Kept, starting
 from fifo.hypervisors.linux.vm import changes, disks, images, made, measuring
 from fifo.hypervisors.linux.vm.accelerator import NO_AGENT
 from fifo.hypervisors.linux.vm.building import Builder, made_of
@@ -25,13 +25,13 @@ from fifo.hypervisors.linux.vm.console import SerialChannel
 from fifo.hypervisors.linux.vm.running import Runner
 from fifo.hypervisors.linux.vm.snapshots import Place, Snapshots
 from fifo.hypervisors.linux.watch import alive
-from fifo.hypervisors.linux.zone import as_wanted, effective
+from fifo.hypervisors.linux.zone import effective
 from fifo.model.errors import FifoError, Unsupported
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fifo.hypervisors.driver import Channel, Stats
+    from fifo.hypervisors.driver import Channel, Stats, Wanted
     from fifo.hypervisors.linux.host import Host
     from fifo.hypervisors.linux.vm.accelerator import Accelerators
     from fifo.model.image import Image
@@ -52,27 +52,19 @@ class VirtualMachines:
     # -- life ----------------------------------------------------------------------------------
 
     async def create(self, wanted: Wanted) -> None:
-        """Make its directory with its disks, beside the others, and rename it to them."""
+        """Make its directory with its disks."""
         await self._builder.create(wanted)
-
-    async def destroy(self, kept: Kept) -> None:
-        """Remove all of it; a rename first, so that half of it is no instance."""
-        where = self._host.layout
-        gone = where.gone(kept.uid)
-        where.instance(kept.uid).rename(gone)
-        await self._host.storage.destroy(gone)
-        await self._host.keeper.forget(kept.uid)
 
     async def start(self, kept: Kept, wanted: Wanted, start_id: int) -> Kept:
         """Start it; when that fails, what was done of it is taken back."""
-        half = kept.start_id > 0 and kept.exit is None
-        await (self._runner.take_back(kept) if half else self._runner.release(kept))
+        await self._clear(kept)
         begun = Kept(
             spec=made_of(wanted.spec, kept.spec),
             claim=wanted.claim,
             networks=wanted.networks,
             start_id=start_id,
             boot_id=self._host.facts.boot_id,
+            started=starting(wanted.spec, wanted.claim, wanted.networks),
         )
         where = self._host.layout
         attachments = addresses.attachments(wanted)
@@ -86,6 +78,10 @@ class VirtualMachines:
             await self._runner.take_back(begun)
             where.write(kept)
             raise disk_error(error, kept.uid) if isinstance(error, OSError) else error from None
+
+    async def _clear(self, kept: Kept) -> None:
+        """Take back what there is of a VM that does not run, a start by half too."""
+        await (self._runner.take_back(kept) if kept.is_open else self._runner.release(kept))
 
     async def ask_to_stop(self, kept: Kept) -> None:
         """Press its power button until it has powered down."""
@@ -105,28 +101,16 @@ class VirtualMachines:
         uids = {kept.uid for kept in running}
         ports: list[str] = []
         for kept in running:
-            started = self._started_with(kept)
-            ports += networking.ports(kept.uid, started.spec.nics)
-            networking.held(kept.uid, addresses.attachments(started))
+            ports += networking.ports(kept.uid, kept.runs_with.nics)
+            networking.held(kept.uid, addresses.of_running(kept))
         for uid in self._host.layout.uids():
             kept_ = self._host.layout.find(uid)
             if kept_.spec.brand in self.brands and uid not in uids:
-                half = kept_.start_id > 0 and kept_.exit is None
-                await (self._runner.take_back(kept_) if half else self._runner.release(kept_))
+                await self._clear(kept_)
         for path in list(self._runner.directories()):
             if path.name not in uids:
                 await asyncio.to_thread(shutil.rmtree, path)
         return tuple(ports)
-
-    def _started_with(self, kept: Kept) -> Wanted:
-        """Give what was wanted with the interfaces that it runs with, as far as known by now."""
-        networks = {network.uid for network in kept.networks} | {""}
-        nics = tuple(
-            nic
-            for nic in made.read(self._directory(kept)).nics
-            if (nic.network or kept.claim.networks.get(nic.mac, "")) in networks
-        )
-        return as_wanted(kept)._replace(spec=msgspec.structs.replace(kept.spec, nics=nics))
 
     async def close(self) -> None:
         """Let every QEMU go; they run on."""
@@ -161,21 +145,21 @@ class VirtualMachines:
         if running:
             if changed(old, new, changes.LIMITS):
                 self._runner.limit(new)
-            if only_guards(old, new):
+            if "nics" in later and only_guards(addresses.of_running(kept), attachments):
                 await self._host.networking.guard(kept.uid, attachments)
                 later.remove("nics")
                 live.append("nics")
         else:
             await self._builder.fit(kept.uid, new)
             live, later = [*live, *later], []
-        pending = tuple(dict.fromkeys((*kept.pending, *later))) if running else ()
+        waiting = pending(kept.pending, later, live) if running else ()
         kept = self._host.layout.find(kept.uid)
         self._host.layout.write(
             msgspec.structs.replace(
-                kept, spec=new, claim=wanted.claim, networks=wanted.networks, pending=pending
+                kept, spec=new, claim=wanted.claim, networks=wanted.networks, pending=waiting
             )
         )
-        return Applied(tuple(live), pending)
+        return Applied(tuple(live), waiting)
 
     # -- snapshots and images ------------------------------------------------------------------
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fifo.hypervisors.linux.guests import lz4, vmlinux, zstd
+from fifo.hypervisors.linux import zstd
+from fifo.hypervisors.linux.guests import lz4, vmlinux
 from fifo.model.errors import NotReady, Unsupported
+from tests.hypervisors.linux.images.archives import zstandard
 
 KERNEL = vmlinux.ELF + b"kernel " * 40
 # Repetitive at several distances, so that copies overlap and lengths need their extensions.
@@ -56,15 +57,6 @@ def extension(length: int) -> bytes:
 
 def stream(*blocks: bytes) -> bytes:
     return lz4.LEGACY_MAGIC + b"".join(struct.pack("<I", len(block)) + block for block in blocks)
-
-
-def zstandard(data: bytes) -> bytes:
-    library = ctypes.CDLL(zstd.LIBRARY)
-    library.ZSTD_compress.restype = ctypes.c_size_t
-    target = ctypes.create_string_buffer(len(data) + 1000)
-    room = ctypes.c_size_t(len(target))
-    size = library.ZSTD_compress(target, room, data, ctypes.c_size_t(len(data)), 3)
-    return target.raw[:size]
 
 
 def image(payload: bytes, size_bytes: int, setup_sectors: int = 4) -> bytes:

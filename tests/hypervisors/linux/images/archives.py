@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import tarfile
 from typing import Any
+
+from fifo.hypervisors.linux import zstd
 
 
 def entry(name: str, kind: bytes = tarfile.REGTYPE, data: bytes = b"", **more: Any) -> Entry:
@@ -41,3 +44,13 @@ def link(name: str, target: str) -> Entry:
 def hard_link(name: str, target: str) -> Entry:
     """Describe a hard link."""
     return entry(name, tarfile.LNKTYPE, linkname=target)
+
+
+def zstandard(data: bytes) -> bytes:
+    """Compress bytes as one frame."""
+    library = ctypes.CDLL(zstd.LIBRARY)
+    library.ZSTD_compress.restype = ctypes.c_size_t
+    target = ctypes.create_string_buffer(len(data) + 1000)
+    room = ctypes.c_size_t(len(target))
+    size = library.ZSTD_compress(target, room, data, ctypes.c_size_t(len(data)), 3)
+    return target.raw[:size]

@@ -1,4 +1,4 @@
-"""The host's cache of images: from files, layouts and a server, right ones and bad ones."""
+"""The host's cache of images: from files and a server, right ones and bad ones."""
 
 from __future__ import annotations
 
@@ -6,19 +6,12 @@ import asyncio
 import bz2
 import gzip
 import hashlib
-import io
-import json
 import lzma
-import tarfile
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
-from fifo.hypervisors.linux.images.cache import Cache
-from fifo.hypervisors.linux.layout import PASSABLE
-from fifo.hypervisors.linux.settings import ImageLimits, Settings
-from fifo.hypervisors.linux.storage.overlay import OverlayStorage
+from fifo.hypervisors.linux.settings import ImageLimits
 from fifo.model.errors import (
     DataLoss,
     DriverFailed,
@@ -29,44 +22,12 @@ from fifo.model.errors import (
     NotFound,
     Unsupported,
 )
-from fifo.model.image import Image
-from tests.hypervisors.linux.images.archives import directory, entry, link, tar
-from tests.hypervisors.linux.runner import run
+from tests.hypervisors.linux.images.archives import entry, tar, zstandard
+from tests.hypervisors.linux.images.caching import ROOTFS, UID, cache_of, fetch, image, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-UID = "00000000-0000-4000-9000-000000000001"
-ROOTFS = tar(directory("sbin"), entry("sbin/real", data=b"#!/bin/sh\n"), link("sbin/init", "real"))
-
-
-def cache_of(place: Path, **changed: Any) -> Cache:
-    """Make a cache in a directory, for zones without a user namespace."""
-    settings = Settings(
-        place, place, "ta", {}, **{"uid_base": 0, "private_sources": True, **changed}
-    )
-    images = place / "images"
-    images.mkdir(mode=PASSABLE, exist_ok=True)
-    return Cache(run, settings, images, OverlayStorage(run, place), {})
-
-
-def image(source: object, form: str = "rootfs_tar", **more: Any) -> Image:
-    """Describe an image."""
-    raw = {"uid": UID, "id": "x", "create_time": 0.0, "format": form, "source": str(source)}
-    return msgspec.convert({"type": "image/1", **raw, **more}, Image)
-
-
-async def fetch(cache: Cache, wanted: Image) -> Image:
-    """Fetch an image and forget its progress."""
-    return await cache.fetch(wanted, lambda *_: None)
-
-
-async def refused(cache: Cache, wanted: Image, error: type[FifoError], match: str = "") -> None:
-    """Expect that an image is not taken, and that nothing of it is left."""
-    with pytest.raises(error, match=match or None):
-        await fetch(cache, wanted)
-    assert list((cache.place(UID).parent).iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -76,11 +37,14 @@ async def refused(cache: Cache, wanted: Image, error: type[FifoError], match: st
         (".tar.gz", gzip.compress),
         (".tgz", gzip.compress),
         (".tar.xz", lzma.compress),
+        (".tar.zst", zstandard),
+        (".tzst", zstandard),
         # What was uploaded has no name that says anything: then its first bytes do.
         ("", bytes),
         ("", gzip.compress),
         ("", lzma.compress),
         ("", bz2.compress),
+        ("", zstandard),
     ],
 )
 async def test_an_archive_is_unpacked_as_its_name_says_or_else_its_first_bytes(
@@ -103,6 +67,8 @@ async def test_an_archive_is_unpacked_as_its_name_says_or_else_its_first_bytes(
 BAD: dict[str, tuple[str, bytes, dict[str, Any], type[FifoError], str]] = {
     "not what its name says": ("x.tar.gz", ROOTFS, {}, InvalidInput, "not compressed as"),
     "cut off": ("x.tar.gz", gzip.compress(ROOTFS)[:-20], {}, InvalidInput, "cut off"),
+    "no zstd": ("x.tar.zst", ROOTFS, {}, InvalidInput, "not compressed as"),
+    "cut off zstd": ("x.tar.zst", zstandard(ROOTFS)[:-5], {}, InvalidInput, "cut off"),
     "of a name and bytes that say nothing": ("x", b"no" * 900, {}, InvalidInput, "no whole tar"),
     "a layout that is not there": ("x", b"", {"form": "oci_layout"}, InvalidInput, "the directory"),
     "no archive": ("x.tar", b"nothing" * 200, {}, InvalidInput, "no whole tar"),
@@ -121,12 +87,15 @@ async def test_a_bad_image_is_refused_and_leaves_nothing(tmp_path: Path, case: s
     await refused(cache_of(tmp_path), image(tmp_path / name, **more), error, match)
 
 
-async def test_a_bomb_is_stopped_at_its_bound(tmp_path: Path) -> None:
-    bomb = gzip.compress(tar(entry("zeros", data=bytes(30_000_000))))
+@pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("zst", zstandard)])
+async def test_a_bomb_is_stopped_at_its_bound(
+    tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]
+) -> None:
+    bomb = pack(tar(entry("zeros", data=bytes(30_000_000))))
     assert len(bomb) < 40_000
-    (tmp_path / "bomb.tar.gz").write_bytes(bomb)
+    (tmp_path / f"bomb.tar.{suffix}").write_bytes(bomb)
     limited = cache_of(tmp_path, image_limits=ImageLimits(unpacked_bytes=1_000_000, entries=10))
-    await refused(limited, image(tmp_path / "bomb.tar.gz"), InvalidInput, "bytes unpacked")
+    await refused(limited, image(tmp_path / f"bomb.tar.{suffix}"), InvalidInput, "bytes unpacked")
     many = tar(*(entry(f"f{number}") for number in range(11)))
     (tmp_path / "many.tar").write_bytes(many)
     await refused(limited, image(tmp_path / "many.tar"), InvalidInput, "entries")
@@ -147,141 +116,6 @@ async def test_a_fetch_that_is_given_up_is_swept_away(tmp_path: Path) -> None:
     (tmp_path / "images" / f".new-{UID}" / "rootfs").mkdir(parents=True)
     await cache.sweep()
     assert list((tmp_path / "images").iterdir()) == []
-
-
-# -- OCI ---------------------------------------------------------------------------------------
-
-
-class Layout:
-    """An OCI image layout that a test can spoil."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        (place / "blobs" / "sha256").mkdir(parents=True)
-        (place / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-
-    def blob(self, data: bytes, kind: str) -> dict[str, Any]:
-        """Store a blob; gives its descriptor."""
-        digest = hashlib.sha256(data).hexdigest()
-        (self.place / "blobs" / "sha256" / digest).write_bytes(data)
-        return {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(data)}
-
-    def finish(self, layers: list[dict[str, Any]], config: dict[str, Any]) -> None:
-        """Write configuration, manifest and index."""
-        kind = "application/vnd.oci.image"
-        made = self.blob(json.dumps({"config": config}).encode(), f"{kind}.config.v1+json")
-        manifest = {"schemaVersion": 2, "config": made, "layers": layers}
-        found = self.blob(json.dumps(manifest).encode(), f"{kind}.manifest.v1+json")
-        index = {"schemaVersion": 2, "manifests": [found]}
-        (self.place / "index.json").write_text(json.dumps(index))
-
-    def layer(self, archive: bytes) -> dict[str, Any]:
-        """Store a layer, compressed."""
-        kind = "application/vnd.oci.image.layer.v1.tar+gzip"
-        return self.blob(gzip.compress(archive), kind)
-
-
-CONFIG = {
-    "Entrypoint": ["/bin/start"], "Cmd": ["--now"], "Env": ["PATH=/bin", "bad"],
-    "WorkingDir": "/srv", "StopSignal": "SIGINT",
-}  # fmt: skip
-
-
-def two_layers(place: Path) -> Layout:
-    """Make a layout of which the second layer takes back a file of the first."""
-    layout = Layout(place)
-    lower = layout.layer(tar(directory("etc"), entry("etc/old", data=b"1")))
-    upper = layout.layer(tar(entry("etc/.wh.old"), entry("etc/new", data=b"22")))
-    layout.finish([lower, upper], CONFIG)
-    return layout
-
-
-async def test_a_layout_is_unpacked_layer_by_layer(tmp_path: Path) -> None:
-    two_layers(tmp_path / "oci")
-    cache = cache_of(tmp_path)
-    found = await fetch(cache, image(tmp_path / "oci", "oci_layout"))
-    assert found.unpacked_bytes == 3
-    root = cache.rootfs(UID)
-    assert sorted(str(path.relative_to(root)) for path in root.rglob("*")) == ["etc", "etc/new"]
-    config = cache.config(UID)
-    assert (config.command, config.environment) == (("/bin/start", "--now"), ("PATH=/bin",))
-    assert (config.directory, config.stop_signal) == ("/srv", 2)
-
-
-async def test_an_archive_of_a_layout_gives_the_same(tmp_path: Path) -> None:
-    layout = two_layers(tmp_path / "oci")
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        archive.add(layout.place, ".")
-    (tmp_path / "oci.tar").write_bytes(buffer.getvalue())
-    cache = cache_of(tmp_path)
-    await fetch(cache, image(tmp_path / "oci.tar", "oci_archive"))
-    assert (cache.rootfs(UID) / "etc" / "new").read_bytes() == b"22"
-    assert cache.config(UID).command == ("/bin/start", "--now")
-    assert {path.name for path in cache.place(UID).iterdir()} == {
-        "image.json", "config.json", "rootfs"
-    }  # fmt: skip
-
-
-def _corrupt(layout: Layout) -> None:
-    for blob in (layout.place / "blobs" / "sha256").iterdir():
-        blob.write_bytes(blob.read_bytes() + b" ")
-
-
-def _without_blobs(layout: Layout) -> None:
-    for blob in (layout.place / "blobs" / "sha256").iterdir():
-        blob.unlink()
-
-
-def _by_link(layout: Layout) -> None:
-    for blob in (layout.place / "blobs" / "sha256").iterdir():
-        blob.unlink()
-        blob.symlink_to("/etc/passwd")
-
-
-def _climbing_digest(layout: Layout) -> None:
-    path = layout.place / "index.json"
-    index = json.loads(path.read_text())
-    index["manifests"][0]["digest"] = "sha256:../../../../etc/passwd"
-    path.write_text(json.dumps(index))
-
-
-def _deep(layout: Layout) -> None:
-    (layout.place / "index.json").write_text("[" * 100_000)
-
-
-def _other_machine(layout: Layout) -> None:
-    path = layout.place / "index.json"
-    index = json.loads(path.read_text())
-    index["manifests"][0]["platform"] = {"os": "linux", "architecture": "s390x"}
-    path.write_text(json.dumps(index))
-
-
-def _zstd(layout: Layout) -> None:
-    kind = "application/vnd.oci.image.layer.v1.tar+zstd"
-    layout.finish([layout.blob(b"x", kind)], CONFIG)
-
-
-def _many_layers(layout: Layout) -> None:
-    layout.finish([layout.layer(tar())] * 129, CONFIG)
-
-
-def _climbing_layer(layout: Layout) -> None:
-    layout.finish([layout.layer(tar(entry("../../x", data=b"x")))], CONFIG)
-
-
-SPOILERS = (
-    _corrupt, _without_blobs, _by_link, _climbing_digest, _deep, _other_machine, _zstd,
-    _many_layers, _climbing_layer,
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("spoil", SPOILERS)
-async def test_a_layout_that_lies_is_refused(
-    tmp_path: Path, spoil: Callable[[Layout], None]
-) -> None:
-    spoil(two_layers(tmp_path / "oci"))
-    await refused(cache_of(tmp_path), image(tmp_path / "oci", "oci_layout"), InvalidInput)
 
 
 # -- from a server -----------------------------------------------------------------------------

@@ -13,15 +13,8 @@ import pytest
 from fifo.hypervisors.linux.settings import ImageLimits
 from fifo.model.errors import DriverFailed, NoRoom
 from tests.hypervisors.linux.images.archives import directory, entry, tar
-from tests.hypervisors.linux.images.test_cache import (
-    CONFIG,
-    UID,
-    Layout,
-    cache_of,
-    fetch,
-    image,
-    refused,
-)
+from tests.hypervisors.linux.images.caching import UID, cache_of, fetch, image, refused
+from tests.hypervisors.linux.images.test_layouts import CONFIG, Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -127,6 +127,33 @@ def _mend(disk: Path) -> None:
         file.write(b"QFI")
 
 
+async def test_a_panic_is_an_end_and_a_failure(zones: VmHost) -> None:
+    driver = await zones.open()
+    wanted = await zones.running()
+    ear = Ear(zones)
+    terminal = await zones.terminal(wanted)
+    await terminal.channel.write(b"echo c >/proc/sysrq-trigger\n")
+    await ear.until(lambda _: wanted.spec.uid in ear.ends())
+    end = ear.ends()[wanted.spec.uid].exit
+    assert (end.code, end.signal, end.forced, end.resets) == (1, None, False, 0)
+    assert b"Kernel panic" in await driver.logs(wanted.spec.uid, 10_000)
+    await terminal.close()
+
+
+async def test_a_guest_that_starts_anew_for_ever_is_ended_and_says_why(
+    zones: VmHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "RESETS", 2)
+    await zones.open()
+    wanted = await zones.running(script="#!/bin/sh\nreboot -f\n")
+    ear = Ear(zones)
+    await ear.until(lambda _: wanted.spec.uid in ear.ends())
+    end = ear.ends()[wanted.spec.uid].exit
+    assert (end.signal, end.forced, end.resets) == (signal.SIGKILL, False, 2)
+    left = await zones.remove_all()
+    assert left.none, left
+
+
 # -- a disk of the host that is full --------------------------------------------------------------
 
 

@@ -151,6 +151,23 @@ async def test_a_vm_whose_record_is_gone_says_so_and_can_be_deleted(zones: VmHos
     assert (await zones.leftovers()).none
 
 
+async def test_a_network_that_is_to_be_another_stays_until_the_vm_ends(zones: VmHost) -> None:
+    driver = await zones.open()
+    wanted = await zones.running(nics=2)
+    other = msgspec.structs.replace(zones.network, uid=f"{zones.network.uid[:-1]}2", vlan_id=7)
+    nic = msgspec.structs.replace(wanted.spec.nics[1], network=other.uid)
+    less = changed(wanted, nics=(nic,))._replace(networks=(other,))
+    assert await driver.update(less) == ((), ("nics",))
+    await zones.close()
+    driver = await zones.open()
+    left = await zones.leftovers()
+    assert (len(left.links), len(left.rules)) == (3, 3)
+    assert len((await driver.stats())[0].nics) == 2
+    await driver.stop(wanted.spec.uid, 0.0)
+    left = await zones.leftovers()
+    assert (left.links, left.rules) == ((), (zones.settings.table,))
+
+
 def _forget(place: Path) -> None:
     (place / made.RECORD).unlink()
 

@@ -14,7 +14,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from fifo.hypervisors.driver import Wanted
 from fifo.hypervisors.linux.guests import spawning, vm, vm_images
 from fifo.hypervisors.linux.images.cache import Cache
 from fifo.hypervisors.linux.keeper import processes
@@ -26,14 +25,14 @@ from fifo.hypervisors.linux.vm.images import Importer
 from fifo.model import records
 from fifo.model.errors import FifoError
 from fifo.model.image import Image
-from fifo.model.instance import Claim, Disk, InstanceSpec, Nic, Shares
+from fifo.model.instance import Disk, InstanceSpec, Nic
 from tests.hypervisors.linux import runner
 from tests.hypervisors.linux.guests import built
 from tests.hypervisors.linux.zone_host import NETWORK_UID, ZoneHost
 from tests.hypervisors.linux.zone_host import why_not as why_no_zones
 
 if TYPE_CHECKING:
-    from fifo.hypervisors.driver import Channel
+    from fifo.hypervisors.driver import Channel, Wanted
     from fifo.hypervisors.linux.guests.image_cache import GuestImage
 
 IMAGE_UID: Final = "00000000-0000-4000-9000-0000000000bb"
@@ -87,14 +86,7 @@ class VmHost(ZoneHost):
             ),
             **{"ram": RAM, "max_physical_memory": 352, "max_swap": 352, **spec},
         )  # fmt: skip
-        claim = Claim(
-            uid=uid, host="here", shares=Shares(),
-            addresses={
-                nic.mac: tuple(self.address(family, 8 + 2 * number + index) for family in (0, 1))
-                for index, nic in enumerate(made.nics)
-            },
-        )  # fmt: skip
-        return Wanted(made, claim, (self.network,))
+        return self.claimed(made, number)
 
     async def terminal(self, wanted: Wanted) -> Terminal:
         """Attach to a VM's console and wait for its prompt."""

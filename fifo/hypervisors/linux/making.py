@@ -1,0 +1,44 @@
+"""Making an instance's directory and removing it, each in one step for whoever looks."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fifo.hypervisors.linux.commands import disk_error
+from fifo.model.errors import FifoError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from fifo.hypervisors.linux.host import Host
+    from fifo.hypervisors.linux.layout import Kept
+
+
+@asynccontextmanager
+async def making(host: Host, kept: Kept) -> AsyncIterator[Path]:
+    """Give a place beside the instances, to make one in; at the end it is one of them, or gone.
+
+    Raises FifoError, also for what the disk refuses.
+    """
+    place = host.layout.new(kept.uid)
+    await host.storage.destroy(place)
+    try:
+        yield place
+        host.layout.write(kept, place)
+        place.rename(host.layout.instance(kept.uid))
+    except OSError as error:
+        await host.storage.destroy(place)
+        raise disk_error(error, kept.uid) from error
+    except FifoError:
+        await host.storage.destroy(place)
+        raise
+
+
+async def destroy(host: Host, kept: Kept) -> None:
+    """Remove all of an instance that does not run; a rename first, so that half of it is none."""
+    gone = host.layout.gone(kept.uid)
+    host.layout.instance(kept.uid).rename(gone)
+    await host.storage.destroy(gone)
+    await host.keeper.forget(kept.uid)

@@ -1,0 +1,208 @@
+"""OCI layouts: layers in their order, however they are compressed, and those that lie."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from fifo.hypervisors.linux import zstd
+from fifo.hypervisors.linux.images import unpack
+from fifo.model.errors import InvalidInput, NotReady
+from tests.hypervisors.linux.images.archives import directory, entry, tar, zstandard
+from tests.hypervisors.linux.images.caching import ROOTFS, UID, cache_of, fetch, image, refused
+from tests.hypervisors.linux.runner import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class Layout:
+    """An OCI image layout that a test can spoil."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        (place / "blobs" / "sha256").mkdir(parents=True)
+        (place / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+
+    def blob(self, data: bytes, kind: str) -> dict[str, Any]:
+        """Store a blob; gives its descriptor."""
+        digest = hashlib.sha256(data).hexdigest()
+        (self.place / "blobs" / "sha256" / digest).write_bytes(data)
+        return {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(data)}
+
+    def finish(self, layers: list[dict[str, Any]], config: dict[str, Any]) -> None:
+        """Write configuration, manifest and index."""
+        kind = "application/vnd.oci.image"
+        made = self.blob(json.dumps({"config": config}).encode(), f"{kind}.config.v1+json")
+        manifest = {"schemaVersion": 2, "config": made, "layers": layers}
+        found = self.blob(json.dumps(manifest).encode(), f"{kind}.manifest.v1+json")
+        index = {"schemaVersion": 2, "manifests": [found]}
+        (self.place / "index.json").write_text(json.dumps(index))
+
+    def layer(self, archive: bytes) -> dict[str, Any]:
+        """Store a layer, compressed."""
+        kind = "application/vnd.oci.image.layer.v1.tar+gzip"
+        return self.blob(gzip.compress(archive), kind)
+
+
+CONFIG = {
+    "Entrypoint": ["/bin/start"], "Cmd": ["--now"], "Env": ["PATH=/bin", "bad"],
+    "WorkingDir": "/srv", "StopSignal": "SIGINT",
+}  # fmt: skip
+
+
+def two_layers(place: Path) -> Layout:
+    """Make a layout of which the second layer takes back a file of the first."""
+    layout = Layout(place)
+    lower = layout.layer(tar(directory("etc"), entry("etc/old", data=b"1")))
+    upper = layout.layer(tar(entry("etc/.wh.old"), entry("etc/new", data=b"22")))
+    layout.finish([lower, upper], CONFIG)
+    return layout
+
+
+async def test_a_layout_is_unpacked_layer_by_layer(tmp_path: Path) -> None:
+    two_layers(tmp_path / "oci")
+    cache = cache_of(tmp_path)
+    found = await fetch(cache, image(tmp_path / "oci", "oci_layout"))
+    assert found.unpacked_bytes == 3
+    root = cache.rootfs(UID)
+    assert sorted(str(path.relative_to(root)) for path in root.rglob("*")) == ["etc", "etc/new"]
+    config = cache.config(UID)
+    assert (config.command, config.environment) == (("/bin/start", "--now"), ("PATH=/bin",))
+    assert (config.directory, config.stop_signal) == ("/srv", 2)
+
+
+ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
+
+
+async def test_layers_by_zstd_are_taken_as_those_by_gzip(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "oci")
+    lower = layout.layer(tar(directory("etc"), entry("etc/old", data=b"1")))
+    docker = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+    middle = layout.blob(zstandard(tar(entry("etc/.wh.old"))), docker)
+    upper = layout.blob(zstandard(tar(entry("etc/new", data=b"22"))), ZSTD)
+    layout.finish([lower, middle, upper], CONFIG)
+    cache = cache_of(tmp_path)
+    await fetch(cache, image(layout.place, "oci_layout"))
+    assert [path.name for path in (cache.rootfs(UID) / "etc").iterdir()] == ["new"]
+
+
+async def test_layers_as_skopeo_packs_them_are_taken(tmp_path: Path) -> None:
+    if shutil.which("skopeo") is None:
+        pytest.skip("not installed: skopeo")
+    two_layers(tmp_path / "oci")
+    place = tmp_path / "zstd"
+    copy = ("skopeo", "--insecure-policy", "copy", "--quiet", "--dest-compress-format=zstd")
+    argv = (*copy, f"oci:{tmp_path / 'oci'}", f"oci:{place}:x")
+    done = await run(argv, deadline_s=20.0)
+    assert done.status == 0, done.stderr
+    kinds = {blob.read_bytes()[:4] for blob in (place / "blobs" / "sha256").iterdir()}
+    assert zstd.MAGIC in kinds
+    cache = cache_of(tmp_path)
+    await fetch(cache, image(place, "oci_layout"))
+    assert (cache.rootfs(UID) / "etc" / "new").read_bytes() == b"22"
+
+
+async def test_a_host_without_the_library_says_which_package_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "rootfs.tar.zst"
+    source.write_bytes(zstandard(ROOTFS))
+    monkeypatch.setattr(zstd, "LIBRARY", "libabsent.so.1")
+
+    async def here(argv: Any, *, stdin: bytes = b"", **bounds: Any) -> Any:
+        if "unpack" not in argv[-1]:
+            return await run(argv, stdin=stdin, **bounds)
+        verdict = unpack.work(msgspec.json.decode(stdin, type=unpack.Job), lambda _: None)
+        done = await run(("true",), deadline_s=5.0)
+        return done._replace(stdout=msgspec.json.encode(verdict))
+
+    await refused(cache_of(tmp_path, here), image(source), NotReady, "install libzstd1")
+
+
+async def test_an_archive_of_a_layout_gives_the_same(tmp_path: Path) -> None:
+    layout = two_layers(tmp_path / "oci")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.add(layout.place, ".")
+    (tmp_path / "oci.tar").write_bytes(buffer.getvalue())
+    cache = cache_of(tmp_path)
+    await fetch(cache, image(tmp_path / "oci.tar", "oci_archive"))
+    assert (cache.rootfs(UID) / "etc" / "new").read_bytes() == b"22"
+    assert cache.config(UID).command == ("/bin/start", "--now")
+    assert {path.name for path in cache.place(UID).iterdir()} == {
+        "image.json", "config.json", "rootfs"
+    }  # fmt: skip
+
+
+def _corrupt(layout: Layout) -> None:
+    for blob in (layout.place / "blobs" / "sha256").iterdir():
+        blob.write_bytes(blob.read_bytes() + b" ")
+
+
+def _without_blobs(layout: Layout) -> None:
+    for blob in (layout.place / "blobs" / "sha256").iterdir():
+        blob.unlink()
+
+
+def _by_link(layout: Layout) -> None:
+    for blob in (layout.place / "blobs" / "sha256").iterdir():
+        blob.unlink()
+        blob.symlink_to("/etc/passwd")
+
+
+def _climbing_digest(layout: Layout) -> None:
+    path = layout.place / "index.json"
+    index = json.loads(path.read_text())
+    index["manifests"][0]["digest"] = "sha256:../../../../etc/passwd"
+    path.write_text(json.dumps(index))
+
+
+def _deep(layout: Layout) -> None:
+    (layout.place / "index.json").write_text("[" * 100_000)
+
+
+def _other_machine(layout: Layout) -> None:
+    path = layout.place / "index.json"
+    index = json.loads(path.read_text())
+    index["manifests"][0]["platform"] = {"os": "linux", "architecture": "s390x"}
+    path.write_text(json.dumps(index))
+
+
+def _no_zstd(layout: Layout) -> None:
+    layout.finish([layout.blob(gzip.compress(tar()), ZSTD)], CONFIG)
+
+
+def _by_lz4(layout: Layout) -> None:
+    layout.finish([layout.blob(b"x", ZSTD.replace("zstd", "lz4"))], CONFIG)
+
+
+def _many_layers(layout: Layout) -> None:
+    layout.finish([layout.layer(tar())] * 129, CONFIG)
+
+
+def _climbing_layer(layout: Layout) -> None:
+    layout.finish([layout.layer(tar(entry("../../x", data=b"x")))], CONFIG)
+
+
+SPOILERS = (
+    _corrupt, _without_blobs, _by_link, _climbing_digest, _deep, _other_machine, _no_zstd,
+    _by_lz4, _many_layers, _climbing_layer,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil", SPOILERS)
+async def test_a_layout_that_lies_is_refused(
+    tmp_path: Path, spoil: Callable[[Layout], None]
+) -> None:
+    spoil(two_layers(tmp_path / "oci"))
+    await refused(cache_of(tmp_path), image(tmp_path / "oci", "oci_layout"), InvalidInput)

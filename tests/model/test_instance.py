@@ -1,0 +1,31 @@
+"""What a spec says of itself, and specs as earlier versions wrote them."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from fifo.model.instance import InstanceSpec, StopPatience
+from fifo.model.records import decode, encode
+from fifo.model.restart import Memory
+
+OLD_SPEC = (
+    b'{"type":"instance_spec/1","uid":"00000000-0000-4000-8000-000000000001","id":"web",'
+    b'"org":"default","generation":3,"wanted":"stopped","brand":"lx","create_time":1.0}'
+)
+OLD_MEMORY = b'{"type":"restart_memory/1","uid":"u","start_id":2,"ended":1,"generation":3}'
+
+
+def test_records_of_before_stops_had_a_time_of_their_own_are_read_and_written_the_same() -> None:
+    spec, memory = decode(InstanceSpec, OLD_SPEC), decode(Memory, OLD_MEMORY)
+    assert (spec.patience, spec.patience_s, memory.stop_by) == (None, None, 0.0)
+    assert (encode(spec), encode(memory)) == (OLD_SPEC, OLD_MEMORY)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 10.0])
+def test_patience_is_for_the_generation_that_it_was_given_with_alone(seconds: float) -> None:
+    spec = msgspec.structs.replace(
+        decode(InstanceSpec, OLD_SPEC), patience=StopPatience(generation=3, seconds=seconds)
+    )
+    assert decode(InstanceSpec, encode(spec)).patience_s == seconds
+    assert msgspec.structs.replace(spec, generation=4).patience_s is None
