@@ -124,7 +124,8 @@ class Ledger:
         free = self.fleet.capacity[row] - self.fleet.used[row]
         wanted = (more.cpu, more.memory, more.disk)
         if any(part > 0 and part > room for part, room in zip(wanted, free, strict=True)):
-            told = NoRoom("its host has not that much left", spec.id, "make it smaller, or move it")
+            name = names.instance_name(spec.id, spec.org)
+            told = NoRoom("its host has not that much left", name, "ask for less, or free some")
             return Placed(None, Explanation(host=claim.host), told)
         for mac in claim.addresses.keys() - kept.keys():
             for text in claim.addresses[mac]:
