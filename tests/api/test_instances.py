@@ -318,27 +318,6 @@ def test_a_vmadm_payload_says_what_the_host_cannot_honour(play: Play) -> None:
     play(scene)
 
 
-def test_what_cannot_be_honoured_and_what_is_absent_are_told_before_anything_is_made(
-    play: Play,
-) -> None:
-    async def scene(stage: Stage) -> None:
-        there = (
-            b'{"brand": "lx", "kernel_version": "5.10", "image_uuid": "%s",'
-            b' "delegate_dataset": true}' % IMAGE.encode()
-        )
-        asked: dict[str, Any] = {"parent": "orgs/default", "validate_only": True}
-        async with stage.channel() as channel:
-            create = "InstanceService.CreateInstance"
-            tried = await call(channel, create, vmadm_json=there, **asked)
-            assert list(metadata_of(tried).unhonoured_properties) == ["delegate_dataset"]
-            absent = there.replace(IMAGE.encode(), b"f" + IMAGE[1:].encode())
-            told = await refused(call(channel, create, vmadm_json=absent, **asked))
-            assert told.fields == ["vmadm_json.image_uuid"]
-            assert "there is no images/f0000000-" in told.message
-
-    play(scene)
-
-
 def test_a_small_package_has_room_for_what_every_instance_needs(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.channel() as channel:

@@ -152,15 +152,26 @@ def _add_effects(view: View, made: Metadata, record: Operation) -> None:
         where = hypervisor_name(view, hosts[0]) if hosts else "its host"
         made.owed_cleanups.append(f"{where} still has to remove {instance_name(view, uid)}")
     if record.kind.startswith("create_instance"):
-        specs = (view.specs.record(uid) for uid in record.uids)
-        unhonoured = {own for spec in specs if spec is not None for own in spec.unhonoured}
+        unhonoured = {own for uid in record.uids for own in _unhonoured(view, uid)}
         made.unhonoured_properties.extend(sorted(unhonoured)[:_LISTED])
     if record.kind == "import_image" and record.state == "done":
         image = view.images.record(record.uids[0])
         made.transferred_bytes = made.total_bytes = image.size_bytes if image is not None else 0
     if record.kind == "update_instance" and isinstance(record.result, dict):
-        made.applied_live.extend(record.result.get("live", ()))
-        made.pending_reboot.extend(record.result.get("at_start", ()))
+        changed = {*record.result.get("live", ()), *record.result.get("at_start", ())}
+        vain = changed & {*_unhonoured(view, record.uids[0])}
+        made.unhonoured_properties.extend(sorted(vain))
+        made.applied_live.extend(own for own in record.result.get("live", ()) if own not in vain)
+        made.pending_reboot.extend(
+            own for own in record.result.get("at_start", ()) if own not in vain
+        )
+
+
+def _unhonoured(view: View, uid: str) -> tuple[str, ...]:
+    spec, claim = view.specs.record(uid), view.claims.record(uid)
+    host = claim.host if claim is not None else ""
+    lacks = instances.lacking(view, host)
+    return instances.unhonoured(spec, lacks) if spec is not None else ()
 
 
 def _instance(view: View, record: Operation) -> instances.Message | None:

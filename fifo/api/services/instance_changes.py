@@ -57,7 +57,9 @@ class InstanceChanges:
         if placed.error is not None:
             raise placed.error
         made = instances.message(backend.catalog, as_if(spec))
-        work = work._replace(unhonoured=tuple(sorted(spec.unhonoured)))
+        lacks = instances.lacking(backend.catalog, placed.explanation.host)
+        vain = instances.unhonoured(spec, lacks)
+        work = work._replace(unhonoured=tuple(sorted(vain)))
         return accepting.only_validated(backend, call, work, made, explanation=placed.explanation)
 
     async def update_instance(
@@ -89,9 +91,10 @@ class InstanceChanges:
         work = Work("update_instance", given.name, (before.uid,), msgspec.to_builtins(spec))
         if msgspec.structs.replace(spec, generation=before.generation) == before:
             return accepting.done_already(backend, call, work, self._message(before.uid))
-        error = claim and trial.refused(backend.catalog, backend.now(), spec, claim)
-        if error is not None:
-            raise error
+        if claim is not None:
+            error = trial.refused(backend.catalog, backend.now(), spec, claim)
+            if error is not None:
+                raise error
         if not request.validate_only:
             return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
         made = instances.message(backend.catalog, as_if(spec))
