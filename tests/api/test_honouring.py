@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fifo.hypervisors.simulated.faults import Fault
 from fifo.hypervisors.simulated.settings import HostSettings
 from fifo.v1 import instance_pb2
-from tests.api.calls import call, done, metadata_of, refused
+from tests.api.calls import call, done, ended, metadata_of, refused
 from tests.api.stage import IMAGE
-from tests.api.test_instances import WEB, ZONE, create
+from tests.api.test_instances import WEB, ZONE, create, get
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +64,45 @@ def test_what_its_own_host_cannot_honour_is_told_at_create_and_at_update(play: P
             )
             await done(channel, operation, Instance())
             told = metadata_of(await call(channel, "Operations.GetOperation", name=operation.name))
-            print("TOLD", told)
             assert list(told.unhonoured_properties) == ["quota"]
             assert list(told.applied_live) == ["alias"]
 
     play(scene, HostSettings(unsupported={"quota": "a plain directory"}))
+
+
+def test_an_update_says_what_holds_now_and_what_from_the_next_boot_on(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            await create(channel)
+            operation = await call(
+                channel,
+                "InstanceService.UpdateInstance",
+                instance={"name": WEB, "alias": "x", "hostname": "other"},
+            )
+            made = await done(channel, operation, Instance())
+            told = metadata_of(await call(channel, "Operations.GetOperation", name=operation.name))
+            assert list(told.applied_live) == ["alias"]
+            assert list(told.pending_reboot) == list(made.pending_reboot) == ["hostname"]
+            assert made.observed_generation == made.generation == 2
+
+    play(scene)
+
+
+def test_an_update_that_its_host_refuses_fails_in_the_hosts_words_and_is_taken_back(
+    play: Play,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            await create(channel)
+            operation = await call(
+                channel,
+                "InstanceService.UpdateInstance",
+                instance={"name": WEB, "max_physical_memory": 512},
+            )
+            operation = await ended(channel, operation)
+            assert operation.error.message.startswith(f"{WEB}: it was not changed: update: no")
+            now = await get(channel)
+            assert now.max_physical_memory == 256
+            await call(channel, "InstanceService.StopInstance", name=WEB)
+
+    play(scene, HostSettings(faults=(Fault("update", "error", text="no", times=1),)))
