@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from fifo.fleet.hosts import session_name
 from fifo.model import keys
 from fifo.store.contract import Delete, Txn
-from tests.api.calls import call
+from fifo.v1 import instance_pb2
+from tests.api.calls import call, done
 from tests.api.stage import HOST
-from tests.api.test_instances import create
+from tests.api.test_instances import WEB, create, get
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,5 +71,33 @@ def test_what_a_restored_store_does_not_know_is_foreign_and_keeps_its_address(pl
             assert all(made.uid in one.note for one in kept.addresses)
             other = await create(channel, "other")
             assert not set(other.addresses) & set(made.addresses)
+
+    play(scene)
+
+
+def test_what_its_host_saw_newer_than_a_restored_store_can_be_changed_all_the_same(
+    play: Play,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            made = await create(channel)
+            old = stage.catalog.specs.record(made.uid)
+            assert old is not None
+            for alias in ("a", "b", "c"):
+                change = {"name": WEB, "alias": alias}
+                operation = await call(channel, "InstanceService.UpdateInstance", instance=change)
+                await done(channel, operation, instance_pb2.Instance())
+            await stage.write(keys.INSTANCE_SPEC, made.uid, old)
+            await greet_again(stage)
+            await stage.catalog.when(
+                stage.catalog.statuses,
+                made.uid,
+                lambda entry: entry is not None and entry.record.generation == 5,
+            )
+            now = await get(channel)
+            assert (now.alias, now.generation, now.observed_generation) == ("", 5, 5)
+            operation = await call(channel, "InstanceService.StopInstance", name=WEB)
+            stopped = await done(channel, operation, instance_pb2.Instance())
+            assert stopped.state == instance_pb2.Instance.STOPPED
 
     play(scene)
