@@ -97,7 +97,7 @@ IMAGES: Final = (
     Column("FORMAT", lambda own: enum(own, "format")),
     Column("OS", lambda own: own.os),
     Column("SIZE", lambda own: size(own.size_bytes), right=True),
-    Column("USED BY", lambda own: str(own.instance_count), right=True),
+    Column("USED BY", lambda own: str(own.instance_count), right=True, counted=True),
     Column("AGE", lambda own: since(own.create_time), right=True),
     Column("SOURCE", lambda own: own.source, wide=True),
     Column("SHA256", lambda own: own.sha256, wide=True),
@@ -114,7 +114,7 @@ PACKAGES: Final = (
     Column("CPU CAP", lambda own: str(own.cpu_cap), right=True),
     Column("VCPUS", lambda own: str(own.vcpus), right=True),
     Column("QUOTA", lambda own: size(own.quota << 30), right=True),
-    Column("USED BY", lambda own: str(own.instance_count), right=True),
+    Column("USED BY", lambda own: str(own.instance_count), right=True, counted=True),
     Column("DESCRIPTION", lambda own: own.description, wide=True),
 )
 NETWORKS: Final = (

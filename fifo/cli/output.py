@@ -31,12 +31,17 @@ LEAST: Final = 4
 
 
 class Column(NamedTuple):
-    """A column of a table; `wide` ones are shown by `-o wide` alone, `right` ones are numbers."""
+    """A column of a table; `wide` ones are shown by `-o wide` alone, `right` ones are numbers.
+
+    `counted` ones are counted when they are asked for: no change tells of them, so that a table of
+    changes leaves them out.
+    """
 
     title: str
     value: Callable[[Any], str]
     wide: bool = False
     right: bool = False
+    counted: bool = False
 
 
 def last(name: str) -> str:

@@ -20,7 +20,11 @@ class Rows:
         self._output = output
         self._columns = (
             Column("CHANGE", lambda _: ""),
-            *(column for column in columns if output == "wide" or not column.wide),
+            *(
+                column
+                for column in columns
+                if (output == "wide" or not column.wide) and not column.counted
+            ),
         )
         self._widths: list[int] = []
 

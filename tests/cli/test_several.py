@@ -10,7 +10,10 @@ import grpc
 import pytest
 from google.longrunning import operations_pb2
 
-from fifo.v1 import image_service_pb2, instance_pb2, instance_service_pb2, operation_pb2
+from fifo.cli import columns
+from fifo.cli.output import fit
+from fifo.cli.rows import Rows
+from fifo.v1 import image_pb2, image_service_pb2, instance_pb2, instance_service_pb2, operation_pb2
 from tests.cli.fake_channel import Ended
 
 if TYPE_CHECKING:
@@ -140,3 +143,22 @@ def test_top_tells_programs_what_it_shows_people(run: Run) -> None:
     assert [set(json.loads(line)) for line in twice.splitlines()] == [
         {"hypervisors", "instances"}
     ] * 2
+
+
+def test_a_table_of_changes_leaves_out_what_no_change_tells_of(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    image = image_pb2.Image(name="images/tiny")
+    Rows("table", columns.IMAGES).show([("current", image)])
+    told = capsys.readouterr().out
+    assert "USED BY" not in told
+    assert "tiny" in told
+
+
+def test_names_are_cut_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    # What would be longest is the name, which the next command needs whole.
+    assert fit([26, 20, 6]) == [26, 5, 5]
+    assert fit([60, 20, 6])[1:] == [4, 4]
+    assert sum(fit([60, 20, 6])) + 4 == 40
