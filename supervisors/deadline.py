@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from supervisors import context, fencing
 from supervisors.errors import CallTimeout, SupervisorsError
-from supervisors.future import VALUE, EndFuture, Future
+from supervisors.future import HOOKED, VALUE, EndFuture, Future
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
@@ -42,6 +42,10 @@ class _Within(Generic[T]):
             raise SupervisorsError("a deadline runs on a shard's clock: await it in a handler")
         if shard.abandoned:
             fencing.leave(shard)
+        future = self._awaitable
+        if isinstance(future, Future) and future._status != HOOKED:
+            yield from _settled(shard, future, self._timeout_s)
+            return future.result()  # type: ignore[no-any-return]
         deadline = EndFuture(shard, None, self._timeout_s)
         shard.timers.insert(shard.now_s() + self._timeout_s, deadline)
         steps = self._awaitable.__await__()
@@ -60,6 +64,25 @@ class _Within(Generic[T]):
         finally:
             steps.close()
             deadline.resolve(VALUE, None)
+
+
+def _settled(shard: Shard, awaited: Future[Any], timeout_s: float) -> Generator[Any, None, None]:
+    """Wait for a future of this library: a second one stands in for it, and is what expires."""
+    if awaited.done():
+        return
+    instead: Future[None] = Future(shard, awaited._target, timeout_s)
+
+    def settle(_: Any) -> None:
+        instead.resolve(VALUE, None)
+
+    awaited.add_done_callback(settle)
+    shard.timers.insert(shard.now_s() + timeout_s, instead)
+    try:
+        yield instead
+    finally:
+        instead.resolve(VALUE, None)
+    if not awaited.done():
+        raise CallTimeout(awaited._target or awaited, timeout_s)
 
 
 def _wait(

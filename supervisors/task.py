@@ -20,13 +20,14 @@ from supervisors.errors import (
     SupervisorsError,
     TaskOverload,
 )
-from supervisors.future import ERROR, VALUE, EndFuture, Future
+from supervisors.future import ERROR, VALUE, Future
 from supervisors.gen_server import GenServer
 from supervisors.process import DOOMED, Process
 from supervisors.reasons import NORMAL, Shutdown
 from supervisors.ref import Ref
 from supervisors.requests import start_child
 from supervisors.results import IGNORE, Continue, Ignore, Stop
+from supervisors.timers import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -92,19 +93,14 @@ class Task(GenServer):
 
     def _limit(self, job: Job, answer: Future[Any], timeout_s: float) -> None:
         shard = self._shard
-        deadline = EndFuture(shard, None, timeout_s)
 
-        def cut(_: Any) -> None:
+        def cut() -> None:
             if answer.resolve(ERROR, CallTimeout(f"{self} ({job.function!r})", timeout_s)):
                 self._unlink_owner(job)
                 shard.end_by_signal(self, TIMED_OUT)
 
-        def in_time(_: Any) -> None:
-            deadline.resolve(VALUE, None)
-
-        deadline.add_done_callback(cut)
-        answer.add_done_callback(in_time)
-        shard.timers.insert(shard.now_s() + timeout_s, deadline)
+        deadline = Deadline(shard, timeout_s, cut)
+        answer.add_done_callback(lambda _: deadline.cancel())
 
     async def handle_continue(self, job: Job) -> Stop:
         """Run the function and hand its result over."""

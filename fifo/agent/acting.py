@@ -64,11 +64,11 @@ class Acting(Keeping):
         self.wishes: deque[Wish] = deque()
         return super().init(settings, uid)
 
-    def look(self) -> None:
+    def look(self, *, fresh: bool = False) -> None:
         """Ask how the instance is on the host."""
         self.unsure = False
         self.looking = self.next_token()
-        self.driver.cast(Look(self.uid, self.ref, self.looking))
+        self.driver.cast(Look(self.uid, self.ref, self.looking, fresh))
 
     @property
     def busy(self) -> bool:

@@ -251,7 +251,8 @@ class HostDriver(GenServer):
         """Say how an instance is: as an inventory had it, once; later the host is asked."""
         self.followed[look.uid] = None
         observed = self.unseen.pop(look.uid, None)
-        if observed is None:
+        is_new = look.fresh and look.uid not in self.last and look.uid not in self.touched
+        if observed is None and not is_new:
             self._admit(
                 Order(
                     "inspect",

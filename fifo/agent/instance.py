@@ -85,7 +85,7 @@ class Instance(Answering):
         self.at = course.before(self.intent, self.memory)
         if recalled.again:
             self.note("actor_restarted", "its actor was started again; the instance went on")
-        self.look()
+        self.look(fresh=recalled.fresh)
 
     def _alarmed(self, what: str) -> None:
         """Take what the actor sent itself."""

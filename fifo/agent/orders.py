@@ -79,11 +79,15 @@ class Answer(NamedTuple):
 
 
 class Look(NamedTuple):
-    """A question how an instance is on the host; answered with Seen."""
+    """A question how an instance is on the host; answered with Seen.
+
+    `fresh` says that nothing was ever ordered about it, so that the last inventory still holds.
+    """
 
     uid: str
     to: Ref[Any]
     token: int
+    fresh: bool = False
 
 
 class Seen(NamedTuple):

@@ -53,7 +53,8 @@ class Recall(NamedTuple):
 class Recalled(NamedTuple):
     """What is stored of an instance, `told` being the latest status that was journalled.
 
-    `again` tells that an actor of this agent's present life has asked before.
+    `again` tells that an actor of this agent's present life has asked before, `fresh` that the
+    intent is new: nothing was ever ordered about it.
     """
 
     token: int
@@ -61,6 +62,7 @@ class Recalled(NamedTuple):
     memory: Memory | None
     told: InstanceStatus | None
     again: bool
+    fresh: bool = False
 
 
 class Entries(NamedTuple):

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import secrets
 import time
-import uuid
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import grpc
@@ -53,7 +52,7 @@ DRAINING: Final = "DRAINING"
 class Surroundings(NamedTuple):
     """What the rest of a node hands to its API.
 
-    `new_uid` and `randomness` are the system's unless a test wants its own.
+    `randomness` is the system's unless a test wants its own.
     """
 
     world: World
@@ -61,7 +60,7 @@ class Surroundings(NamedTuple):
     node: Node
     gateway: Gateway
     affairs: NodeAffairs
-    new_uid: Callable[[], str] = lambda: str(uuid.uuid4())
+    new_uid: Callable[[], str]
     randomness: Callable[[int], bytes] = secrets.token_bytes
 
 

@@ -10,10 +10,9 @@ import msgspec
 from fifo.fleet import limits
 from fifo.model import keys, records
 from fifo.model import limits as model_limits
-from fifo.model.errors import Conflict, FifoError, NotFound, Unavailable
+from fifo.model.errors import Conflict, NotFound, Unavailable
 from fifo.store.contract import Delete, Put, Txn, unchanged
-from fifo.workflows.accepting import Accepted, accept
-from fifo.workflows.runner import Runner
+from fifo.workflows.runner import Request, Runner
 from supervisors import (
     SIMPLE_ONE_FOR_ONE,
     TRANSIENT,
@@ -24,22 +23,20 @@ from supervisors import (
     Flags,
     Future,
     GenServer,
-    NoReply,
+    SupervisorsError,
     start_child,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fifo.model.operation import Operation
     from fifo.store.catalog import Entry
+    from fifo.workflows.accepting import Accepted
     from fifo.workflows.world import World
-    from supervisors import Process, Ref
+    from supervisors import Node
 
 logger = logging.getLogger("fifo.fleet")
 
 RUNNERS = "operation runners"
-ACCEPTOR = "operation acceptor"
 DAY_S = 86_400.0
 
 
@@ -101,68 +98,33 @@ class Expiry(GenServer):
         self.send_after(limits.EXPIRE_EVERY_S, "look")
 
 
-class Acceptor(GenServer):
-    """Accepts requests in processes of its own, so that callers outside can await them."""
-
-    def init(self, world: World) -> None:
-        """Know the world."""
-        self.world = world
-
-    def handle_call(self, message: Any, caller: Any) -> Any:
-        """Accept an operation; the caller's future fails with what refuses it."""
-        operation: Operation = message
-        _Accepting.start(self.world, operation, caller)
-        return NoReply()
-
-
-class _Accepting(GenServer):
-    """Accepts one operation, starts its runner, answers and ends."""
-
-    def init(self, world: World, operation: Operation, caller: Future[Any]) -> Any:
-        self.world = world
-        return Continue((operation, caller))
-
-    async def handle_continue(self, argument: Any) -> Any:
-        operation, caller = argument
-        try:
-            accepted = await accept(
-                self.world, self.world.workflows[operation.kind], operation, self.pause
-            )
-            if not accepted.operation.final:
-                await self._run(accepted)
-        except FifoError as error:
-            caller.fail(error)
-        else:
-            caller.reply(accepted)
-        self.exit("normal")
-
-    async def _run(self, accepted: Accepted) -> None:
-        if accepted.repeated:
-            return
-        await start_child(self.node.address(RUNNERS), accepted.operation.id, accepted)
-
-    async def pause(self, seconds: float) -> None:
-        """Wait before another attempt."""
-        await self.sleep(seconds)
-
-
 class Operations:
     """The calls of the API and of others that are no workflows; on the node's thread."""
 
-    def __init__(self, world: World, find: Callable[[str], Ref[Process]]) -> None:
+    def __init__(self, world: World, node: Node) -> None:
         self.world = world
-        self._find = find
+        self._node = node
         self.waiters = 0
 
     def submit(self, operation: Operation) -> Future[Accepted]:
         """Accept an operation and have it run; fails with what its workflow refuses."""
+        caller: Future[Accepted] = Future(self._node.shard)
         running = len(self.world.catalog.busy)
         if running >= limits.OPERATIONS_RUNNING:
-            future: Future[Accepted] = Future()
             told = f"{running} operations run already"
-            future.fail(Unavailable(told, operation.target, "try again later"))
-            return future
-        return self._find(ACCEPTOR).call(operation, timeout_s=None)
+            caller.fail(Unavailable(told, operation.target, "try again later"))
+            return caller
+
+        def refused(started: Future[Any]) -> None:
+            try:
+                started.result()
+            except SupervisorsError as error:
+                caller.fail(error)
+
+        runners = self._node.address(RUNNERS)
+        request = Request(operation, caller)
+        start_child(runners, operation.id, request).add_done_callback(refused)
+        return caller
 
     def get(self, operation_id: str) -> Entry[Operation]:
         """Look an operation up; raises NotFound."""

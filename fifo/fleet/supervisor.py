@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fifo.fleet import placement
 from fifo.fleet.hosts import HostsClient, session_name
-from fifo.fleet.operations import ACCEPTOR, Acceptor, Expiry, Recovery, runners_spec
+from fifo.fleet.operations import Expiry, Recovery, runners_spec
 from fifo.fleet.placement import PlacementClient, PlacementServer
 from fifo.fleet.session import Session
 from fifo.store.compactor import Compactor
@@ -53,7 +53,6 @@ def fleet_children(world: World) -> list[ChildSpec]:
         sessions_spec(),
         runners_spec(world),
         ChildSpec("recovery", (Recovery, (world,))),
-        ChildSpec(ACCEPTOR, (Acceptor, (world,)), name=ACCEPTOR),
         ChildSpec("expiry", (Expiry, (world,))),
         ChildSpec("compactor", (Compactor, (world.store,))),
     ]

@@ -28,6 +28,9 @@ CPU_OVERCOMMIT: Final = 4
 """Processors promised for each that is there: caps are seldom all reached at once (Triton: 4)."""
 NEXT_BEST: Final = 3
 """Further candidates that are kept with the decision."""
+SORTED_HERE: Final = 64
+"""Candidates up to which Python sorts them: numpy's sorts give the interpreter's lock away, and to
+win it back takes longer than that."""
 _FIRST_HOSTS: Final = 16
 _BITS: Final = 63
 """Different brands and nic tags that fit a column of bits."""
@@ -160,7 +163,7 @@ def decide(fleet: Fleet, request: Request) -> Decision:
         refused=counts,
         next_best=tuple(fleet.uids[row] for row in best[1 : 1 + NEXT_BEST]),
     )
-    return Decision(int(best[0]), explanation)
+    return Decision(best[0], explanation)
 
 
 def refusals(fleet: Fleet, request: Request) -> list[tuple[str, Mask]]:
@@ -205,9 +208,13 @@ def _without(fleet: Fleet, words: tuple[str, ...]) -> Mask:
     return lacking
 
 
-def _ranked(fleet: Fleet, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+def _ranked(fleet: Fleet, rows: npt.NDArray[np.intp]) -> list[int]:
     """Order candidates, best first; only as many as are told of."""
     capacity = fleet.capacity[rows]
     free = (capacity - fleet.used[rows]) / np.maximum(capacity, 1)
-    order = np.lexsort((rows, -free[:, CPU], -free[:, MEMORY]))
-    return rows[order[: 1 + NEXT_BEST]]
+    keys = (-free[:, MEMORY], -free[:, CPU], rows)
+    if len(rows) <= SORTED_HERE:
+        found = sorted(zip(*(key.tolist() for key in keys), strict=True))
+        return [row for *_, row in found[: 1 + NEXT_BEST]]
+    best: list[int] = rows[np.lexsort(keys[::-1])[: 1 + NEXT_BEST]].tolist()
+    return best

@@ -108,6 +108,8 @@ class Execution:
     async def wait(self, awaited: Any) -> Any:
         """Await a future, but no longer than the deadline or until the operation is cancelled."""
         self._go_on()
+        if awaited.done():
+            return awaited.result()
         settled: Future[None] = Future()
 
         def settle(_: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
 from supervisors import closing, limits
@@ -83,11 +84,15 @@ class AsyncioHost:
             self.loop.call_soon(self._slice)
 
     def wake_from_outside(self) -> None:
-        """Run a slice soon; called by other threads. Closed, refuse what the caller has sent."""
-        if not self._closed:
+        """Run a slice soon; called by any thread. Closed, refuse what the caller has sent."""
+        node = self._node
+        if self._closed:
+            if node is not None:
+                closing.refuse(node.shard)
+        elif node is not None and node.shard.thread_id == get_ident():
+            self.wake()  # Without the system call that another thread needs.
+        else:
             self.loop.call_soon_threadsafe(self.wake)
-        elif self._node is not None:
-            closing.refuse(self._node.shard)
 
     def run_until(self, future: Future[Any], timeout_s: float | None) -> None:
         """Refuse: waiting here would stop the loop that should settle the future."""
@@ -115,8 +120,7 @@ class AsyncioHost:
             more = shard.run_slice(limits.TURNS_PER_SLICE, limits.SLICE_S)
         finally:
             if shard.runq or shard.inbound or shard.timers.due:
-                self._scheduled = True
-                self.loop.call_soon(self._slice)
+                self.wake()
         if not more:
             self._arm(shard.next_due_s())
             if self._collector is not None and self._collector.full_due:

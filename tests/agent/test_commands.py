@@ -185,6 +185,22 @@ def test_a_foreign_instance_that_is_realised_is_taken_over_as_it_is() -> None:
     assert world.attach().foreign == ()
 
 
+def test_a_new_instance_is_known_not_to_be_there_by_the_inventory_alone(world: AgentWorld) -> None:
+    world.host.faults.add(Fault("inspect", "error"))
+    world.realise(spec_of(1))
+    world.await_state(uid_of(1), "running")
+
+
+def test_what_was_ordered_about_before_is_looked_for_on_the_host(world: AgentWorld) -> None:
+    world.realise(spec_of(1))
+    world.await_state(uid_of(1), "running")
+    world.host.faults.add(Fault("inspect", "error", times=1))
+    world.kill_if_there(names.instance(HOST, uid_of(1)))
+    world.time.advance(1.0)
+    assert world.host.faults.strike("inspect") is None, "it was asked"
+    world.await_state(uid_of(1), "running")
+
+
 def test_a_stranger_is_removed_when_somebody_says_so(world: AgentWorld) -> None:
     spec = spec_of(5)
     world.host.make(Wanted(spec, claim_of(spec)))

@@ -110,7 +110,7 @@ class Stage:
             HOST,
             lambda entry: entry is not None and entry.record.condition == "ready",
         )
-        self.operations = Operations(self.world, self.node.address)
+        self.operations = Operations(self.world, self.node)
         await self.start_api()
 
     async def start_api(self) -> None:

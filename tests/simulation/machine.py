@@ -91,7 +91,7 @@ class Machine:
     @property
     def operations(self) -> Operations:
         assert self.parts.fleet is not None
-        return Operations(self.parts.fleet.world, self.node.address)
+        return Operations(self.parts.fleet.world, self.node)
 
     def submit(self, kind: str, uids: tuple[str, ...], asked: Any = None, **more: Any) -> Operation:
         """Have an operation accepted."""

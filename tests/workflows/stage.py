@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fifo.fleet.operations import ACCEPTOR, Acceptor, Operations, Recovery, runners_spec
+from fifo.fleet.operations import Operations, Recovery, runners_spec
 from fifo.fleet.placement import NAME, PlacementClient, PlacementServer
 from fifo.model import keys, records
 from fifo.model.hypervisor import Allocation, HypervisorSpec, HypervisorStatus, Probe
@@ -65,12 +65,11 @@ class Stage:
             lambda: self.host.now_s + 1_000_000.0,
             workflows or self.workflows,
         )
-        self.operations = Operations(self.world, self.node.address)
+        self.operations = Operations(self.world, self.node)
         children = [
             ChildSpec(NAME, (PlacementServer, (self.catalog, self.world.utc)), name=NAME),
             runners_spec(self.world),
             ChildSpec("recovery", (Recovery, (self.world,))),
-            ChildSpec(ACCEPTOR, (Acceptor, (self.world,)), name=ACCEPTOR),
         ]
         self.root = self.node.start(Supervisor, Flags(REST_FOR_ONE), children).get()
 

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from fifo.api.local_gateway import LocalGateway
 from fifo.api.server import Api, Surroundings
 from fifo.api.settings import ApiSettings
+from fifo.api.uids import Uids
 from fifo.cli.serving.metrics_page import MetricsPage
 from fifo.fleet.operations import Operations
 from fifo.model.errors import NotReady
@@ -53,13 +54,14 @@ class ApiEdge(GenServer):
         """Start the server; a port that is taken is a failed start."""
         self.trap_exit = True
         assert parts.fleet is not None, "the fleet is started first"
-        operations = Operations(parts.fleet.world, self.node.address)
+        operations = Operations(parts.fleet.world, self.node)
         surroundings = Surroundings(
             world=parts.fleet.world,
             operations=operations,
             node=self.node,
             gateway=LocalGateway(self.node),
             affairs=affairs,
+            new_uid=Uids(),
         )
         # A restart of this process serves where the first one did, also on a port that was free.
         listen = settings.listen

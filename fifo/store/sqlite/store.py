@@ -61,6 +61,7 @@ class SqliteStore(EmbeddedStore):
         self.reader = Reader(directory, self.run_on_shard)
         self._writer = courier.writer
         self._max_bytes = max_bytes
+        self._outgoing: list[Commit] = []
 
     # -- told by the courier, on the shard's thread -----------------------------------------------
 
@@ -71,6 +72,7 @@ class SqliteStore(EmbeddedStore):
 
     def not_written(self, error: FifoError) -> None:
         """Undo all that waits."""
+        self._outgoing.clear()
         self._writer.resume()
         if self._failure is None:
             self._refused(error)
@@ -86,8 +88,18 @@ class SqliteStore(EmbeddedStore):
     # -- the disk ---------------------------------------------------------------------------------
 
     def write(self, commit: Commit) -> None:
-        """Take the next commit."""
-        self._writer.submit(commit)
+        """Take the next commit; those of one slice of turns go to the writer together.
+
+        To wake its thread for each costs more than to write it, and so does a batch of each.
+        """
+        self._outgoing.append(commit)
+        if len(self._outgoing) == 1:
+            self.run_on_shard(self._hand_over)
+
+    def _hand_over(self) -> None:
+        commits, self._outgoing = self._outgoing, []
+        if commits:
+            self._writer.submit(commits)
 
     def _let_go(self) -> None:
         self._writer.close()

@@ -86,7 +86,7 @@ class Writer:
         self._incarnation = incarnation
         self._max_bytes = max_bytes
         self._clock = clock
-        self._queue: SimpleQueue[Commit | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Commit] | None] = SimpleQueue()
         self._may_go_on = threading.Event()
         self._measured_s = 0.0
         self.size_bytes = 0
@@ -97,9 +97,9 @@ class Writer:
 
     # -- on the shard's thread --------------------------------------------------------------------
 
-    def submit(self, commit: Commit) -> None:
-        """Take a commit; never waits."""
-        self._queue.put(commit)
+    def submit(self, commits: list[Commit]) -> None:
+        """Take commits in their order; never waits."""
+        self._queue.put(commits)
 
     def resume(self) -> None:
         """Forget what was submitted since the disk refused, and go on."""
@@ -179,13 +179,13 @@ class Writer:
         batch: list[Commit] = []
         size_bytes = 0
         try:
-            commit = queue.get() if wait else queue.get_nowait()
-            while commit is not None:
-                batch.append(commit)
-                size_bytes += commit.size_bytes
+            commits = queue.get() if wait else queue.get_nowait()
+            while commits is not None:
+                batch += commits
+                size_bytes += sum(commit.size_bytes for commit in commits)
                 if len(batch) >= limits.BATCH_TXNS or size_bytes >= limits.BATCH_BYTES:
                     return batch, False
-                commit = queue.get_nowait()
+                commits = queue.get_nowait()
         except Empty:
             return batch, False
         return batch, True
