@@ -138,15 +138,15 @@ def table_lines(
         yield line(columns, widths, row)
 
 
-def fit(widths: list[int]) -> list[int]:
+def fit(widths: list[int], kept: int = 1) -> list[int]:
     """Make the widest columns narrower until a terminal has room; anything else has room.
 
-    The first gives way last: it is the name, of which a part is of no use to the next command.
+    The first `kept` give way last: a part of a name is of no use to the next command.
     """
     widths = list(widths)
     if sys.stdout.isatty():
         room = shutil.get_terminal_size().columns
-        first = 1 if len(widths) > 1 else 0
+        first = kept if len(widths) > kept else 0
         while sum(widths) + GAP * (len(widths) - 1) > room and max(widths) > LEAST:
             first = first if max(widths[first:]) > LEAST else 0
             widths[widths.index(max(widths[first:]), first)] -= 1
