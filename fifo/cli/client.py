@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import sys
 import time
 import uuid
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import grpc
 from google.longrunning import operations_pb2, operations_pb2_grpc
 
-from fifo.cli.exits import report_status
+from fifo.cli.exits import DENIED, LocalFileError, report_status
 from fifo.cli.progress import Progress
 from fifo.cli.text import size
 from fifo.v1 import operation_pb2
@@ -30,6 +31,8 @@ RECONNECT_MS: Final = 1_000
 """At most so long between two attempts to connect: a node that restarts is back in a second."""
 PAUSE_S: Final = 0.25
 """Between two waits for an operation while its node restarts."""
+_TOKEN: Final = re.compile(r"[!-~]{1,1024}")
+"""What can stand in a header; anything else is another file."""
 MESSAGE_BYTES: Final = 16 * 1024 * 1024
 _RETRIES: Final = json.dumps(
     {
@@ -74,6 +77,9 @@ class Client:
             self.channel = grpc.secure_channel(address, credentials, options)
         if target.token_file:
             token = target.read(target.token_file).decode("ascii", "replace").strip()
+            if not _TOKEN.fullmatch(token):
+                told = "name admin.token of the node's data directory, or a copy of it"
+                raise LocalFileError("it holds no token", target.token_file, told, DENIED)
             self.metadata = (("authorization", f"Bearer {token}"),)
 
     def __enter__(self) -> Self:

@@ -51,7 +51,11 @@ class LocalFileError(FifoError):
 def report(error: BaseException) -> int | None:
     """Print an error for people and give its exit status; None for one that is a bug."""
     if isinstance(error, FifoError):
-        _print(error.what, error.subject, error.remedy, [])
+        what, lines = error.what, list[str]()
+        if isinstance(error, InvalidInput) and len(error.violations) > 1:
+            what = "not valid"
+            lines = [f"{path}: wanted: {wanted}" for path, wanted in error.violations]
+        _print(what, error.subject, error.remedy, lines)
         if isinstance(error, InvalidInput):
             return USAGE
         if isinstance(error, LocalFileError):
@@ -109,6 +113,8 @@ _LINES: Final = {
     "CERTIFICATE_VERIFY_FAILED": "name the node's own CA with --ca: ca.pem in DATA/private/tls on"
     " the node",
     "Hostname Verification": "call the node by a name that its certificate has",
+    "security handshaker": "give --ca a file of certificates (PEM): ca.pem in DATA/private/tls on"
+    " the node",
     "WRONG_VERSION_NUMBER": "this port speaks no TLS: is it the node's API (7443 by default)?",
     "address lookup failed": "name the node as HOST:PORT or unix:PATH",
 }

@@ -67,3 +67,14 @@ def test_a_backup_that_arrives_otherwise_than_it_was_sent_leaves_no_file(
     assert ended("admin", "backup", str(file)) == 1
     assert "did not arrive" in capsys.readouterr().err
     assert not file.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\x00", b"two words", b"x" * 2000])
+def test_a_file_that_holds_no_token_is_named_before_anything_is_asked(
+    channel: FakeChannel, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes
+) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(content)
+    assert ended("--token-file", str(file), "instance", "list") == 4
+    assert capsys.readouterr().err.startswith(f"fifo: {file}: it holds no token")
+    assert channel.asked == []

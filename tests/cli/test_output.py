@@ -162,6 +162,17 @@ def test_what_a_node_says_is_said_once(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == "fifo: web: full; free some\n"
 
 
+def test_what_is_wrong_with_a_file_of_ours_stands_a_line_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wrong = (Violation("listen", "a port"), Violation("sample_s", "a number"))
+    assert exits.report(InvalidInput("settings", wrong)) == 2
+    assert capsys.readouterr().err == (
+        "fifo: settings: not valid\n  listen: wanted: a port\n  sample_s: wanted: a number\n"
+        "  correct the named fields\n"
+    )
+
+
 def test_an_operation_that_failed_fails_the_command(run: Run, channel: FakeChannel) -> None:
     failed = operations_pb2.Operation(
         name="operations/op-1", done=True, error=status_pb2.Status(code=8, message=EVIL)
