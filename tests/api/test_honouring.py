@@ -106,3 +106,18 @@ def test_an_update_that_its_host_refuses_fails_in_the_hosts_words_and_is_taken_b
             await call(channel, "InstanceService.StopInstance", name=WEB)
 
     play(scene, HostSettings(faults=(Fault("update", "error", text="no", times=1),)))
+
+
+def test_where_no_host_takes_it_what_to_do_is_said_by_the_rule_that_refused(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            asked: dict[str, Any] = {"parent": "orgs/default", "validate_only": True}
+            told = await refused(call(channel, CREATE, instance=ZONE, **asked))
+            assert told.details["ErrorInfo"].metadata["refused_network"] == "1"
+            assert told.message.endswith("carry the network's nic tag: the setting nic_tags")
+            name = "hypervisors/host-1"
+            await call(channel, "HypervisorService.CordonHypervisor", name=name)
+            told = await refused(call(channel, CREATE, instance={"image": "images/base"}, **asked))
+            assert told.message.endswith("fifo hypervisor uncordon")
+
+    play(scene, HostSettings(nic_tags=("elsewhere",)))
