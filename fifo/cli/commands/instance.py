@@ -20,6 +20,7 @@ from fifo.cli.options import (
     pass_target_of_instances,
     waiting,
 )
+from fifo.cli.settable import listed
 
 if TYPE_CHECKING:
     from fifo.cli.target import Target
@@ -61,7 +62,7 @@ BY_OPTIONS = ("brand", "image", "package", "networks", "memory", "alias", "setti
 """Options of `create` that make an instance without a file."""
 
 
-@COMMAND.command()
+@COMMAND.command(epilog=listed("instance"))
 @click.argument("instance", required=False, default="")
 @click.option("-f", "--file", "files", multiple=True, metavar="FILE", type=click.Path(),
               help="A vmadm payload as it is, - for standard input; several make a batch."
@@ -95,7 +96,7 @@ def create(target: Target, instance: str, files: tuple[str, ...], **options: Any
         return create_one(client, target, instance, files, options)
 
 
-@COMMAND.command()
+@COMMAND.command(epilog=listed("instance"))
 @resource("instance", name="instance")
 @click.argument("settings", nargs=-1, metavar="FIELD=VALUE...")
 @click.option("-f", "--file", default=None, type=click.Path(exists=True, dir_okay=False),
