@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fifo.cli.completing import operations
 from fifo.cli.options import pass_target, watching
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def list_operations(target: Target, filter_text: str, limit: int, *, watch: bool
 
 
 @COMMAND.command()
-@click.argument("operation")
+@click.argument("operation", shell_complete=operations())
 @pass_target
 def get(target: Target, operation: str) -> None:
     """Show one operation."""
@@ -73,7 +74,7 @@ def get(target: Target, operation: str) -> None:
 
 
 @COMMAND.command()
-@click.argument("operation")
+@click.argument("operation", shell_complete=operations("done = false"))
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 @pass_target
 def wait(target: Target, operation: str, *, quiet: bool) -> int:
@@ -89,7 +90,7 @@ def wait(target: Target, operation: str, *, quiet: bool) -> int:
 
 
 @COMMAND.command()
-@click.argument("operation")
+@click.argument("operation", shell_complete=operations("done = false"))
 @pass_target
 def cancel(target: Target, operation: str) -> None:
     """Ask an operation to give up and undo what it did."""
@@ -101,7 +102,7 @@ def cancel(target: Target, operation: str) -> None:
 
 
 @COMMAND.command()
-@click.argument("operation")
+@click.argument("operation", shell_complete=operations("done = true"))
 @pass_target
 def delete(target: Target, operation: str) -> None:
     """Forget an operation that has ended."""
