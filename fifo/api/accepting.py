@@ -27,7 +27,8 @@ R = TypeVar("R", bound=records.Record)
 class Work(NamedTuple):
     """What an operation is to do; `uids` are its items, `chunk_size` of them at a time.
 
-    `more_s` are seconds that it may take beyond what its kind usually may.
+    `more_s` are seconds that it may take beyond what its kind usually may. `unhonoured` is for who
+    only asks: what is done has it in its specs.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Work(NamedTuple):
     chunk_size: int = 1
     org: str = ""
     more_s: float = 0.0
+    unhonoured: tuple[str, ...] = ()
 
 
 def hash_of(call: Call) -> str:
@@ -127,8 +129,10 @@ def only_validated(
     """Give the operation that ends a request which was only to be checked: done, without a name."""
     record = prepare(backend, call, work._replace(input=None))
     record = msgspec.structs.replace(record, id="", state="done", progress=100, **more)
+    metadata = operations.metadata(backend.catalog, record)
+    metadata.unhonoured_properties.extend(work.unhonoured)
     made = operations.Message(done=True)
-    made.metadata.Pack(operations.metadata(backend.catalog, record))
+    made.metadata.Pack(metadata)
     if response is not None:
         made.response.Pack(response)
     return made

@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError, Message
 from fifo.api import audit, limits, status
 from fifo.api.calls import Call
 from fifo.api.measures import MethodMeasures
+from fifo.model import names
 from fifo.model.errors import (
     DeadlineExceeded,
     FifoError,
@@ -238,6 +239,9 @@ class Door:
             logger.error("%s failed (%s)", call.method.path, marked, exc_info=error)
             answer, code = status.of_bug(marked), grpc.StatusCode.INTERNAL
         else:
+            if names.is_uid(told.subject) and call.resource:
+                # Hosts know no names; who calls knows no uids.
+                told.subject = call.resource
             answer, code = status.status_of(told), status.code_of(told)
         call.measures.handled(code.name, seconds)
         # What was turned away unread has tried nothing: it is only counted.

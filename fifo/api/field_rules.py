@@ -129,6 +129,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "TerminalSize.rows": Rule(1_000, 1),
         "TerminalSize.columns": Rule(1_000, 1),
         "ReadInstanceLogsRequest.tail_lines": Rule(1_000_000, 0),
+        "ReadInstanceLogsRequest.seen": Rule(4096),
         "CreateSnapshotRequest.snapshot_id": SNAPSHOT,
         "Hypervisor.labels": LABELS,
         "Image.uid": UID,

@@ -48,5 +48,8 @@ class Gateway(Protocol):
         Raises WrongState for one that does not run.
         """
 
+    def transfers(self, host: str) -> Awaitable[dict[str, tuple[int, int]]]:
+        """Tell how far the images are that a host fetches: bytes so far and in all, by uid."""
+
     def probe(self, host: str) -> Awaitable[Probe]:
         """Find out by trial what a host can do."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fifo.agent import limits, names
 from fifo.agent.driver import PROBE
+from fifo.agent.image_cache import PROGRESS
 from fifo.agent.messages import Inside, Lookup
 from fifo.agent.orders import Order
 from fifo.agent.sampling import Fresh
@@ -59,6 +60,12 @@ class LocalGateway:
         if stats is None:
             raise WrongState("it does not run, and so uses nothing", uid, "start it first")
         return Measured(sample.at, stats)
+
+    async def transfers(self, host: str) -> dict[str, tuple[int, int]]:
+        """Tell how far the images are that a host fetches: bytes so far and in all, by uid."""
+        cache = self._find(names.image_cache(host), host)
+        under_way: dict[str, tuple[int, int]] = await cache.call(PROGRESS)
+        return under_way
 
     async def probe(self, host: str) -> Probe:
         """Find out by trial what a host can do."""

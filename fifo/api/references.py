@@ -71,13 +71,12 @@ class References:
             return ""
         own = name.rpartition("/")[2]
         full = name if "/" in name else f"{collection}/{own}"
-        wanted = f"the name of something there is, like {collection}/{own or 'one'}"
         if full != f"{collection}/{own}":
-            add(Violation(field, wanted))
+            add(Violation(field, f"a name like {collection}/{own or 'one'}"))
             return ""
         uid = self._uid(names.Name(collection, own))
         if uid is None or self._tables[collection].get(uid) is None:
-            add(Violation(field, f"{wanted}, which does not exist"))
+            add(Violation(field, f"one that exists: there is no {full}"))
             return ""
         return uid
 

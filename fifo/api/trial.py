@@ -9,7 +9,26 @@ from fifo.fleet.claims import Ledger
 from fifo.model.placement import Fleet
 
 if TYPE_CHECKING:
+    from fifo.model.errors import FifoError
+    from fifo.model.instance import Claim, InstanceSpec
     from fifo.store.catalog import Catalog
+
+
+def refused(catalog: Catalog, now: float, spec: InstanceSpec, claim: Claim) -> FifoError | None:
+    """Say why an instance cannot become what a spec says on its host; None if it can.
+
+    Only its host is looked at, and addresses only if it wants more: every update asks this, so that
+    one that is refused leaves no generation behind which no host has seen.
+    """
+    fleet = Fleet()
+    fleet.describe(catalog.hosts.record(claim.host), catalog.host_statuses.record(claim.host))
+    used = catalog.allocations.record(claim.host)
+    if used is not None:
+        fleet.use(claim.host, used.used)
+    addresses = Addresses()
+    if any(nic.network and nic.mac not in claim.addresses for nic in spec.nics):
+        addresses.load(catalog)
+    return Ledger(catalog, fleet, addresses, now).resize(spec).error
 
 
 def ledger(catalog: Catalog, now: float) -> Ledger:

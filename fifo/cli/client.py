@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import sys
 import time
 import uuid
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import grpc
 from google.longrunning import operations_pb2, operations_pb2_grpc
 
-from fifo.cli.exits import report_status
+from fifo.cli.exits import DENIED, LocalFileError, report_status
 from fifo.cli.progress import Progress
+from fifo.cli.text import size
 from fifo.v1 import operation_pb2
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ RECONNECT_MS: Final = 1_000
 """At most so long between two attempts to connect: a node that restarts is back in a second."""
 PAUSE_S: Final = 0.25
 """Between two waits for an operation while its node restarts."""
+_TOKEN: Final = re.compile(r"[!-~]{1,1024}")
+"""What can stand in a header; anything else is another file."""
 MESSAGE_BYTES: Final = 16 * 1024 * 1024
 _RETRIES: Final = json.dumps(
     {
@@ -73,6 +77,9 @@ class Client:
             self.channel = grpc.secure_channel(address, credentials, options)
         if target.token_file:
             token = target.read(target.token_file).decode("ascii", "replace").strip()
+            if not _TOKEN.fullmatch(token):
+                told = "name admin.token of the node's data directory, or a copy of it"
+                raise LocalFileError("it holds no token", target.token_file, told, DENIED)
             self.metadata = (("authorization", f"Bearer {token}"),)
 
     def __enter__(self) -> Self:
@@ -116,7 +123,7 @@ class Client:
                 for seen in self._states(operation, DRAWN_S if progress.drawn else WAIT_S):
                     operation = seen
                     metadata = metadata_of(operation)
-                    progress.show(metadata.verb, metadata.stage, metadata.progress_percent)
+                    progress.show(metadata.verb, _stage(metadata), metadata.progress_percent)
             except KeyboardInterrupt:
                 own = operation.name.rpartition("/")[2]
                 print(f"\nfifo: it goes on; see `fifo operation wait {own}`", file=sys.stderr)
@@ -147,6 +154,13 @@ class Client:
                 continue
             heard = time.monotonic()
             yield operation
+
+
+def _stage(metadata: operation_pb2.OperationMetadata) -> str:
+    """Say what is being done, and how many bytes of it where there are some."""
+    if not metadata.total_bytes:
+        return metadata.stage
+    return f"{metadata.stage} {size(metadata.transferred_bytes)} of {size(metadata.total_bytes)}"
 
 
 def metadata_of(operation: Any) -> operation_pb2.OperationMetadata:

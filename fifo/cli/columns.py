@@ -28,17 +28,29 @@ def _outcome(operation: Any) -> str:
     return operation.error.message if operation.HasField("error") else "ok"
 
 
+def _memory(instance: Any) -> str:
+    """Give what a guest may use: a VM has its own memory, a zone its limit."""
+    mebibytes = instance.ram if instance.disks else instance.max_physical_memory
+    return size(mebibytes << 20)
+
+
+def _image(instance: Any) -> str:
+    """Name what it is made from; a VM has that in its disks."""
+    disk = next((disk.image for disk in instance.disks if disk.image), "")
+    return last(instance.image or disk)
+
+
 INSTANCES: Final = (
     Column("NAME", lambda own: last(own.name)),
     Column("UID", lambda own: own.uid[:8]),
     Column("BRAND", lambda own: enum(own, "brand")),
     Column("STATE", lambda own: enum(own, "state")),
-    Column("MEMORY", lambda own: str(own.max_physical_memory), right=True),
+    Column("MEMORY", _memory, right=True),
     Column("ADDRESSES", lambda own: ", ".join(own.addresses)),
     Column("HOST", lambda own: last(own.hypervisor)),
     Column("AGE", lambda own: since(own.create_time), right=True),
     Column("ALIAS", lambda own: own.alias, wide=True),
-    Column("IMAGE", lambda own: last(own.image), wide=True),
+    Column("IMAGE", _image, wide=True),
     Column("PACKAGE", lambda own: last(own.package), wide=True),
     Column("RESTARTS", lambda own: str(own.restarts), wide=True, right=True),
     Column("REASON", lambda own: own.state_reason, wide=True),
@@ -85,7 +97,7 @@ IMAGES: Final = (
     Column("FORMAT", lambda own: enum(own, "format")),
     Column("OS", lambda own: own.os),
     Column("SIZE", lambda own: size(own.size_bytes), right=True),
-    Column("USED BY", lambda own: str(own.instance_count), right=True),
+    Column("USED BY", lambda own: str(own.instance_count), right=True, counted=True),
     Column("AGE", lambda own: since(own.create_time), right=True),
     Column("SOURCE", lambda own: own.source, wide=True),
     Column("SHA256", lambda own: own.sha256, wide=True),
@@ -98,11 +110,11 @@ UPLOADS: Final = (
 )
 PACKAGES: Final = (
     Column("NAME", lambda own: last(own.name)),
-    Column("MEMORY", lambda own: str(own.max_physical_memory), right=True),
+    Column("MEMORY", lambda own: size(own.max_physical_memory << 20), right=True),
     Column("CPU CAP", lambda own: str(own.cpu_cap), right=True),
     Column("VCPUS", lambda own: str(own.vcpus), right=True),
-    Column("QUOTA", lambda own: str(own.quota), right=True),
-    Column("USED BY", lambda own: str(own.instance_count), right=True),
+    Column("QUOTA", lambda own: size(own.quota << 30), right=True),
+    Column("USED BY", lambda own: str(own.instance_count), right=True, counted=True),
     Column("DESCRIPTION", lambda own: own.description, wide=True),
 )
 NETWORKS: Final = (
@@ -127,9 +139,9 @@ HYPERVISORS: Final = (
     Column("STATE", lambda own: "cordoned" if own.cordoned else enum(own, "state")),
     Column("DRIVER", lambda own: own.driver),
     Column("INSTANCES", lambda own: str(own.instance_count), right=True),
-    Column("CPU", lambda own: _share(own, "cpu"), right=True),
-    Column("MEMORY", lambda own: _share(own, "memory"), right=True),
-    Column("DISK", lambda own: _share(own, "disk"), right=True),
+    Column("CPU %", lambda own: _share(own, "cpu"), right=True),
+    Column("MEMORY MIB", lambda own: _share(own, "memory"), right=True),
+    Column("DISK GIB", lambda own: _share(own, "disk"), right=True),
     Column("SINCE", lambda own: since(own.state_time), right=True),
     Column("RUNTIME", lambda own: own.runtime, wide=True),
     Column("QEMU", lambda own: f"{own.qemu_version} {own.accelerator}".strip(), wide=True),

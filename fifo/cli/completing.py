@@ -16,6 +16,8 @@ from fifo.model.errors import FifoError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fifo.cli.client import Client
+
 CONNECT_S: Final = 0.3
 """A server that takes longer is not asked: a shell that hangs is worse than one that knows less."""
 ANSWER_S: Final = 1.0
@@ -25,12 +27,49 @@ MOST: Final = 200
 
 def names(word: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     """Make the completion of a kind of resource; called by click in the shell's process."""
+    return _quietly(lambda client, _: _listed(client, word, client.target.parent()))
 
+
+def operations(filter_text: str = "") -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Make the completion of operations, of those that a filter finds."""
+
+    def ask(client: Client, ctx: click.Context) -> Any:
+        from google.longrunning import operations_pb2, operations_pb2_grpc
+
+        del ctx
+        stub = operations_pb2_grpc.OperationsStub(client.channel)  # type: ignore[no-untyped-call]
+        request = operations_pb2.ListOperationsRequest(name="operations", filter=filter_text)
+        return client.call(stub.ListOperations, request).operations
+
+    return _quietly(ask)
+
+
+def snapshots(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the snapshots of the instance that stands before; called by click."""
+
+    def ask(client: Client, ctx: click.Context) -> Any:
+        from fifo.cli.naming import name_of
+        from fifo.v1 import snapshot_service_pb2, snapshot_service_pb2_grpc
+
+        instance = ctx.params.get("instance")
+        if not instance:
+            return ()
+        parent = name_of(client, client.target, "instance", instance)
+        stub = snapshot_service_pb2_grpc.SnapshotServiceStub(client.channel)
+        request = snapshot_service_pb2.ListSnapshotsRequest(parent=parent)
+        return client.call(stub.ListSnapshots, request).snapshots
+
+    return _quietly(ask)(ctx, param, incomplete)
+
+
+def _quietly(
+    ask: Callable[[Client, click.Context], Any],
+) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
         del param
         # Whatever is wrong, a shell has no use for it: the command itself will tell.
         try:
-            return _ask(_target(ctx), word, incomplete)
+            return _ask(_target(ctx), lambda client: ask(client, ctx), incomplete)
         except (FifoError, OSError, ValueError):
             return []
 
@@ -39,7 +78,8 @@ def names(word: str) -> Callable[[click.Context, click.Parameter, str], list[str
 
 def resource(word: str, **options: Any) -> Callable[[Any], Any]:
     """Add the argument that names a resource of a kind."""
-    options.setdefault("metavar", word.upper())
+    several = "..." if options.get("nargs") == -1 else ""
+    options.setdefault("metavar", f"{word.upper()}{several}")
     name = options.pop("name", "name")
     return click.argument(name, shell_complete=names(word), **options)
 
@@ -76,20 +116,25 @@ def _reachable(address: str) -> bool:
     return True
 
 
-def _ask(target: Target, word: str, incomplete: str) -> list[str]:
+def _ask(target: Target, ask: Callable[[Client], Any], incomplete: str) -> list[str]:
     if not _reachable(target.address()):
         return []
     import grpc
 
+    with target.client() as client:
+        try:
+            found = ask(client)
+        except grpc.RpcError:
+            return []
+    own = [one.name.rpartition("/")[2] for one in found]
+    return [name for name in own if name.startswith(incomplete)][:MOST]
+
+
+def _listed(client: Client, word: str, parent: str) -> Any:
     kind = KINDS[word]
     request = getattr(messages_of(word), f"List{kind.title}sRequest")(page_size=1000)
     request.read_mask.paths.append("name")
     if kind.of_org:
-        request.parent = target.parent()
-    with target.client() as client:
-        try:
-            reply = client.call(getattr(stub_of(client, word), f"List{kind.title}s"), request)
-        except grpc.RpcError:
-            return []
-    found = [own.name.rpartition("/")[2] for own in getattr(reply, kind.plural)]
-    return [name for name in found if name.startswith(incomplete)][:MOST]
+        request.parent = parent
+    reply = client.call(getattr(stub_of(client, word), f"List{kind.title}s"), request)
+    return getattr(reply, kind.plural)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fifo.cli.fields import merge
+from fifo.cli.files import read
 from fifo.cli.finishing import finish
+from fifo.cli.naming import name_of
 from fifo.cli.options import fill
-from fifo.model.errors import NotReady
 from fifo.v1 import instance_pb2, instance_service_pb2, instance_service_pb2_grpc
 
 if TYPE_CHECKING:
@@ -20,36 +20,27 @@ Requests = instance_service_pb2
 
 
 def payload(file: str) -> bytes:
-    """Read a vmadm payload; raises NotReady."""
-    if file == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise NotReady(f"it cannot be read: {error.strerror}", file, "check it") from error
+    """Read a vmadm payload; raises LocalFileError."""
+    return sys.stdin.buffer.read() if file == "-" else read(file)
 
 
-def _by_options(options: dict[str, Any]) -> instance_pb2.Instance:
+def _by_options(client: Client, target: Target, options: dict[str, Any]) -> instance_pb2.Instance:
     instance = instance_pb2.Instance()
     if options["settings"]:
         merge(instance, None, options["settings"])
     if options["brand"]:
         instance.brand = instance_pb2.Instance.Brand.Value(options["brand"].upper())
-    for field, collection in (("image", "images"), ("package", "packages")):
-        if options[field]:
-            setattr(instance, field, _full(options[field], collection))
+    for word in ("image", "package"):
+        if options[word]:
+            setattr(instance, word, name_of(client, target, word, options[word]))
     for network in options["networks"]:
-        instance.nics.add(network=_full(network, "networks"))
+        instance.nics.add(network=name_of(client, target, "network", network))
     if options["memory"] is not None:
         instance.max_physical_memory = options["memory"]
         instance.ram = options["memory"]
     if options["alias"]:
         instance.alias = options["alias"]
     return instance
-
-
-def _full(text: str, collection: str) -> str:
-    return text if "/" in text else f"{collection}/{text}"
 
 
 def create_one(
@@ -61,7 +52,7 @@ def create_one(
     if files:
         request.vmadm_json = payload(files[0])
     else:
-        request.instance.CopyFrom(_by_options(options))
+        request.instance.CopyFrom(_by_options(client, target, options))
     stub = instance_service_pb2_grpc.InstanceServiceStub(client.channel)
     return finish(client, target, client.call(stub.CreateInstance, request), options)
 
@@ -75,4 +66,5 @@ def create_batch(
     for file in files:
         request.requests.add(parent=target.parent(), vmadm_json=payload(file))
     stub = instance_service_pb2_grpc.InstanceServiceStub(client.channel)
-    return finish(client, target, client.call(stub.BatchCreateInstances, request), options)
+    operation = client.call(stub.BatchCreateInstances, request)
+    return finish(client, target, operation, options, files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,18 +38,38 @@ BY_CODE: Final[dict[str, int]] = {
 (docs/cli.md) does."""
 
 
+class LocalFileError(FifoError):
+    """A file of this machine that cannot be read or written; `status` is how the command ends."""
+
+    reason = "LOCAL_FILE"
+
+    def __init__(self, what: str, file: str, remedy: str, status: int) -> None:
+        super().__init__(what, file, remedy)
+        self.status = status
+
+
 def report(error: BaseException) -> int | None:
     """Print an error for people and give its exit status; None for one that is a bug."""
     if isinstance(error, FifoError):
-        _print(error.what, error.subject, error.remedy, [])
+        what, lines = error.what, list[str]()
+        if isinstance(error, InvalidInput) and len(error.violations) > 1:
+            what = "not valid"
+            lines = [f"{path}: wanted: {wanted}" for path, wanted in error.violations]
+        _print(what, error.subject, error.remedy, lines)
         if isinstance(error, InvalidInput):
             return USAGE
+        if isinstance(error, LocalFileError):
+            return error.status
         return UNAVAILABLE if isinstance(error, (Unavailable, NotReady)) else FAILED
     if hasattr(error, "code") and hasattr(error, "details") and callable(error.code):
-        code = error.code()
-        name = getattr(code, "name", "UNKNOWN")
-        details = list(_details(error))
-        _print(str(error.details() or name), "", _remedy(name, details), details)
+        from grpc_status import rpc_status
+
+        name = getattr(error.code(), "name", "UNKNOWN")
+        status = rpc_status.from_call(error)
+        if status is not None:
+            return _tell(name, status)
+        told = str(error.details() or name)
+        _print(told, "", _of_line(told) or REMEDIES.get(name, ""), [])
         return BY_CODE.get(name, FAILED)
     return None
 
@@ -59,7 +80,18 @@ def report_status(status: Any) -> int:
 
     names = {code.value[0]: code.name for code in grpc.StatusCode}
     name = names.get(status.code, "UNKNOWN")
-    _print(status.message, "", _remedy(name, list(_of_status(status))), list(_of_status(status)))
+    return _tell(name, status)
+
+
+def _tell(name: str, status: Any) -> int:
+    """Print what a node said, which says what to do as well, and give the exit status."""
+    lines, text = list(_of_status(status)), status.message
+    if len(lines) == 1:
+        # It is in the text already.
+        lines = []
+    elif lines:
+        text = _LISTED.sub("", text)
+    _print(text, "", REMEDIES[name] if name in _ALWAYS else "", lines)
     return BY_CODE.get(name, FAILED)
 
 
@@ -72,19 +104,25 @@ REMEDIES: Final[dict[str, str]] = {
     "INTERNAL": "`fifo support bundle` collects what a report of this needs",
     "RESOURCE_EXHAUSTED": "free something, or wait: see `fifo hypervisor list`",
 }
-"""What to do next, where the server said nothing better."""
+"""What to do next, where no node said it: it was not reached, or is another program."""
+_ALWAYS: Final = frozenset({"UNAUTHENTICATED", "INTERNAL"})
+"""Where the command line knows of a way that the node does not."""
+_LISTED: Final = re.compile(r" \(.*\)(?=; correct the named fields$)", re.DOTALL)
+"""What a message lists of violations, which stand one a line below it."""
+_LINES: Final = {
+    "CERTIFICATE_VERIFY_FAILED": "name the node's own CA with --ca: ca.pem in DATA/private/tls on"
+    " the node",
+    "Hostname Verification": "call the node by a name that its certificate has",
+    "security handshaker": "give --ca a file of certificates (PEM): ca.pem in DATA/private/tls on"
+    " the node",
+    "WRONG_VERSION_NUMBER": "this port speaks no TLS: is it the node's API (7443 by default)?",
+    "address lookup failed": "name the node as HOST:PORT or unix:PATH",
+}
+"""What gRPC says of a line that did not come to be, and what to do about it."""
 
 
-def _remedy(name: str, details: list[str]) -> str:
-    return "" if details and name != "UNAUTHENTICATED" else REMEDIES.get(name, "")
-
-
-def _details(error: Any) -> Iterator[str]:
-    from grpc_status import rpc_status
-
-    status = rpc_status.from_call(error)
-    if status is not None:
-        yield from _of_status(status)
+def _of_line(told: str) -> str:
+    return next((remedy for word, remedy in _LINES.items() if word in told), "")
 
 
 def _of_status(status: Any) -> Iterator[str]:

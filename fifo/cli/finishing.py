@@ -3,49 +3,95 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fifo.cli import columns, output
 from fifo.cli.client import metadata_of
-from fifo.cli.exits import FAILED
+from fifo.cli.exits import FAILED, report
 from fifo.cli.text import safe
+from fifo.v1.instance_service_pb2 import BatchCreateInstancesResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from fifo.cli.client import Client
     from fifo.cli.target import Target
 
 
-def finish(client: Client, target: Target, operation: Any, options: dict[str, Any]) -> int:
+PEOPLE: Final = frozenset({"table", "wide"})
+"""Forms of output that nobody parses."""
+
+
+def finish(
+    client: Client,
+    target: Target,
+    operation: Any,
+    options: dict[str, Any],
+    items: Sequence[str] = (),
+) -> int:
     """Wait for an operation if `fifo.cli.options.waiting` said so, and print it.
 
-    Gives the exit status.
+    `items` are what its requests are called, where it has several. Gives the exit status.
     """
-    wait = options["wait"] and not options.get("validate_only")
-    status, operation = client.finish(operation, wait=wait, quiet=options["quiet"])
-    if target.output in {"table", "wide"}:
-        _tell(operation)
+    status, operation = _ended(client, operation, options)
+    if target.output in PEOPLE:
+        _tell(operation, options, items)
     else:
         output.show_one(target.output, operation, columns.OPERATIONS)
-    return status or (FAILED if metadata_of(operation).failed_requests else 0)
+    return status
 
 
-def finish_all(
-    client: Client, target: Target, operations: list[Any], options: dict[str, Any]
+def each(
+    client: Client,
+    target: Target,
+    asks: Sequence[Callable[[], Any]],
+    options: dict[str, Any],
 ) -> int:
-    """Wait for several operations; gives the exit status of the first that failed."""
-    statuses = [finish(client, target, operation, options) for operation in operations]
-    return next((status for status in statuses if status), 0)
+    """Begin several operations, then wait for all; what one is refused for stops no other.
+
+    Gives the exit status of the first that failed.
+    """
+    if len(asks) == 1:
+        return finish(client, target, asks[0](), options)
+    statuses: list[int] = []
+    begun = []
+    for ask in asks:
+        try:
+            begun.append(ask())
+        except Exception as error:
+            told = report(error)
+            if told is None:
+                raise
+            statuses.append(told)
+    ended = [_ended(client, operation, options) for operation in begun]
+    if target.output in PEOPLE:
+        for _, operation in ended:
+            _tell(operation, options, ())
+    else:
+        output.show(target.output, [operation for _, operation in ended], columns.OPERATIONS)
+    return next((status for status in (*statuses, *(own for own, _ in ended)) if status), 0)
 
 
-def _tell(operation: Any) -> None:
+def _ended(client: Client, operation: Any, options: dict[str, Any]) -> tuple[int, Any]:
+    wait = options["wait"] and not options.get("validate_only")
+    status, operation = client.finish(operation, wait=wait, quiet=options["quiet"])
+    return status or (FAILED if metadata_of(operation).failed_requests else 0), operation
+
+
+def _tell(operation: Any, options: dict[str, Any], items: Sequence[str]) -> None:
     """Say in a few lines what happened, and what will."""
     metadata = metadata_of(operation)
-    what = f"{metadata.verb} {metadata.target}".strip()
+    on = f"{len(items)} instances" if items else metadata.target
+    what = f"{metadata.verb} {on}".strip()
     if not operation.done:
         own = safe(output.last(operation.name))
         print(f"{safe(what)}: under way, see `fifo operation wait {own}`")
     elif not operation.HasField("error"):
-        print(f"{safe(what)}: done" if operation.name else f"{safe(what)}: valid")
+        # Without a name nothing was begun: it was only asked, or is so already.
+        asked = "valid" if options.get("validate_only") else "nothing to do"
+        print(f"{safe(what)}: {'done' if operation.name else asked}")
+    for made in _made(operation):
+        print(f"  {safe(made)}")
     for field, told in (
         ("unhonoured_properties", "this host cannot honour"),
         ("applied_live", "in effect now"),
@@ -56,4 +102,11 @@ def _tell(operation: Any) -> None:
         if values:
             print(f"  {told}: {safe(', '.join(values))}")
     for index, failed in sorted(metadata.failed_requests.items()):
-        print(f"  request {index}: {safe(failed.message)}", file=sys.stderr)
+        own = items[index] if index < len(items) else f"request {index}"
+        print(f"  {safe(own)}: {safe(failed.message)}", file=sys.stderr)
+
+
+def _made(operation: Any) -> list[str]:
+    """Name what a batch made: who asked for it does not know."""
+    made = BatchCreateInstancesResponse()
+    return [own.name for own in made.instances] if operation.response.Unpack(made) else []

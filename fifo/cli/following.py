@@ -23,6 +23,40 @@ AGAIN: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_
 """Ends of a stream that say nothing against the next one: the node went, or we read too slowly."""
 
 
+def again(
+    begin: Callable[[], Iterator[Any]],
+    say: Callable[[str], None],
+    now: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> Iterator[Any]:
+    """Give a stream's frames, and begin it anew where the node went away, with a word of it.
+
+    What comes of that twice or never is for `begin` to know. Raises the stream's error when it is
+    for good, or nothing came for GIVE_UP_S.
+    """
+    heard, pause_s = now(), FIRST_PAUSE_S
+    while True:
+        try:
+            for frame in begin():
+                heard, pause_s = now(), FIRST_PAUSE_S
+                yield frame
+        except grpc.RpcError as error:
+            code = error.code()
+            if code not in AGAIN or now() - heard > GIVE_UP_S:
+                raise
+            if pause_s == FIRST_PAUSE_S:
+                say("the connection broke; trying to go on")
+        else:
+            return
+        sleep(pause_s)
+        pause_s = min(MOST_PAUSE_S, 2 * pause_s)
+
+
+def to_stderr(text: str) -> None:
+    """Say something beside the output."""
+    print(f"fifo: {text}", file=sys.stderr, flush=True)
+
+
 class Batch(NamedTuple):
     """Events that belong together; `fresh` ones are all there is, in place of what was told."""
 

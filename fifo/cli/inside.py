@@ -10,9 +10,11 @@ import signal
 import sys
 import termios
 import threading
+import time
 import tty
 from typing import TYPE_CHECKING, Any, Final
 
+from fifo.cli.following import again, to_stderr
 from fifo.v1 import (
     console_service_pb2,
     console_service_pb2_grpc,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 DETACH: Final = b"\x1d"
 """Ctrl-], as telnet has it."""
 READ_BYTES: Final = 32 * 1024
+SEEN_BYTES: Final = 4096
+"""Of a log, by which the node knows where a reader was."""
 FRAMES: Final = 64
 """Frames of input that may wait for the network."""
 
@@ -147,6 +151,22 @@ def execute(
         finally:
             typed.close()
     return status
+
+
+def show_logs(client: Client, name: str, lines: int, *, follow: bool) -> None:
+    """Print the end of a log, and go on with it; over a node that restarts as well."""
+    stub = instance_service_pb2_grpc.InstanceServiceStub(client.channel)
+    request = instance_service_pb2.ReadInstanceLogsRequest(
+        name=name, follow=follow, tail_lines=lines
+    )
+
+    def begin() -> Iterator[Any]:
+        return client.stream(stub.ReadInstanceLogs, request)
+
+    pieces = again(begin, to_stderr, time.monotonic, time.sleep) if follow else begin()
+    for piece in pieces:
+        _write(1, piece.data)
+        request.seen = (request.seen + piece.data)[-SEEN_BYTES:]
 
 
 def attach(client: Client, name: str, *, in_shell: bool) -> int:

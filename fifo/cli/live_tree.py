@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import collections
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
+from fifo.cli.following import AGAIN, GIVE_UP_S, again, to_stderr
 from fifo.cli.output import as_dict, show_value
 from fifo.cli.screen import Screen
 from fifo.cli.trees import change_line, tree_lines
 from fifo.v1 import supervision_service_pb2, supervision_service_pb2_grpc
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fifo.cli.client import Client
 
 LATEST: Final = 8
@@ -25,7 +29,9 @@ LOOK_S: Final = 0.5
 def print_changes(client: Client, output: str, request: Any) -> None:
     """Print the tree and then each change of it, until interrupted."""
     stub = supervision_service_pb2_grpc.SupervisionServiceStub(client.channel)
-    for frame in client.stream(stub.WatchTree, request):
+    for frame in again(
+        lambda: client.stream(stub.WatchTree, request), to_stderr, time.monotonic, time.sleep
+    ):
         if output in {"json", "yaml"}:
             show_value(output, as_dict(frame))
             continue
@@ -45,10 +51,19 @@ def follow(client: Client, output: str, request: Any) -> None:
         look = supervision_service_pb2.GetTreeRequest(
             root=request.root, depth=request.depth, max_children=request.max_children
         )
-        changes = Changes(client.stream(stub.WatchTree, request))
+        changes = Changes(lambda: client.stream(stub.WatchTree, request))
+        tree: list[str] = []
+        heard = time.monotonic()
         while True:
-            tree = list(tree_lines(client.call(stub.GetTree, look)))
-            screen.show(changes.below(tree))
+            note = []
+            try:
+                tree = list(tree_lines(client.call(stub.GetTree, look)))
+                heard = time.monotonic()
+            except grpc.RpcError as error:
+                if error.code() not in AGAIN or time.monotonic() - heard > GIVE_UP_S:
+                    raise
+                note = ["the node does not answer; trying again. What it was:", ""]
+            screen.show([*note, *changes.below(tree)])
             if not screen.wait(LOOK_S) or changes.error is not None:
                 break
         changes.end()
@@ -59,8 +74,10 @@ def follow(client: Client, output: str, request: Any) -> None:
 class Changes:
     """The latest changes of a tree, gathered by a thread of its own."""
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    def __init__(self, begin: Callable[[], Any]) -> None:
+        self._begin = begin
+        self._stream: Any = None
+        self._ended = threading.Event()
         self._latest: collections.deque[str] = collections.deque(maxlen=LATEST)
         self.error: grpc.RpcError | None = None
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -73,12 +90,23 @@ class Changes:
 
     def end(self) -> None:
         """Gather no more."""
-        self._stream.cancel()
+        self._ended.set()
+        if self._stream is not None:
+            self._stream.cancel()
         self._thread.join()
 
     def _read(self) -> None:
+        def begin() -> Any:
+            self._stream = self._begin()
+            if self._ended.is_set():
+                self._stream.cancel()
+            return self._stream
+
+        def rest(seconds: float) -> None:
+            self._ended.wait(seconds)
+
         try:
-            for frame in self._stream:
+            for frame in again(begin, lambda _: None, time.monotonic, rest):
                 self._latest.extend(change_line(change) for change in frame.changes.changes)
         except grpc.RpcError as error:
             if error.code() != grpc.StatusCode.CANCELLED:

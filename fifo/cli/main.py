@@ -123,8 +123,9 @@ def cli(
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command; the program's entry point. Ends with an exit status of `fifo.cli.exits`."""
-    # gRPC's own notes, on fork for instance, are for its developers; it reads this when imported.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    # gRPC's own notes, on fork for instance, are for its developers, and what goes wrong is told by
+    # its errors too; it reads this when imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         status = cli.main(arguments, prog_name="fifo", standalone_mode=False)
     except click.exceptions.Abort:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -104,6 +105,19 @@ def waiting(function: F) -> F:
     ):  # fmt: skip
         function = option(function)
     return mutating(function)
+
+
+def confirm(question: str) -> None:
+    """Ask whether to go on; ends the command if not. A script that nobody answers is told how."""
+    try:
+        agreed = click.confirm(question)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo()
+        raise click.UsageError("nobody is there to answer: give --yes to go on") from None
+    if not agreed:
+        raise click.Abort
 
 
 def fill(client: Client, request: Any, options: dict[str, Any]) -> None:

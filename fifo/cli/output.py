@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import sys
@@ -15,17 +16,32 @@ if TYPE_CHECKING:
 
 GAP: Final = 2
 """Blanks between columns."""
+OPERATION: Final = "google.longrunning.Operation"
+PACKED: Final = (
+    "google.rpc.error_details_pb2",
+    "fifo.v1.image_pb2",
+    "fifo.v1.instance_pb2",
+    "fifo.v1.instance_service_pb2",
+    "fifo.v1.operation_pb2",
+    "fifo.v1.snapshot_pb2",
+)
+"""Where the messages are that an operation ends with: JSON can be made of known ones alone."""
 LEAST: Final = 4
 """No column is cut below this."""
 
 
 class Column(NamedTuple):
-    """A column of a table; `wide` ones are shown by `-o wide` alone, `right` ones are numbers."""
+    """A column of a table; `wide` ones are shown by `-o wide` alone, `right` ones are numbers.
+
+    `counted` ones are counted when they are asked for: no change tells of them, so that a table of
+    changes leaves them out.
+    """
 
     title: str
     value: Callable[[Any], str]
     wide: bool = False
     right: bool = False
+    counted: bool = False
 
 
 def last(name: str) -> str:
@@ -89,6 +105,9 @@ def as_dict(message: Any) -> Any:
     """Make JSON's form of a message, with the names of its fields as they are in the protos."""
     from google.protobuf import json_format
 
+    if message.DESCRIPTOR.full_name == OPERATION:
+        for module in PACKED:
+            importlib.import_module(module)
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
 
 
@@ -119,13 +138,18 @@ def table_lines(
         yield line(columns, widths, row)
 
 
-def fit(widths: list[int]) -> list[int]:
-    """Make the widest columns narrower until a terminal has room; anything else has room."""
+def fit(widths: list[int], kept: int = 1) -> list[int]:
+    """Make the widest columns narrower until a terminal has room; anything else has room.
+
+    The first `kept` give way last: a part of a name is of no use to the next command.
+    """
     widths = list(widths)
     if sys.stdout.isatty():
         room = shutil.get_terminal_size().columns
+        first = kept if len(widths) > kept else 0
         while sum(widths) + GAP * (len(widths) - 1) > room and max(widths) > LEAST:
-            widths[widths.index(max(widths))] -= 1
+            first = first if max(widths[first:]) > LEAST else 0
+            widths[widths.index(max(widths[first:]), first)] -= 1
     return widths
 
 

@@ -16,6 +16,7 @@ from fifo.cli.options import (
     mutating,
     pass_target,
 )
+from fifo.cli.settable import listed
 
 if TYPE_CHECKING:
     from fifo.cli.target import Target
@@ -85,7 +86,8 @@ def add_create(group: click.Group, word: str) -> None:
 
     command = _with_settings(mutating(pass_target(run)))
     command = click.argument("name", metavar=word.upper())(command)
-    group.command(name="create", help=f"Make a {word}; values are JSON or text.")(command)
+    told = f"Make a {word}; values are JSON or text."
+    group.command(name="create", help=told, epilog=listed(word))(command)
 
 
 def add_update(group: click.Group, word: str) -> None:
@@ -115,7 +117,8 @@ def add_update(group: click.Group, word: str) -> None:
         command = click.option("--allow-missing", is_flag=True,
                                help="Make it if it is missing.")(command)  # fmt: skip
     command = resource(word)(_with_settings(command))
-    group.command(name="update", help=f"Change fields of a {word}.")(command)
+    told = f"Change fields of a {word}."
+    group.command(name="update", help=told, epilog=listed(word))(command)
 
 
 def _with_settings(command: Any) -> Any:

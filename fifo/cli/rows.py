@@ -20,7 +20,11 @@ class Rows:
         self._output = output
         self._columns = (
             Column("CHANGE", lambda _: ""),
-            *(column for column in columns if output == "wide" or not column.wide),
+            *(
+                column
+                for column in columns
+                if (output == "wide" or not column.wide) and not column.counted
+            ),
         )
         self._widths: list[int] = []
 
@@ -45,7 +49,7 @@ class Rows:
             max([known[index], *(width(row[index]) for row in rows)])
             for index in range(len(titles))
         ]
-        widths = fit(self._widths) if self._output != "wide" else self._widths
+        widths = fit(self._widths, kept=2) if self._output != "wide" else self._widths
         for row in [titles, *rows] if first else rows:
             print(line(self._columns, widths, row))
 

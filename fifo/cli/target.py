@@ -27,7 +27,7 @@ class Target:
     timeout_s: float
 
     def client(self) -> Client:
-        """Connect; raises NotReady for files that cannot be read."""
+        """Connect; raises LocalFileError for files that cannot be read."""
         from fifo.cli.client import Client
 
         return Client(self)
@@ -46,11 +46,10 @@ class Target:
         )
 
     def read(self, file: str) -> bytes:
-        """Read a file that an option names."""
-        try:
-            return Path(file).read_bytes()
-        except OSError as error:
-            raise NotReady(f"it cannot be read: {error.strerror}", file, "check it") from error
+        """Read a file that an option names; raises LocalFileError."""
+        from fifo.cli.files import read
+
+        return read(file)
 
     def instance(self, text: str) -> str:
         """Give the whole name of an instance that was named in short."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from fifo.cli.files import opened
 from fifo.cli.progress import Progress
 from fifo.model.errors import NotReady
 from fifo.v1 import image_service_pb2, image_service_pb2_grpc
@@ -28,10 +28,13 @@ PAUSE_S: Final = 0.5
 
 
 def upload(client: Client, file: str, *, quiet: bool) -> Any:
-    """Send a file and give the node's answer, with its `upload_id`; raises NotReady."""
+    """Send a file and give the node's answer, with its `upload_id`.
+
+    Raises NotReady, LocalFileError.
+    """
     upload_id = str(uuid.uuid4())
     offset = 0
-    with _opened(file) as stream, Progress(quiet=quiet) as progress:
+    with opened(file) as stream, Progress(quiet=quiet) as progress:
         whole = stream.seek(0, 2)
         stub = image_service_pb2_grpc.ImageServiceStub(client.channel)
         for attempt in range(ATTEMPTS):
@@ -50,13 +53,6 @@ def upload(client: Client, file: str, *, quiet: bool) -> Any:
                 return answer
             offset = answer.size_bytes
     raise NotReady(f"only {offset} of {whole} bytes arrived", file, "try again")
-
-
-def _opened(file: str) -> BinaryIO:
-    try:
-        return Path(file).open("rb")
-    except OSError as error:
-        raise NotReady(f"it cannot be read: {error.strerror}", file, "check it") from error
 
 
 def _frames(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import grpc
 
 from fifo.cli.columns import HYPERVISORS
-from fifo.cli.output import Column, enum, last, table_lines
+from fifo.cli.output import Column, as_dict, enum, last, table_lines
 from fifo.cli.text import safe, size
 from fifo.v1 import (
     hypervisor_service_pb2,
@@ -70,11 +70,21 @@ class Usage:
         self._target = target
         self._before: dict[str, tuple[Sample, Sample]] = {}
 
+    def facts(self, sort: str) -> dict[str, Any]:
+        """Give one look for programs: hosts as the API has them, and a row an instance."""
+        return {
+            "hypervisors": [as_dict(host) for host in self._hosts()],
+            "instances": [row._asdict() for row in self._rows(sort)],
+        }
+
+    def _hosts(self) -> Any:
+        request = hypervisor_service_pb2.ListHypervisorsRequest(page_size=100)
+        stub = hypervisor_service_pb2_grpc.HypervisorServiceStub(self._client.channel)
+        return self._client.call(stub.ListHypervisors, request).hypervisors
+
     def page(self, sort: str) -> list[str]:
         """Give the lines of a screenful."""
-        hosts_request = hypervisor_service_pb2.ListHypervisorsRequest(page_size=100)
-        hosts = hypervisor_service_pb2_grpc.HypervisorServiceStub(self._client.channel)
-        found = self._client.call(hosts.ListHypervisors, hosts_request).hypervisors
+        found = self._hosts()
         columns = [column for column in HYPERVISORS if not column.wide]
         hosts_rows = [[safe(column.value(host)) for column in columns] for host in found]
         rows = [[safe(column.value(row)) for column in COLUMNS] for row in self._rows(sort)]

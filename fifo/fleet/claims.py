@@ -6,7 +6,7 @@ them what its own transaction in flight is about to write.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -124,7 +124,8 @@ class Ledger:
         free = self.fleet.capacity[row] - self.fleet.used[row]
         wanted = (more.cpu, more.memory, more.disk)
         if any(part > 0 and part > room for part, room in zip(wanted, free, strict=True)):
-            told = NoRoom("its host has not that much left", spec.id, "make it smaller, or move it")
+            name = names.instance_name(spec.id, spec.org)
+            told = NoRoom("its host has not that much left", name, "ask for less, or free some")
             return Placed(None, Explanation(host=claim.host), told)
         for mac in claim.addresses.keys() - kept.keys():
             for text in claim.addresses[mac]:
@@ -246,12 +247,32 @@ class Ledger:
         return (*self.writes.values(), *sums)
 
 
+_REMEDIES: Final = {
+    "not ready": "see why a host is not: fifo hypervisor list",
+    "cordoned": "open one again: fifo hypervisor uncordon",
+    "brand": "see what stands in the way of a brand, under CANNOT: fifo -o wide hypervisor list",
+    "network": "have a host carry the network's nic tag: the setting nic_tags",
+    "another host was asked for": "ask for no host, or for another",
+}
+"""What to do about a rule that refused hosts; of the others something is used up."""
+
+
+def _remedy(why: Explanation) -> str:
+    """Say what to do about the rule by which most hosts were refused."""
+    if not why.considered:
+        return "add a host"
+    worst = max(why.refused, key=lambda rule: why.refused[rule], default="")
+    if worst.startswith("label "):
+        return "label a host so, or take another package: fifo hypervisor label"
+    return _REMEDIES.get(worst, "make it smaller, delete others, or add a host")
+
+
 def _no_host(spec: InstanceSpec, why: Explanation) -> NoRoom:
     reasons = ", ".join(f"{rule} {count}" for rule, count in why.refused.items())
     return NoRoom(
         f"none of {why.considered} hosts takes it ({reasons or 'there is none'})",
         names.instance_name(spec.id, spec.org),
-        "make it smaller, delete others, or add a host",
+        _remedy(why),
         reason="NO_HOST",
         details={f"refused_{rule.replace(' ', '_')}": str(n) for rule, n in why.refused.items()},
     )

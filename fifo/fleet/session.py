@@ -15,6 +15,7 @@ import msgspec
 from fifo.fleet import limits
 from fifo.fleet.reports import Reporting
 from fifo.fleet.settling import Settling
+from fifo.fleet.strangers import keep_addresses, strangers
 from fifo.model import keys, names, records
 from fifo.model.errors import Conflict, FifoError, Unavailable
 from fifo.model.hypervisor import HypervisorSpec, HypervisorStatus
@@ -118,8 +119,8 @@ class Session(GenServer):
         """Write down what the agent says of its host, and settle what is open with it."""
         if hello.highest_fence > self.fence:
             raise Conflict("a newer owner has ordered this host", self.host, "let that one go on")
-        known = self.world.catalog.specs
-        foreign = tuple(uid for uid in hello.foreign if known.get(uid) is None)
+        foreign = strangers(self.world.catalog, hello)
+        await keep_addresses(self.world, hello, foreign)
         status = HypervisorStatus(
             uid=self.host,
             condition="ready",

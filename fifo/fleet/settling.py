@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from fifo.fleet import limits
-from fifo.model import keys
+from fifo.model import keys, records
 from fifo.model.errors import FifoError
 from fifo.model.link import Command
-from fifo.store.contract import Delete, Txn
+from fifo.store.contract import Delete, Put, Txn, unchanged
 from supervisors import SupervisorsError
 
 if TYPE_CHECKING:
     from fifo.fleet.session import AgentLink
-    from fifo.model.instance import Claim, InstanceSpec
+    from fifo.model.instance import Claim, InstanceSpec, InstanceStatus
     from fifo.model.link import CommandResult, Hello, Verb
     from fifo.workflows.world import World
     from supervisors import Future
@@ -66,6 +68,8 @@ class Settling:
         """Bring specs that no operation is about and that the agent has not seen yet."""
         catalog = self.world.catalog
         seen = {status.uid: status.generation for status in hello.statuses}
+        for status in hello.statuses:
+            await self._overtake(status)
         behind: list[tuple[InstanceSpec, Claim]] = []
         for entry in catalog.claims:
             claim = entry.record
@@ -84,6 +88,29 @@ class Settling:
                     await answer
                 except (FifoError, SupervisorsError) as error:
                     logger.warning("Host %s did not take a spec: %s", self.host, error)
+
+    async def _overtake(self, status: InstanceStatus) -> None:
+        """Make a spec newer than what its host has seen, if it is older: the store was put back.
+
+        What is wanted is what the store says. The host obeys no generation that it is beyond.
+        """
+        catalog = self.world.catalog
+        entry = catalog.specs.get(status.uid)
+        claim = catalog.claims.record(status.uid)
+        if entry is None or entry.record.generation >= status.generation:
+            return
+        if claim is None or claim.host != self.host:
+            return
+        newer = msgspec.structs.replace(
+            entry.record,
+            generation=status.generation + 1,
+            boot_generation=max(entry.record.boot_generation, status.boot_generation),
+        )
+        own = unchanged(keys.by_uid(keys.OWNER, self.host), self.fence)
+        compares = (own, unchanged(entry.key, entry.revision))
+        # Lost to a change that somebody makes meanwhile it is made at the next greeting.
+        reply = await self.world.store.txn(Txn(compares, (Put(entry.key, records.encode(newer)),)))
+        await catalog.at(reply.revision)
 
     def _order(
         self, verb: Verb, uid: str, claim: Claim | None, spec: InstanceSpec | None, step: str

@@ -736,22 +736,28 @@ class ReadInstanceLogsRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
     TAIL_LINES_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, `orgs/{org}/instances/{instance}`."""
     follow: _builtins.bool
     """Goes on with what is written from now on, until the caller leaves."""
     tail_lines: _builtins.int
     """Begins this many lines before the end, at most 1 MiB; absent means 1 MiB before the end."""
+    seen: _builtins.bytes
+    """The last bytes that the caller has, at most 4 KiB, to go on after a break: what is sent begins
+    behind them. Where the log does not hold them any more, it begins as `tail_lines` says.
+    """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         follow: _builtins.bool = ...,
         tail_lines: _builtins.int | None = ...,
+        seen: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_tail_lines", b"_tail_lines", "tail_lines", b"tail_lines"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tail_lines", b"_tail_lines", "follow", b"follow", "name", b"name", "tail_lines", b"tail_lines"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tail_lines", b"_tail_lines", "follow", b"follow", "name", b"name", "seen", b"seen", "tail_lines", b"tail_lines"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__tail_lines: _TypeAlias = _typing.Literal["tail_lines"]  # noqa: Y015
     _WhichOneofArgType__tail_lines: _TypeAlias = _typing.Literal["_tail_lines", b"_tail_lines"]  # noqa: Y015

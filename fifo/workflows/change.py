@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fifo.model import limits
-from fifo.model.errors import Conflict
+from fifo.model.errors import Conflict, DriverFailed
 from fifo.model.instance import InstanceSpec
+from fifo.model.vmadm.live import changed
 from fifo.workflows import instances
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
+    from fifo.model.instance import InstanceStatus
+    from fifo.store.catalog import Entry
     from fifo.workflows.workflow import Items, Run
 
 
@@ -89,10 +92,44 @@ async def _resize_back(run: Run, items: Items) -> Outcome:
 
 
 async def _realise(run: Run, items: Items) -> Outcome:
-    outcome = await instances.realise(run, items)
     (item,) = items
-    outcome.result = outcome.outputs.get(item)
+    # Why it is as it is: another reason is one that came with this change.
+    known = run.catalog.statuses.record(run.uid(item))
+    outcome = await instances.realise(run, items)
+    if item in outcome.outputs:
+        outcome.outputs[item] = known.reason if known is not None else ""
     return outcome
+
+
+async def _applied(run: Run, items: Items) -> Outcome:
+    """Wait until the host has the new generation or has refused it, and tell what holds when."""
+    (item,) = items
+    spec, reason = instances.stored_spec(run, item), run.output("realise", item)
+
+    def settled(entry: Entry[InstanceStatus] | None) -> bool:
+        return entry is not None and (
+            entry.record.generation >= spec.generation or _refuses(entry.record, reason)
+        )
+
+    awaited = run.catalog.when(run.catalog.statuses, spec.uid, settled)
+    status = (await run.wait(awaited)).record
+    if status.generation < spec.generation:
+        told = "its host keeps it as it was; see its events, and ask for something else"
+        raise DriverFailed(f"it was not changed: {status.reason}", run.operation.target, told)
+    before = run.output("accept", item)
+    names: tuple[str, ...] = ()
+    if isinstance(before, dict):
+        names = changed(msgspec.convert(before, InstanceSpec), spec)
+    later = [name for name in names if name in status.pending_reboot]
+    return Outcome(
+        result={"live": [name for name in names if name not in later], "at_start": later}
+    )
+
+
+def _refuses(status: InstanceStatus, before: object) -> bool:
+    """Tell that an instance is left as it was, for a reason that there was not before."""
+    at_rest = status.state in {"running", "stopped"}
+    return at_rest and bool(status.reason) and status.reason != before
 
 
 async def _realise_back(run: Run, items: Items) -> Outcome:
@@ -121,6 +158,7 @@ UPDATE = Workflow(
         Step("accept", _write, _write_back),
         Step("resize", _resize, _resize_back),
         Step("realise", _realise, _realise_back),
+        Step("apply", _applied),
     ),
     120.0,
 )

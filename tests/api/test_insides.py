@@ -165,6 +165,13 @@ def test_logs_are_read_from_their_end_and_followed(play: Play) -> None:
             assert whole
             last = await call(channel, path, name=WEB, tail_lines=1)
             assert whole.endswith(b"".join(frame.data for frame in last))
+            # Who was cut off goes on behind what it has; who has what is gone gets what it asks.
+            rest = await call(channel, path, name=WEB, tail_lines=0, seen=whole[:-3])
+            assert b"".join(frame.data for frame in rest) == whole[-3:]
+            none = await call(channel, path, name=WEB, tail_lines=0, seen=b"never said")
+            assert b"".join(frame.data for frame in none) == b""
+            told = await refused(call(channel, path, name=WEB, seen=bytes(4097)))
+            assert told.fields == ["seen"]
 
     play(scene)
 

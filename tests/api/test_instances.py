@@ -318,6 +318,21 @@ def test_a_vmadm_payload_says_what_the_host_cannot_honour(play: Play) -> None:
     play(scene)
 
 
+def test_a_small_package_has_room_for_what_every_instance_needs(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            await call(
+                channel,
+                "PackageService.CreatePackage",
+                package_id="tiny",
+                package={"max_physical_memory": 128},
+            )
+            made = await create(channel, given={**ZONE, "package": "packages/tiny"})
+            assert (made.max_physical_memory, made.max_swap) == (128, 256)
+
+    play(scene)
+
+
 def test_a_uid_is_taken_for_a_name_and_a_mask_picks_fields(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.channel() as channel:

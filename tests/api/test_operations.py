@@ -80,7 +80,7 @@ def test_a_failed_operation_carries_the_hosts_words(play: Play) -> None:
             operation = await ended(channel, operation)
             assert operation.HasField("error")
             assert metadata_of(operation).state == OperationMetadata.FAILED
-            assert operation.error.message
+            assert operation.error.message.startswith(f"{WEB}: ")
 
     play(scene, HostSettings(faults=(Fault("create", "error", text="the disk is on fire"),)))
 
@@ -131,3 +131,26 @@ def test_one_that_runs_is_not_deleted_and_a_wrong_name_is_told(play: Play) -> No
             await ended(channel, operation)
 
     play(scene, SLOW)
+
+
+def test_an_import_tells_how_many_of_its_bytes_have_come(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            operation = await call(
+                channel,
+                "ImageService.ImportImage",
+                image_id="large",
+                format="ROOTFS_TAR",
+                url="https://images.example.org/large.tar",
+            )
+            seen = []
+            while not operation.done:
+                name, soon = operation.name, {"nanos": 10**7}
+                operation = await call(channel, "Operations.WaitOperation", name=name, timeout=soon)
+                seen.append(metadata_of(operation))
+            began = [one for one in seen if 0 < one.transferred_bytes < one.total_bytes]
+            assert began
+            assert all(0 < one.progress_percent < 100 for one in began)
+            assert seen[-1].transferred_bytes == seen[-1].total_bytes == began[0].total_bytes
+
+    play(scene, HostSettings(transfer_bytes_s=40_000_000.0))

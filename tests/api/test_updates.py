@@ -121,3 +121,27 @@ def test_an_update_may_create_what_is_missing(play: Play) -> None:
             assert (await done(channel, operation, Instance())).name == WEB
 
     play(scene)
+
+
+def test_an_update_that_its_host_has_no_room_for_is_refused_before_it_is_written(
+    play: Play,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            made = await create(channel)
+            for only_check in (True, False):
+                told = await refused(
+                    call(
+                        channel,
+                        "InstanceService.UpdateInstance",
+                        instance={"name": WEB, "max_physical_memory": 900_000},
+                        validate_only=only_check,
+                    )
+                )
+                assert (told.code, told.message.partition(":")[0]) == ("RESOURCE_EXHAUSTED", WEB)
+            now = await get(channel)
+            # A generation that no host is told of would be waited for in vain.
+            assert (now.generation, now.etag) == (made.generation, made.etag)
+            assert now.observed_generation == now.generation
+
+    play(scene)

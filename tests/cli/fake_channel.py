@@ -49,7 +49,7 @@ class Callable(NamedTuple):
 
 
 class FakeChannel:
-    """Every answer is empty but those given by path, as messages or as errors."""
+    """Every answer is empty but those given by path: messages, errors, functions of requests."""
 
     def __init__(self, answers: dict[str, Any] | None = None) -> None:
         self.answers = answers or {}
@@ -73,6 +73,8 @@ class FakeChannel:
         answer = self.answers.get(path)
         if isinstance(answer, Exception):
             raise answer
+        if callable(answer):
+            return answer(request)
         return given["response_deserializer"](b"") if answer is None else answer
 
     def unary_unary(self, path: str, **given: Any) -> Any:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import grpc
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fifo.cli.following import GIVE_UP_S, TOKEN_KEY, Following
+from fifo.cli import inside
+from fifo.cli.following import GIVE_UP_S, TOKEN_KEY, Following, again
 from fifo.v1 import event_service_pb2 as messages
+from fifo.v1 import instance_service_pb2
 from tests.cli.fake_channel import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.cli.conftest import Run
+    from tests.cli.fake_channel import FakeChannel
 
     Begin = Callable[[messages.WatchRequest], Iterator[messages.WatchResponse]]
 
@@ -109,3 +116,60 @@ def test_a_node_that_stays_away_ends_the_watch() -> None:
         raise Ended(CODE.UNAVAILABLE)
 
     assert told(begin) == []
+
+
+def test_a_stream_without_tokens_is_begun_again_with_a_word_of_each_break() -> None:
+    now, said, begun = [0.0], list[str](), list[int]()
+
+    def begin() -> Iterator[int]:
+        begun.append(len(begun))
+        if len(begun) in {2, 3}:
+            raise Ended(CODE.UNAVAILABLE)
+        yield len(begun)
+        if len(begun) == 1:
+            raise Ended(CODE.UNAVAILABLE)
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    assert list(again(begin, said.append, lambda: now[0], sleep)) == [1, 4]
+    assert said == ["the connection broke; trying to go on"]
+
+
+def test_a_stream_that_stays_away_or_is_refused_ends_with_its_error() -> None:
+    now, said = [0.0], list[str]()
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    def begin(code: grpc.StatusCode) -> Iterator[int]:
+        if code is not CODE.OK:
+            raise Ended(code)
+        yield 0
+
+    with pytest.raises(Ended):
+        list(again(lambda: begin(CODE.UNAVAILABLE), said.append, lambda: now[0], sleep))
+    assert GIVE_UP_S < now[0] < 2 * GIVE_UP_S
+    with pytest.raises(Ended):
+        list(again(lambda: begin(CODE.NOT_FOUND), said.append, lambda: now[0], sleep))
+
+
+def test_a_log_that_broke_off_is_asked_for_behind_what_was_shown(
+    run: Run, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = bytearray()
+    monkeypatch.setattr(inside, "_write", lambda _, data: shown.extend(data))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    asked: list[bytes] = []
+
+    def answer(request: Any) -> Any:
+        asked.append(request.seen)
+        if len(asked) == 2:
+            raise Ended(CODE.UNAVAILABLE)
+        return instance_service_pb2.ReadInstanceLogsResponse(data=b"%d\n" % len(asked))
+
+    channel.answers["/fifo.v1.InstanceService/ReadInstanceLogs"] = answer
+    run("instance", "logs", "web")
+    assert (asked, bytes(shown)) == ([b""], b"1\n")
+    run("instance", "logs", "--follow", "web")
+    assert (asked, bytes(shown)) == ([b"", b"", b""], b"1\n3\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 from typing import Final
@@ -10,7 +11,10 @@ import click
 import pytest
 
 from fifo.cli import exits
+from fifo.cli.fields import settable
+from fifo.cli.kinds import KINDS
 from fifo.cli.main import cli
+from fifo.cli.settable import SETTABLE
 from tests.house.source import ROOT
 
 MANUAL: Final = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
@@ -51,3 +55,9 @@ def test_a_command_in_the_text_exists(named: str) -> None:
 def test_every_exit_status_is_in_its_table() -> None:
     told = {int(number) for number in re.findall(r"^\| (\d+) \|", MANUAL, re.MULTILINE)}
     assert told == {0, exits.FAILED, *exits.BY_CODE.values(), 130}
+
+
+@pytest.mark.parametrize("word", SETTABLE)
+def test_help_lists_the_fields_that_a_resource_takes(word: str) -> None:
+    resource = getattr(importlib.import_module(f"fifo.v1.{word}_pb2"), KINDS[word].title)
+    assert SETTABLE[word].split() == settable(resource.DESCRIPTOR)

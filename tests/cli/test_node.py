@@ -59,18 +59,38 @@ def test_labels_are_set_and_removed(node: NodeProcess) -> None:
     assert node.fifo("hypervisor", "label", host, "rack-").stdout == "tier=b\n"
 
 
-def test_names_are_completed_from_the_node(node: NodeProcess, image: str) -> None:
-    assert image
+def completed(node: NodeProcess, words: str) -> list[str]:
+    """Complete an empty last word, as bash asks for it."""
     done = subprocess.run(
         [sys.executable, "-m", "fifo"],
         cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
         env={
             "PATH": os.environ["PATH"], "FIFO_SERVER": f"unix:{node.socket}",
-            "_FIFO_COMPLETE": "bash_complete", "COMP_WORDS": "fifo instance get w",
-            "COMP_CWORD": "3",
+            "_FIFO_COMPLETE": "bash_complete", "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split(" ")) - 1),
         },
     )  # fmt: skip
-    assert (done.stdout, done.stderr) == ("plain,web\n", "")
+    assert done.stderr == ""
+    return [line.removeprefix("plain,") for line in done.stdout.split()]
+
+
+def test_names_are_completed_from_the_node(node: NodeProcess, image: str) -> None:
+    assert image
+    assert completed(node, "fifo instance get w") == ["web"]
+
+
+def test_operations_and_snapshots_are_completed_where_they_are_of_use(
+    node: NodeProcess, image: str
+) -> None:
+    assert image
+    assert node.fifo("snapshot", "create", "web", "before").returncode == 0
+    assert completed(node, "fifo snapshot rollback web ") == ["before"]
+    assert completed(node, "fifo snapshot create web ") == []
+    assert completed(node, "fifo operation wait ") == []
+    ended = completed(node, "fifo operation get ")
+    assert ended
+    assert all(own.startswith("op-") for own in ended)
+    assert node.fifo("snapshot", "delete", "web", "before").returncode == 0
 
 
 def test_a_reader_that_leaves_is_no_error(node: NodeProcess, image: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -14,9 +16,11 @@ from google.rpc import status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fifo.api.status import status_of
 from fifo.cli import columns, exits
 from fifo.cli.output import Column, line
 from fifo.cli.text import cut, safe, width
+from fifo.model.errors import InvalidInput, NoRoom, Violation
 from fifo.v1 import instance_pb2, instance_service_pb2, snapshot_pb2
 from tests.cli.fake_channel import Ended
 
@@ -118,12 +122,55 @@ def test_each_code_has_its_exit_status(code: str, status: int) -> None:
 
 
 def test_what_to_do_next_is_said_where_the_server_did_not(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(exits, "_details", lambda _: iter(()))
     assert exits.report(Ended(grpc.StatusCode.UNAVAILABLE)) == 6
     assert "fifo serve" in capsys.readouterr().err
     assert exits.report(ValueError()) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "remedy"),
+    [
+        ("SSL_ERROR_SSL: error:1000007d: CERTIFICATE_VERIFY_FAILED: self signed", "--ca"),
+        ("SSL_ERROR_SSL: error:100000f7: WRONG_VERSION_NUMBER", "speaks no TLS"),
+        ("errors resolving foo: address lookup failed for foo", "HOST:PORT"),
+        ("Connection refused", "is the node running?"),
+    ],
+)
+def test_a_line_that_does_not_come_to_be_is_told_with_its_own_cause(
+    capsys: pytest.CaptureFixture[str], told: str, remedy: str
+) -> None:
+    ended = Ended(grpc.StatusCode.UNAVAILABLE)
+    ended.details = lambda: told  # type: ignore[method-assign]
+    assert exits.report(ended) == 6
+    assert remedy in capsys.readouterr().err.splitlines()[1]
+
+
+def test_what_a_node_says_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    def said(*fields: str) -> str:
+        wrong = InvalidInput("web", tuple(Violation(field, "a word") for field in fields))
+        assert exits.report_status(status_of(wrong)) == 2
+        return capsys.readouterr().err
+
+    assert said("alias") == "fifo: web: not valid (alias: a word); correct the named fields\n"
+    assert said("alias", "ram") == (
+        "fifo: web: not valid; correct the named fields\n"
+        "  alias: wanted: a word\n  ram: wanted: a word\n"
+    )
+    assert exits.report_status(status_of(NoRoom("full", "web", "free some"))) == 7
+    assert capsys.readouterr().err == "fifo: web: full; free some\n"
+
+
+def test_what_is_wrong_with_a_file_of_ours_stands_a_line_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wrong = (Violation("listen", "a port"), Violation("sample_s", "a number"))
+    assert exits.report(InvalidInput("settings", wrong)) == 2
+    assert capsys.readouterr().err == (
+        "fifo: settings: not valid\n  listen: wanted: a port\n  sample_s: wanted: a number\n"
+        "  correct the named fields\n"
+    )
 
 
 def test_an_operation_that_failed_fails_the_command(run: Run, channel: FakeChannel) -> None:
@@ -140,6 +187,36 @@ def test_nothing_drawn_goes_to_what_is_no_terminal(run: Run, evil: FakeChannel) 
     assert evil.answers
     for command in ("instance list", "top -n 2 -d 0.2", "tree"):
         assert "\x1b" not in run(*command.split()).output
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        "fifo.v1.Image",
+        "fifo.v1.Instance",
+        "fifo.v1.BatchCreateInstancesResponse",
+        "fifo.v1.Snapshot",
+        "fifo.v1.OperationMetadata",
+        "google.protobuf.Empty",
+    ],
+)
+def test_an_operation_is_json_though_nothing_else_knew_its_result(packed: str) -> None:
+    # A process of its own: here other tests have imported all there is.
+    program = (
+        "from google.longrunning import operations_pb2\n"
+        "from fifo.cli.output import as_dict\n"
+        "made = operations_pb2.Operation(done=True)\n"
+        f"made.response.type_url = 'type.googleapis.com/{packed}'\n"
+        "detail = made.metadata\n"
+        "detail.type_url = 'type.googleapis.com/google.rpc.ErrorInfo'\n"
+        "print(as_dict(made)['response']['@type'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, f"type.googleapis.com/{packed}"), (
+        done.stderr
+    )
 
 
 @pytest.mark.parametrize(("size_bytes", "shown"), [(0, ""), (2048, "2.0 KiB")])

@@ -138,11 +138,15 @@ def test_a_backup_is_verified_and_restored_into_another_node(
     verified = fifo("store", "verify", str(backup))
     assert verified.returncode == 0, verified.stderr
     data = tmp_path / "data"
-    restored = fifo("store", "restore", str(backup), str(data / "private"))
+    restored = fifo("store", "restore", str(backup), str(data))
     assert restored.returncode == 0, restored.stderr
-    (data / "private").chmod(0o700)
+    assert f"--data-dir {data}" in restored.stdout
     with NodeProcess(tmp_path) as other:
         names = [row["name"] for row in rows(other.fifo("-o", "json", "instance", "list"))]
+    inside = fifo("store", "restore", str(backup), str(data / "private"))
+    assert (inside.returncode, "private part" in inside.stderr) == (2, True)
+    over = fifo("store", "restore", str(backup), str(data))
+    assert (over.returncode, "it is not empty" in over.stderr) == (1, True)
     assert "orgs/default/instances/kept" in names
     broken = tmp_path / "broken.backup"
     content = bytearray(backup.read_bytes())

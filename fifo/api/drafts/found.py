@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fifo.model.errors import Violation
 
 if TYPE_CHECKING:
     from fifo.api.references import References
     from fifo.store.catalog import Catalog
+
+
+PAYLOAD: Final = "vmadm_json."
+"""The prefix of fields that came in vmadm's words."""
 
 
 class Drafting:
@@ -26,4 +30,7 @@ class Drafting:
 
     def uid(self, collection: str, name: str, field: str) -> str:
         """Find what a field refers to; what is missing is noted, and '' given."""
+        if self.prefix.endswith(PAYLOAD) and field.endswith(("image", "network")):
+            # What our messages call `image`, whoever wrote the payload called `image_uuid`.
+            field = f"{field}_uuid"
         return self.references.uid(collection, name, self.prefix + field, self.violations.append)

@@ -15,6 +15,7 @@ from fifo.api.resources.values import canonical, scalars_of, seconds_of
 from fifo.model import limits, names
 from fifo.model.instance import VM_BRANDS, InstanceSpec, RestartPolicy
 from fifo.model.vmadm import memory as sizes
+from fifo.model.vmadm.limits import SWAP_LEAST_MIB
 from fifo.model.vmadm.validity import violations
 
 if TYPE_CHECKING:
@@ -183,8 +184,13 @@ def _memory(given: Message, package: Package | None) -> sizes.Given:
         if own["max_physical_memory"] is None and own["ram"] is None:
             own["ram"] = package.max_physical_memory
         if own["max_swap"] is None:
-            own["max_swap"] = package.max_swap
+            own["max_swap"] = _swap(package)
     return sizes.Given(**own)
+
+
+def _swap(package: Package) -> int:
+    """Give a package's swap: no less than vmadm's floor, which small memory is below."""
+    return max(package.max_swap, SWAP_LEAST_MIB)
 
 
 def _numbers(given: Message, package: Package | None) -> dict[str, int]:
@@ -213,7 +219,7 @@ def _changed_numbers(
         if given["ram"] is None and given["max_physical_memory"] is None:
             given["ram"] = package.max_physical_memory
         if given["max_swap"] is None:
-            given["max_swap"] = package.max_swap
+            given["max_swap"] = _swap(package)
         numbers |= {name: getattr(package, name) for name in _FROM_PACKAGE if name not in changed}
     old = sizes.Memory(*(getattr(before, name) for name in sizes.Memory._fields))
     asked = sizes.Given(**given)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from fifo.api.resources.values import (
     etag,
     set_duration,
@@ -13,12 +15,14 @@ from fifo.api.resources.values import (
 )
 from fifo.api.resources.view import hypervisor_name, image_name, network_name, package_name
 from fifo.model import address_pool, names
+from fifo.model.instance import InstanceSpec
+from fifo.model.vmadm.limits import SWAP_LEAST_MIB
 from fifo.v1 import instance_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fifo.model.instance import Claim, InstanceSpec, InstanceStatus, RestartPolicy
+    from fifo.model.instance import Claim, InstanceStatus, RestartPolicy
     from fifo.store.catalog import Entry, View
 
 Message = instance_pb2.Instance
@@ -55,6 +59,11 @@ MODES: Final = MappingProxyType(
         "always": instance_pb2.RestartPolicy.ALWAYS,
     }
 )
+_OF_HOSTS: Final = ("quota", "zfs_io_priority", "max_swap")
+"""Properties that one host honours and another does not, which its probe calls so too."""
+_USUAL: Final = MappingProxyType(
+    {own.name: own.default for own in msgspec.structs.fields(InstanceSpec)}
+)
 _SETTLED: Final = frozenset({"running", "stopped", "failed", "deleted"})
 
 
@@ -65,6 +74,7 @@ class Parts(NamedTuple):
     status: Entry[InstanceStatus] | None
     claim: Entry[Claim] | None
     cut_off: bool
+    lacks: tuple[str, ...] = ()
 
 
 def capture(view: View, uid: str) -> Parts | None:
@@ -77,7 +87,8 @@ def capture(view: View, uid: str) -> Parts | None:
     if claim is not None:
         host = view.host_statuses.entries.get(claim.record.host)
         cut_off = host is not None and host.record.condition == "unreachable"
-    return Parts(spec, view.statuses.entries.get(uid), claim, cut_off)
+    lacks = lacking(view, claim.record.host) if claim is not None else ()
+    return Parts(spec, view.statuses.entries.get(uid), claim, cut_off, lacks)
 
 
 def name_of(parts: Parts) -> str:
@@ -93,7 +104,7 @@ def message(view: View, parts: Parts) -> Message:
     made.etag = etag(parts.spec.raw)
     set_time(made.create_time, spec.create_time)
     made.generation = spec.generation
-    made.unhonoured_properties.extend(spec.unhonoured)
+    made.unhonoured_properties.extend(unhonoured(spec, parts.lacks))
     status = parts.status.record if parts.status is not None else None
     made.state = state_of(parts)
     made.reconciling = _reconciling(spec, status)
@@ -102,6 +113,27 @@ def message(view: View, parts: Parts) -> Message:
     if status is not None:
         _add_status(made, status)
     return made
+
+
+def lacking(view: View, host: str) -> tuple[str, ...]:
+    """List the properties that mean nothing on a host; none for no host."""
+    status = view.host_statuses.record(host) if host else None
+    missing = status.probe.missing if status is not None and status.probe is not None else {}
+    return tuple(name for name in _OF_HOSTS if name in missing)
+
+
+def unhonoured(spec: InstanceSpec, lacks: tuple[str, ...]) -> tuple[str, ...]:
+    """List wanted properties that come to nothing: anywhere, or on a host that lacks some.
+
+    What everybody gets who asks for nothing is not wanted.
+    """
+    usual = {
+        "quota": spec.quota if spec.is_vm else _USUAL["quota"],
+        "zfs_io_priority": _USUAL["zfs_io_priority"],
+        "max_swap": max(SWAP_LEAST_MIB, spec.max_physical_memory),
+    }
+    here = (name for name in lacks if getattr(spec, name) != usual[name])
+    return tuple(dict.fromkeys((*spec.unhonoured, *here)))
 
 
 def settable(view: View, entry: Entry[InstanceSpec]) -> Message:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message as Any_Message
 
-    from fifo.model.operation import Explanation, Operation
+    from fifo.model.operation import Explanation, Failure, Operation
     from fifo.store.catalog import Entry, View
 
 Message = operations_pb2.Operation
@@ -75,7 +75,7 @@ def of_record(view: View, record: Operation) -> Message:
         if answer is not None:
             made.response.Pack(answer)
     elif record.final:
-        made.error.CopyFrom(_error(record))
+        made.error.CopyFrom(_error(view, record))
     return made
 
 
@@ -98,11 +98,22 @@ def metadata(view: View, record: Operation) -> Metadata:
         made.stage = steps[min(record.step, len(steps) - 1)].name
     if len(record.uids) > 1 or record.kind in _BATCHES:
         for item, failure in record.failures.items():
-            made.failed_requests[int(item)].CopyFrom(status.status_of(error_of(failure)))
+            made.failed_requests[int(item)].CopyFrom(_status(view, record, failure))
     if record.explanation is not None:
         made.placement.CopyFrom(placement(view, record.explanation))
     _add_effects(view, made, record)
     return made
+
+
+def tell_transfer(made: Message, record: Operation, done_bytes: int, of_bytes: int) -> None:
+    """Write how far the bytes of an import are, which no record says: only its host knows."""
+    metadata = Metadata()
+    made.metadata.Unpack(metadata)
+    metadata.transferred_bytes, metadata.total_bytes = done_bytes, of_bytes
+    if of_bytes:
+        share = 100 // len(WORKFLOWS[record.kind].steps)
+        metadata.progress_percent += share * min(done_bytes, of_bytes) // of_bytes
+    made.metadata.Pack(metadata)
 
 
 def placement(view: View, why: Explanation) -> operation_pb2.PlacementExplanation:
@@ -118,10 +129,19 @@ def placement(view: View, why: Explanation) -> operation_pb2.PlacementExplanatio
 # -- its parts ------------------------------------------------------------------------------------
 
 
-def _error(record: Operation) -> Any:
+def _error(view: View, record: Operation) -> Any:
     if record.failure is None:
         return status.of_bug(record.id)
-    return status.status_of(error_of(record.failure))
+    return _status(view, record, record.failure)
+
+
+def _status(view: View, record: Operation, failure: Failure) -> Any:
+    """Make the status of a failure; hosts know no names, and who reads it knows no uids."""
+    error = error_of(failure)
+    if error.subject in record.uids:
+        alone = len(record.uids) == 1 and record.kind not in _BATCHES
+        error.subject = record.target if alone else instance_name(view, error.subject)
+    return status.status_of(error)
 
 
 def _add_effects(view: View, made: Metadata, record: Operation) -> None:
@@ -132,12 +152,26 @@ def _add_effects(view: View, made: Metadata, record: Operation) -> None:
         where = hypervisor_name(view, hosts[0]) if hosts else "its host"
         made.owed_cleanups.append(f"{where} still has to remove {instance_name(view, uid)}")
     if record.kind.startswith("create_instance"):
-        specs = (view.specs.record(uid) for uid in record.uids)
-        unhonoured = {own for spec in specs if spec is not None for own in spec.unhonoured}
+        unhonoured = {own for uid in record.uids for own in _unhonoured(view, uid)}
         made.unhonoured_properties.extend(sorted(unhonoured)[:_LISTED])
+    if record.kind == "import_image" and record.state == "done":
+        image = view.images.record(record.uids[0])
+        made.transferred_bytes = made.total_bytes = image.size_bytes if image is not None else 0
     if record.kind == "update_instance" and isinstance(record.result, dict):
-        made.applied_live.extend(record.result.get("live", ()))
-        made.pending_reboot.extend(record.result.get("at_start", ()))
+        changed = {*record.result.get("live", ()), *record.result.get("at_start", ())}
+        vain = changed & {*_unhonoured(view, record.uids[0])}
+        made.unhonoured_properties.extend(sorted(vain))
+        made.applied_live.extend(own for own in record.result.get("live", ()) if own not in vain)
+        made.pending_reboot.extend(
+            own for own in record.result.get("at_start", ()) if own not in vain
+        )
+
+
+def _unhonoured(view: View, uid: str) -> tuple[str, ...]:
+    spec, claim = view.specs.record(uid), view.claims.record(uid)
+    host = claim.host if claim is not None else ""
+    lacks = instances.lacking(view, host)
+    return instances.unhonoured(spec, lacks) if spec is not None else ()
 
 
 def _instance(view: View, record: Operation) -> instances.Message | None:

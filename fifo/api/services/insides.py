@@ -87,9 +87,7 @@ class Insides:
             channel = await gateway.console(host, spec.uid)
         try:
             written = await gateway.logs(host, spec.uid, limits.LOG_BYTES)
-            shown = written
-            if request.HasField("tail_lines"):
-                shown = last_lines(written, request.tail_lines)
+            shown = _unseen(written, request)
             for start in range(0, len(shown), limits.FRAME_BYTES):
                 await _send_log(call, shown[start : start + limits.FRAME_BYTES])
             if channel is not None:
@@ -298,6 +296,17 @@ def overlap(before: bytes, after: bytes) -> int:
         if before.endswith(after[:length]):
             return length
     return 0
+
+
+def _unseen(written: bytes, request: instance_service_pb2.ReadInstanceLogsRequest) -> bytes:
+    """Give what of a log a caller wants: the rest of what it saw, else as many lines as it says.
+
+    A guest that says the same over and over is taken to have said it once while nobody looked.
+    """
+    seen = written.rfind(request.seen) if request.seen else -1
+    if seen >= 0:
+        return written[seen + len(request.seen) :]
+    return last_lines(written, request.tail_lines) if request.HasField("tail_lines") else written
 
 
 def last_lines(data: bytes, count: int) -> bytes:

@@ -57,6 +57,9 @@ class InstanceChanges:
         if placed.error is not None:
             raise placed.error
         made = instances.message(backend.catalog, as_if(spec))
+        lacks = instances.lacking(backend.catalog, placed.explanation.host)
+        vain = instances.unhonoured(spec, lacks)
+        work = work._replace(unhonoured=tuple(sorted(vain)))
         return accepting.only_validated(backend, call, work, made, explanation=placed.explanation)
 
     async def update_instance(
@@ -88,12 +91,12 @@ class InstanceChanges:
         work = Work("update_instance", given.name, (before.uid,), msgspec.to_builtins(spec))
         if msgspec.structs.replace(spec, generation=before.generation) == before:
             return accepting.done_already(backend, call, work, self._message(before.uid))
+        if claim is not None:
+            error = trial.refused(backend.catalog, backend.now(), spec, claim)
+            if error is not None:
+                raise error
         if not request.validate_only:
             return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
-        if claim is not None:
-            placed = trial.ledger(backend.catalog, backend.now()).resize(spec)
-            if placed.error is not None:
-                raise placed.error
         made = instances.message(backend.catalog, as_if(spec))
         return accepting.only_validated(backend, call, work, made)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from google.protobuf import empty_pb2
@@ -11,7 +12,8 @@ from fifo.api import limits, listing
 from fifo.api.resources import operations
 from fifo.api.resources.values import seconds_of
 from fifo.model import names
-from fifo.model.errors import Conflict, InvalidInput, NotFound, Violation, WrongState
+from fifo.model.errors import Conflict, FifoError, InvalidInput, NotFound, Violation, WrongState
+from supervisors import SupervisorsError
 
 if TYPE_CHECKING:
     from google.longrunning import operations_pb2
@@ -28,12 +30,12 @@ class OperationsService:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def get_operation(
+    async def get_operation(
         self, request: operations_pb2.GetOperationRequest, call: Call
     ) -> operations.Message:
         """Give one operation."""
         del call
-        return self._message(self._find(request.name))
+        return await self._message(self._find(request.name))
 
     async def list_operations(
         self, request: operations_pb2.ListOperationsRequest, call: Call
@@ -81,7 +83,7 @@ class OperationsService:
         """Give an operation when it has ended, or as it is when the time is over."""
         entry = self._find(request.name)
         if entry.record.final:
-            return self._message(entry)
+            return await self._message(entry)
         patience_s = limits.WAIT_MOST_S
         if request.HasField("timeout"):
             patience_s = min(patience_s, max(0.0, seconds_of(request.timeout)))
@@ -106,7 +108,7 @@ class OperationsService:
             if not waiting.done():
                 # Whoever left is looked at no more.
                 waiting.reply(None)
-        return self._message(self._find(request.name))
+        return await self._message(self._find(request.name))
 
     async def cancel_operation(
         self, request: operations_pb2.CancelOperationRequest, call: Call
@@ -138,5 +140,15 @@ class OperationsService:
             raise InvalidInput(name, (Violation("name", wanted),))
         return self._backend.operations.get(own)
 
-    def _message(self, entry: Entry[Operation]) -> operations.Message:
-        return operations.of_record(self._backend.catalog, entry.record)
+    async def _message(self, entry: Entry[Operation]) -> operations.Message:
+        record, backend = entry.record, self._backend
+        made = operations.of_record(backend.catalog, record)
+        if record.kind != "import_image" or record.final:
+            return made
+        for host in backend.catalog.host_statuses:
+            # Who cannot be asked fetches nothing; the operation is told all the same.
+            with contextlib.suppress(FifoError, SupervisorsError):
+                transfers = await backend.gateway.transfers(host.record.uid)
+                if (found := transfers.get(record.uids[0])) is not None:
+                    operations.tell_transfer(made, record, *found)
+        return made

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fifo.cli.exits import UNAVAILABLE
-from fifo.cli.options import pass_target
+from fifo.cli.options import confirm, pass_target
 
 if TYPE_CHECKING:
     from fifo.cli.client import Client
@@ -27,15 +26,6 @@ def stub_of(client: Client) -> Any:
     return admin_service_pb2_grpc.AdminServiceStub(client.channel)
 
 
-def write_stream(file: str, pieces: Any) -> int:
-    """Write a stream's data to a new file; gives its size. A file that is there is kept."""
-    written = 0
-    with Path(file).open("xb") as stream:
-        for piece in pieces:
-            written += stream.write(piece.data)
-    return written
-
-
 @COMMAND.group()
 def token() -> None:
     """The admin token."""
@@ -49,7 +39,7 @@ def reset(target: Target, *, yes: bool) -> None:
     from fifo.v1 import admin_service_pb2 as messages
 
     if not yes:
-        click.confirm("Every program that uses the old token will be refused. Go on?", abort=True)
+        confirm("Every program that uses the old token will be refused. Go on?")
     with target.client() as client:
         request = messages.ResetAdminTokenRequest(request_id=client.request_id())
         made = client.call(stub_of(client).ResetAdminToken, request)
@@ -113,6 +103,7 @@ def services(target: Target) -> None:
 @pass_target
 def backup(target: Target, file: str) -> None:
     """Copy the node's store into a new file while it runs; verified before it is sent."""
+    from fifo.cli.files import write_stream
     from fifo.v1 import admin_service_pb2 as messages
 
     with target.client() as client:

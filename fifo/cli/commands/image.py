@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fifo.cli.client import Client
     from fifo.cli.target import Target
 
+BOOTS = ["init", "disk", "direct"]
 KINDS = ["oci_layout", "oci_archive", "rootfs_tar", "qcow2", "raw"]
 
 
@@ -40,6 +41,9 @@ add_get(COMMAND, "image")
 @click.option("--sha256", default="", help="What they must hash to.")
 @click.option("--brand", "brands", multiple=True, type=click.Choice(["lx", "kvm"]),
               help="What can be made from it.")  # fmt: skip
+@click.option("--boot", default=None, type=click.Choice(BOOTS),
+              help="How it starts; direct: FILE is a directory with a manifest.json, a kernel, an"
+              " initrd and a disk.")  # fmt: skip
 @click.option("--max-size", "most", type=click.IntRange(min=0), default=0, metavar="BYTES",
               help="Refuse more bytes than this.")  # fmt: skip
 @click.option("--max-unpacked-size", "most_unpacked", type=click.IntRange(min=0), default=0,
@@ -67,6 +71,8 @@ def import_image(target: Target, image: str, kind: str, **options: Any) -> int:
         fill(client, request, options)
         field = {"oci": "oci_reference", "upload": "upload_id"}.get(given[0], given[0])
         setattr(request, field, _sent(client, given[0], options))
+        if options["boot"]:
+            request.image.boot = image_pb2.Image.Boot.Value(options["boot"].upper())
         for brand in options["brands"]:
             request.image.brands.append(instance_pb2.Instance.Brand.Value(brand.upper()))
         operation = client.call(stub_of(client, "image").ImportImage, request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import functools
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,12 +13,14 @@ from fifo.cli.instance_lists import add_instances_list
 from fifo.cli.kinds import stub_of
 from fifo.cli.options import (
     allow_missing,
+    confirm,
     fill,
     guarded,
     pass_target,
     pass_target_of_instances,
     waiting,
 )
+from fifo.cli.settable import listed
 
 if TYPE_CHECKING:
     from fifo.cli.target import Target
@@ -56,7 +58,11 @@ def get(target: Target, instances: tuple[str, ...]) -> None:
         show_instances(client, target, list(reply.instances), alone=False)
 
 
-@COMMAND.command()
+BY_OPTIONS = ("brand", "image", "package", "networks", "memory", "alias", "settings")
+"""Options of `create` that make an instance without a file."""
+
+
+@COMMAND.command(epilog=listed("instance"))
 @click.argument("instance", required=False, default="")
 @click.option("-f", "--file", "files", multiple=True, metavar="FILE", type=click.Path(),
               help="A vmadm payload as it is, - for standard input; several make a batch."
@@ -79,13 +85,18 @@ def create(target: Target, instance: str, files: tuple[str, ...], **options: Any
     """Create an instance, or as many as files are given."""
     from fifo.cli.creating import create_batch, create_one
 
+    given = [name for name in BY_OPTIONS if options[name]]
+    if files and given:
+        raise click.UsageError("a FILE is the whole of an instance: take -f or the other options")
+    if len(files) > 1 and instance:
+        raise click.UsageError("INSTANCE is the name of one: leave it out for several files")
     with target.client() as client:
         if len(files) > 1:
             return create_batch(client, target, files, options)
         return create_one(client, target, instance, files, options)
 
 
-@COMMAND.command()
+@COMMAND.command(epilog=listed("instance"))
 @resource("instance", name="instance")
 @click.argument("settings", nargs=-1, metavar="FIELD=VALUE...")
 @click.option("-f", "--file", default=None, type=click.Path(exists=True, dir_okay=False),
@@ -117,22 +128,26 @@ def _verb(name: str, told: str, *, stops: bool) -> None:
     """Add a command that asks for another state."""
 
     def run(target: Target, instances: tuple[str, ...], **options: Any) -> int:
-        from fifo.cli.finishing import finish_all
+        from fifo.cli.finishing import each
         from fifo.cli.naming import name_of
         from fifo.v1 import instance_service_pb2 as messages
 
+        if len(instances) > 1 and (options["etag"] or options["request_id"]):
+            raise click.UsageError("--etag and --request-id are for one instance")
         with target.client() as client:
             method = getattr(stub_of(client, "instance"), f"{name.title()}Instance")
-            operations = []
-            for text in instances:
+
+            def ask(text: str) -> Any:
                 request = getattr(messages, f"{name.title()}InstanceRequest")(
                     name=name_of(client, target, "instance", text)
                 )
                 fill(client, request, options)
                 if options.get("patience_s") is not None:
                     request.timeout.FromMilliseconds(round(options["patience_s"] * 1000))
-                operations.append(client.call(method, request))
-            return finish_all(client, target, operations, options)
+                return client.call(method, request)
+
+            asks = [functools.partial(ask, text) for text in instances]
+            return each(client, target, asks, options)
 
     command: Any = guarded(pass_target(run))
     if stops:
@@ -171,7 +186,7 @@ def delete(target: Target, instances: tuple[str, ...], *, yes: bool, **options: 
     if len(instances) > 1 and (options["etag"] or options["allow_missing"]):
         raise click.UsageError("--etag and --allow-missing are for one instance")
     if not yes and not options["validate_only"]:
-        click.confirm(f"Delete {safe(', '.join(instances))} and all data of theirs?", abort=True)
+        confirm(f"Delete {safe(', '.join(instances))} and all data of theirs?")
     with target.client() as client:
         stub = stub_of(client, "instance")
         names = [name_of(client, target, "instance", text) for text in instances]
@@ -183,7 +198,8 @@ def delete(target: Target, instances: tuple[str, ...], *, yes: bool, **options: 
             request = messages.BatchDeleteInstancesRequest(parent=parent, names=names)
             method = stub.BatchDeleteInstances
         fill(client, request, options)
-        return finish(client, target, client.call(method, request), options)
+        items = names if len(names) > 1 else ()
+        return finish(client, target, client.call(method, request), options, items)
 
 
 @COMMAND.command(name="exec", context_settings={"allow_interspersed_args": False})
@@ -233,17 +249,11 @@ def console(target: Target, instance: str, *, shell: bool) -> int:
 @pass_target
 def logs(target: Target, instance: str, lines: int, *, follow: bool) -> None:
     """Print what an instance wrote to its console, byte by byte."""
+    from fifo.cli.inside import show_logs
     from fifo.cli.naming import name_of
-    from fifo.v1 import instance_service_pb2 as messages
 
     with target.client() as client:
-        request = messages.ReadInstanceLogsRequest(
-            name=name_of(client, target, "instance", instance), follow=follow, tail_lines=lines
-        )
-        stdout = sys.stdout.buffer
-        for piece in client.stream(stub_of(client, "instance").ReadInstanceLogs, request):
-            stdout.write(piece.data)
-            stdout.flush()
+        show_logs(client, name_of(client, target, "instance", instance), lines, follow=follow)
 
 
 @COMMAND.command()

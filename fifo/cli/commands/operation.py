@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fifo.cli.completing import operations
 from fifo.cli.options import pass_target, watching
 
 if TYPE_CHECKING:
@@ -32,14 +33,15 @@ def _name(text: str) -> str:
 @click.option("--filter", "filter_text", default="", metavar="EXPR",
               help='Like: state = RUNNING AND verb = "create"')  # fmt: skip
 @click.option("--limit", default=0, type=click.IntRange(min=0), metavar="N",
-              help="At most so many; 0 for all.")  # fmt: skip
+              help="The latest so many; 0 for all.")  # fmt: skip
 @watching
 @pass_target
 def list_operations(target: Target, filter_text: str, limit: int, *, watch: bool) -> None:
-    """List operations of the last week."""
+    """List operations of the last week, the latest first."""
     from google.longrunning import operations_pb2
 
     from fifo.cli import columns, output
+    from fifo.cli.client import metadata_of
 
     with target.client() as client:
         if watch:
@@ -51,12 +53,13 @@ def list_operations(target: Target, filter_text: str, limit: int, *, watch: bool
             )  # fmt: skip
             return
         request = operations_pb2.ListOperationsRequest(name="operations", filter=filter_text)
-        found = client.pages(_stub(client).ListOperations, request, "operations", limit)
-        output.show(target.output, found, columns.OPERATIONS)
+        found = client.pages(_stub(client).ListOperations, request, "operations", 0)
+        found.sort(key=lambda own: metadata_of(own).create_time.ToNanoseconds(), reverse=True)
+        output.show(target.output, found[:limit] if limit else found, columns.OPERATIONS)
 
 
 @COMMAND.command()
-@click.argument("operation")
+@click.argument("operation", shell_complete=operations())
 @pass_target
 def get(target: Target, operation: str) -> None:
     """Show one operation."""
@@ -71,7 +74,7 @@ def get(target: Target, operation: str) -> None:
 
 
 @COMMAND.command()
-@click.argument("operation")
+@click.argument("operation", shell_complete=operations("done = false"))
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 @pass_target
 def wait(target: Target, operation: str, *, quiet: bool) -> int:
@@ -87,7 +90,7 @@ def wait(target: Target, operation: str, *, quiet: bool) -> int:
 
 
 @COMMAND.command()
-@click.argument("operation")
+@click.argument("operation", shell_complete=operations("done = false"))
 @pass_target
 def cancel(target: Target, operation: str) -> None:
     """Ask an operation to give up and undo what it did."""
@@ -99,7 +102,7 @@ def cancel(target: Target, operation: str) -> None:
 
 
 @COMMAND.command()
-@click.argument("operation")
+@click.argument("operation", shell_complete=operations("done = true"))
 @pass_target
 def delete(target: Target, operation: str) -> None:
     """Forget an operation that has ended."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fifo.cli.completing import resource
+from fifo.cli.completing import resource, snapshots
 from fifo.cli.options import allow_missing, fill, listing, pass_target, waiting
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def list_snapshots(
 
 @COMMAND.command()
 @resource("instance", name="instance")
-@click.argument("snapshot")
+@click.argument("snapshot", shell_complete=snapshots)
 @pass_target
 def get(target: Target, instance: str, snapshot: str) -> None:
     """Show one snapshot."""
@@ -98,7 +98,9 @@ def _change(name: str, told: str) -> None:
         )(command)
     elif name == "delete":
         command = allow_missing(command)
-    command = click.argument("snapshot")(waiting(command))
+    # A new one has a name that nobody knows yet.
+    known = None if name == "create" else snapshots
+    command = click.argument("snapshot", shell_complete=known)(waiting(command))
     command = resource("instance", name="instance")(command)
     COMMAND.command(name=name, help=told)(command)
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from fifo.model.errors import DataLoss
+from fifo.model.errors import DataLoss, FifoError, InvalidInput, NotFound, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IDENTITY: Final = "node.json"
+"""What the private part of a node's data has, and its data directory has not."""
 
 
 @click.group(name="store")
@@ -26,10 +34,32 @@ def _unpack(file: str, directory: Path) -> Path:
             # Debian 12's Python 3.11.2 has no `filter`, which would do what _plain does.
             members = [_plain(member) for member in archive]
             archive.extractall(directory, members)  # noqa: S202 - all of them are plain
+    except tarfile.ReadError as error:
+        # Its text lists every kind of compression that was tried, a line each.
+        raise _no_backup(file, "no whole tar archive") from error
     except (OSError, tarfile.TarError) as error:
-        raise DataLoss(f"it is no backup: {error}", file, "take another backup") from error
+        raise _no_backup(file, str(error)) from error
     inside = [entry for entry in directory.iterdir() if entry.is_dir()]
     return inside[0] if len(inside) == 1 else directory
+
+
+def _no_backup(file: str, why: str) -> DataLoss:
+    return DataLoss(f"it is no backup: {why}", file, "take another that `fifo admin backup` made")
+
+
+@contextlib.contextmanager
+def _read(file: str) -> Iterator[Path]:
+    """Give the directory of a backup; errors name the file, which people know."""
+    with tempfile.TemporaryDirectory() as directory:
+        found = _unpack(file, Path(directory))
+        try:
+            yield found
+        except NotFound as error:
+            raise _no_backup(file, error.what) from error
+        except FifoError as error:
+            if error.subject.startswith(directory):
+                error.subject = file
+            raise
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -46,8 +76,8 @@ def verify(backup: str) -> None:
     """Read a backup whole and compare it with its manifest."""
     from fifo.store.backup import verify as check
 
-    with tempfile.TemporaryDirectory() as directory:
-        manifest = check(_unpack(backup, Path(directory)))
+    with _read(backup) as directory:
+        manifest = check(directory)
     click.echo(f"{backup}: whole, revision {manifest.revision}, made {manifest.made_at}")
 
 
@@ -55,13 +85,21 @@ def verify(backup: str) -> None:
 @click.argument("backup", type=click.Path(exists=True))
 @click.argument("data_dir", type=click.Path(file_okay=False))
 def restore(backup: str, data_dir: str) -> None:
-    """Put a backup into the data directory of a node that does not run.
+    """Put a backup into DATA_DIR, a node's data directory; the node must not run.
 
-    Instances that the backup does not know are listed as foreign afterwards, and never deleted.
+    The store that is there has to be moved away before (DATA_DIR/private/store). Instances that
+    the backup does not know are listed as foreign afterwards, and never deleted.
     """
+    from fifo.security import private_files
     from fifo.store.backup import restore as put_back
 
-    target = Path(data_dir) / "store"
-    with tempfile.TemporaryDirectory() as directory:
-        put_back(_unpack(backup, Path(directory)), target)
+    data = Path(data_dir)
+    if (data / IDENTITY).exists():
+        told = f"this is the private part of a node's data; name {data.parent}"
+        raise InvalidInput(data_dir, (Violation("DATA_DIR", told),))
+    target = data / "private" / "store"
+    data.mkdir(parents=True, exist_ok=True)
+    private_files.make_directory(target.parent)
+    with _read(backup) as directory:
+        put_back(directory, target)
     click.echo(f"{target}: restored; start the node with `fifo serve --data-dir {data_dir}`")

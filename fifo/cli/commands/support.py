@@ -25,7 +25,8 @@ def COMMAND() -> None:  # noqa: N802 - the name by which groups are found
 @pass_target
 def bundle(target: Target, file: str, log_bytes: int) -> None:
     """Collect logs, settings and state of the node, with secrets removed."""
-    from fifo.cli.commands.admin import stub_of, write_stream
+    from fifo.cli.commands.admin import stub_of
+    from fifo.cli.files import write_stream
     from fifo.v1 import admin_service_pb2 as messages
 
     with target.client() as client:

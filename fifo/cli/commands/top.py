@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
+import json
+import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fifo.cli.options import pass_target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fifo.cli.target import Target
+
+
+def _print(output: str, look: Callable[[], Any], times: int, delay_s: float) -> None:
+    """Print a value each time for programs; JSON a line each, so that it can be read as it comes.
+
+    A single look is as every other command's result.
+    """
+    from fifo.cli.output import show_value
+
+    for turn in itertools.count(1):
+        if output == "json" and times != 1:
+            click.echo(json.dumps(look()))
+        else:
+            show_value(output, look())
+        if turn == times:
+            return
+        time.sleep(delay_s)
 
 
 @click.command(name="top")
@@ -30,6 +52,9 @@ def COMMAND(  # noqa: N802 - found by this name
 
     with target.client() as client:
         usage = Usage(client, target)
+        if target.output in {"json", "yaml"}:
+            _print(target.output, lambda: usage.facts(sort), times, delay_s)
+            return
         if times == 1:
             click.echo("\n".join(usage.page(sort)))
             return

@@ -74,7 +74,11 @@ class TerminalChannel:
 
 
 class PipeChannel:
-    """A command with pipes. What is not read is bounded: beyond that the command is ended."""
+    """A command with pipes, which waits while its output is not read.
+
+    What is on its way when it is told to wait is bounded; beyond that, with a keeper that is too
+    old to be told, the command is ended.
+    """
 
     def __init__(self, kill: Callable[[], None], forget: Callable[[], None]) -> None:
         """Take what kills the command itself, and what is to be done when it has ended."""
@@ -85,6 +89,7 @@ class PipeChannel:
         self._unread_bytes = 0
         self._changed = asyncio.Event()
         self._done = False
+        self._held = False
         self._running: asyncio.Task[None] | None = None
         self._command: KeeperCommand | None = None
 
@@ -112,6 +117,8 @@ class PipeChannel:
         self._unread.append((1 if stream == "stdout" else 2, data))
         self._unread_bytes += len(data)
         self._changed.set()
+        if self._unread_bytes > limits.EXEC_WAITS_BYTES and not self._held:
+            self._hold(on=True)
         if self._unread_bytes > limits.EXEC_OUTPUT_BYTES and self._running is not None:
             self._kill()
             self._running.cancel()
@@ -125,12 +132,31 @@ class PipeChannel:
             await self._changed.wait()
         stream, data = self._unread.popleft()
         self._unread_bytes -= len(data)
+        if self._held and self._unread_bytes < limits.EXEC_WAITS_BYTES // 2:
+            self._hold(on=False)
         return stream, data
+
+    def _hold(self, *, on: bool) -> None:
+        if self._command is not None:
+            self._held = on
+            self._command.hold(on=on)
 
     async def write(self, data: bytes) -> None:
         """Give input; empty data is its end."""
         if self._command is not None and not self._done:
             await self._command.give(data)
+
+    async def settle(self, explain: Callable[[int, bytes], tuple[int, bytes] | None]) -> None:
+        """Wait for an end that has come, and let it be told in other words if it said little."""
+        if self._running is not None:
+            await asyncio.wait({self._running})
+        streams = {stream for stream, _ in self._unread}
+        if self.exit_code is None or streams != {2}:
+            return
+        said = b"".join(data for _, data in self._unread)
+        if (found := explain(self.exit_code, said)) is not None:
+            self.exit_code, words = found
+            self._unread, self._unread_bytes = deque([(2, words)]), len(words)
 
     async def resize(self, columns: int, rows: int) -> None:
         """Refuse it: pipes have no size."""

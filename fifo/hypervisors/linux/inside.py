@@ -11,6 +11,7 @@ import asyncio
 import os
 import secrets
 import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,7 @@ from fifo.hypervisors.linux.channels import PipeChannel, TerminalChannel
 from fifo.hypervisors.linux.keeper.limits import DEADLINE_MS_MAX
 from fifo.hypervisors.linux.keeper_client import Program
 from fifo.hypervisors.linux.keeper_commands import KeeperCommand
+from fifo.hypervisors.linux.unstarted import unstarted
 from fifo.model.errors import WrongState
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ class Inside:
         )
         if terminal:
             return await self._in_terminal(session, argv)
-        return await self._with_pipes(session, argv)
+        return await self._with_pipes(session, argv, command[0])
 
     async def _in_terminal(self, session: _Session, argv: list[str]) -> TerminalChannel:
         name = session.name
@@ -89,13 +91,15 @@ class Inside:
         await session.begun(outcome.done)
         return TerminalChannel(attachment, outcome, end, forget)
 
-    async def _with_pipes(self, session: _Session, argv: list[str]) -> PipeChannel:
+    async def _with_pipes(self, session: _Session, argv: list[str], name: str) -> PipeChannel:
         channel = PipeChannel(session.kill, session.forget)
         command = await KeeperCommand.begin(
             self._keeper, Program(argv), deadline_s=COMMAND_S, on_output=channel.output
         )
         channel.begin(command)
         await session.begun(lambda: command.done)
+        if command.done:
+            await channel.settle(partial(unstarted, name))
         return channel
 
 

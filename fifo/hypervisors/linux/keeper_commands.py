@@ -75,6 +75,14 @@ class KeeperCommand:
         assert self._answer is not None
         return await self._answer
 
+    def hold(self, *, on: bool) -> None:
+        """Have its output wait, or come again; what is on its way comes still.
+
+        A keeper of before this could be asked does nothing of it, and says so to nobody.
+        """
+        if not self.done:
+            self._line.tell("hold", run=self._number, on=on)
+
     async def give(self, data: bytes) -> None:
         """Give input, as fast as it is read; empty data is its end. Nothing if it has ended."""
         parts = [data[at : at + INPUT_BYTES_MAX] for at in range(0, len(data), INPUT_BYTES_MAX)]

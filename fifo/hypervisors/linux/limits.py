@@ -47,5 +47,8 @@ DEPTH: Final = 256
 """Directories within directories in an archive: four times the deepest that are in use."""
 UNPACK_MEMORY_BYTES: Final = 1024**3
 """Address space of the process that unpacks; an archive that wants more is malicious."""
-EXEC_OUTPUT_BYTES: Final = 1024 * 1024
-"""Output of a command that nobody has read, before its channel is closed."""
+EXEC_WAITS_BYTES: Final = 512 * 1024
+"""Output of a command that nobody has read, above which it has to wait: some hundred frames."""
+EXEC_OUTPUT_BYTES: Final = 8 * 1024 * 1024
+"""The same, above which it is ended: what the keeper may have on its way when it is told to have
+the command wait (its `SLOW_BYTES`), twice."""

@@ -24,7 +24,6 @@ import msgspec
 from fifo.hypervisors.linux import layout, limits
 from fifo.hypervisors.linux.commands import disk_error, succeed
 from fifo.hypervisors.linux.images import registry, targets
-from fifo.hypervisors.linux.images.archive import Refused
 from fifo.hypervisors.linux.images.download import Download
 from fifo.hypervisors.linux.images.unpack import Job, Verdict, compression_of
 from fifo.hypervisors.linux.init import ImageConfig
@@ -247,10 +246,8 @@ class Cache:
         if image.format == "oci_layout":
             job = msgspec.structs.replace(job, layout=str(fetched.path))
         else:
-            try:
-                compression = compression_of(image.source.partition("?")[0])
-            except Refused as error:
-                raise InvalidInput(image.uid, (Violation("source", str(error)),)) from None
+            named = image.source.partition("?")[0]
+            compression = await asyncio.to_thread(compression_of, named, fetched.path)
             job = msgspec.structs.replace(job, source=str(fetched.path), compression=compression)
         if image.format == "oci_archive":
             job = msgspec.structs.replace(job, layout=str(_made(place / LAYOUT)))
@@ -307,6 +304,8 @@ def _renamed(path: Path, target: Path) -> bool:
 
 def _examine(path: Path, image: Image, most_bytes: int) -> Fetched:
     """Measure a file, or the directory of a layout, and digest it. Blocks on the disk."""
+    if not path.exists():
+        raise NotFound("no such file", str(path), "name a file on the host that will have it")
     if image.format == "oci_layout" or image.boot == "direct":
         if not path.is_dir():
             wanted = "the directory of a layout, or of a manifest for boot direct"

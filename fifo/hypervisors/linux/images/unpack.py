@@ -39,7 +39,15 @@ SUFFIXES: Final = {
     ".tar.zst": "zstd",
     ".tzst": "zstd",
 }
-"""What a file's name says of its compression: nothing is probed."""
+"""What a file's name says of its compression."""
+MAGIC: Final = {
+    b"\x1f\x8b": "gzip",
+    b"\xfd7zXZ\0": "xz",
+    b"BZh": "bzip2",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+"""How a compressed stream begins, for files whose names say nothing: an upload has none. That it is
+a tar inside is what the record says, and every way of reading it has the same bounds."""
 
 
 def opened(file: IO[bytes], compression: str) -> IO[bytes]:
@@ -88,12 +96,14 @@ class Verdict(msgspec.Struct, frozen=True):
     missing: str = ""
 
 
-def compression_of(name: str) -> str:
-    """Tell an archive's compression by its name; raises Refused."""
+def compression_of(name: str, path: Path) -> str:
+    """Tell an archive's compression by the name it came under, else by its first bytes."""
     for suffix, compression in SUFFIXES.items():
         if name.endswith(suffix):
             return compression
-    raise Refused(f"a name that ends with none of {', '.join(SUFFIXES)}", name)
+    with path.open("rb") as file:
+        first = file.read(max(map(len, MAGIC)))
+    return next((found for magic, found in MAGIC.items() if first.startswith(magic)), "")
 
 
 def work(job: Job, confine: Callable[[str], None]) -> Verdict:

@@ -17,6 +17,7 @@ refused. What is malformed gets an answer with id null and the line is closed.
 | run | PROGRAM, deadline_ms, stdin?, output_bytes?, log?, stream?, input? | status, signal, \
 timed_out, elapsed_ms, stdout, stderr, stdout_bytes, stderr_bytes |
 | input | run (its id), data?, end? | of a run with `input`; nothing if it has ended |
+| hold | run (its id), on? | its output stays in its pipes while `on`; nothing if it has ended |
 | cancel | run (its id) | nothing; the command's own answer follows |
 | spawn | PROGRAM, instance, start_id, log?, terminal? | VIEW |
 | adopt | instance, start_id, pid, start_time?, log? | VIEW |

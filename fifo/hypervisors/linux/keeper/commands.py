@@ -78,12 +78,14 @@ class Command:
 
     __slots__ = (
         *("answer", "deadline", "late", "outputs", "pid", "started_s"),
-        *("stdin", "stream", "takes_more"),
+        *("held", "stdin", "stream", "takes_more"),
     )
 
     def __init__(self, answer: Answer, stream: Stream | None, *, takes_more: bool) -> None:
         self.answer = answer
         self.stream = stream
+        # Whether who reads its output has asked for no more for now.
+        self.held = False
         # Whether more input may come, or its end.
         self.takes_more = takes_more
         self.outputs: dict[str, _Output] = {}
@@ -199,8 +201,19 @@ class Commands:
         command.takes_more = command.takes_more and not end
         self._feed(command)
 
+    def hold(self, command: Command, *, on: bool) -> None:
+        """Leave its output in its pipes, so that it waits for its reader; or read it again."""
+        command.held = on
+        if not on:
+            self.resume(command)
+            return
+        for output in command.outputs.values():
+            self._loop.forget(output.descriptor)
+
     def resume(self, command: Command) -> None:
-        """Read its output again; nothing if it has ended."""
+        """Read its output again; nothing if it has ended, or is held."""
+        if command.held:
+            return
         for name, output in command.outputs.items():
             self._loop.watch(output.descriptor, READ, partial(self._on_output, command, name))
 

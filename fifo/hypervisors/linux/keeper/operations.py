@@ -137,6 +137,15 @@ def _input(parts: Parts, asked: Asked) -> Result:
     return {}
 
 
+def _hold(parts: Parts, asked: Asked) -> Result:
+    command = asked.connection.commands.get(asked.fields.integer("run", 0, 2**53))
+    on = asked.fields.flag("on")
+    asked.fields.end()
+    if command is not None:
+        parts.commands.hold(command, on=on)
+    return {}
+
+
 def _spawn(parts: Parts, asked: Asked) -> Result:
     start = Start.of(asked.fields)
     known = parts.instances.known(start.instance, start.start_id)
@@ -306,6 +315,7 @@ OPERATIONS: Final[dict[str, Callable[[Parts, Asked], Result]]] = {
     "run": _run,
     "cancel": _cancel,
     "input": _input,
+    "hold": _hold,
     "spawn": _spawn,
     "adopt": _adopt,
     "signal": _signal,

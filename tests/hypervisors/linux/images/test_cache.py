@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import bz2
 import gzip
 import hashlib
 import lzma
@@ -38,9 +39,15 @@ if TYPE_CHECKING:
         (".tar.xz", lzma.compress),
         (".tar.zst", zstandard),
         (".tzst", zstandard),
+        # What was uploaded has no name that says anything: then its first bytes do.
+        ("", bytes),
+        ("", gzip.compress),
+        ("", lzma.compress),
+        ("", bz2.compress),
+        ("", zstandard),
     ],
 )
-async def test_an_archive_is_unpacked_as_its_name_says(
+async def test_an_archive_is_unpacked_as_its_name_says_or_else_its_first_bytes(
     tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]
 ) -> None:
     data = pack(ROOTFS)
@@ -62,7 +69,8 @@ BAD: dict[str, tuple[str, bytes, dict[str, Any], type[FifoError], str]] = {
     "cut off": ("x.tar.gz", gzip.compress(ROOTFS)[:-20], {}, InvalidInput, "cut off"),
     "no zstd": ("x.tar.zst", ROOTFS, {}, InvalidInput, "not compressed as"),
     "cut off zstd": ("x.tar.zst", zstandard(ROOTFS)[:-5], {}, InvalidInput, "cut off"),
-    "of a name that says nothing": ("x.img", ROOTFS, {}, InvalidInput, "ends with none"),
+    "of a name and bytes that say nothing": ("x", b"no" * 900, {}, InvalidInput, "no whole tar"),
+    "a layout that is not there": ("x", b"", {"form": "oci_layout"}, InvalidInput, "the directory"),
     "no archive": ("x.tar", b"nothing" * 200, {}, InvalidInput, "no whole tar"),
     "a climber": ("x.tar", tar(entry("../x", data=b"x")), {}, InvalidInput, "leaves the archive"),
     "of another checksum": ("x.tar", ROOTFS, {"sha256": "0" * 64}, DataLoss, "SHA-256"),

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fifo.hypervisors.linux.channels import PipeChannel
 from fifo.hypervisors.linux.keeper import limits
+from fifo.hypervisors.linux.keeper.limits import CHUNK_BYTES
 from fifo.hypervisors.linux.keeper_client import LogFile, Program
 from fifo.hypervisors.linux.keeper_commands import KeeperCommand
 from fifo.model.errors import DeadlineExceeded, DriverFailed
@@ -155,6 +157,27 @@ async def test_streamed_output_of_any_size_arrives_whole(host: KeeperHost) -> No
             on_output=lambda _, data: seen.extend(data),
         )
     assert len(seen) == size_bytes
+
+
+async def test_a_command_waits_for_whoever_reads_its_output_slowly(host: KeeperHost) -> None:
+    size_bytes = 30_000_000
+    killed: list[bool] = []
+    channel = PipeChannel(lambda: killed.append(True), lambda: None)
+    async with host.client() as client:
+        command = await KeeperCommand.begin(
+            client,
+            Program(sh(f"head -c {size_bytes} /dev/zero; exit 7")),
+            deadline_s=20,
+            on_output=channel.output,
+        )
+        channel.begin(command)
+        # Nobody reads for far more turns of the keeper than it needs to send all of that.
+        for _ in range(2 * size_bytes // CHUNK_BYTES):
+            await client.inventory()
+        seen = 0
+        while (output := await channel.read()) is not None:
+            seen += len(output[1])
+    assert (seen, channel.exit_code, killed) == (size_bytes, 7, [])
 
 
 async def test_output_can_go_to_a_log_by_itself(host: KeeperHost, directory: Path) -> None:
