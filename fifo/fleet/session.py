@@ -76,7 +76,7 @@ class Session(GenServer):
         self.host = settings.host
         self.world = settings.world
         self.fence = 0
-        self.ready = False
+        self.ready = self.met = False
         self.retry_s = limits.RECONNECT_FIRST_S
         self.monitor_ref: Any = None
         self.reporting = Reporting(self.host, self.world)
@@ -110,9 +110,9 @@ class Session(GenServer):
             await self._meet(hello)
         except (FifoError, SupervisorsError) as error:
             self.demonitor(self.monitor_ref, flush=True)
-            await self._away(str(error))
+            await self._away(error.what if isinstance(error, FifoError) else str(error))
         else:
-            self.ready = True
+            self.ready = self.met = True
             self.retry_s = limits.RECONNECT_FIRST_S
 
     async def _meet(self, hello: Hello) -> None:
@@ -139,7 +139,9 @@ class Session(GenServer):
         self.ready = False
         status = self.world.catalog.host_statuses.record(self.host)
         if status is None or status.condition != "unreachable":
-            logger.warning("Host %s is unreachable: %s", self.host, why)
+            # At a start the agent looks at its host first: that is no news.
+            level = logging.WARNING if self.met else logging.INFO
+            logger.log(level, "Host %s is unreachable: %s", self.host, why)
             gone = (
                 msgspec.structs.replace(status, condition="unreachable", since=self.world.utc())
                 if status is not None

@@ -231,12 +231,13 @@ class KeeperClient:
         """Drop an instance that has ended, and its console; WrongState while it runs."""
         await self._call("forget", instance=instance)
 
-    async def exits(self, from_seq: int, journal: str = "") -> AsyncGenerator[Exit, None]:
+    async def exits(self, from_seq: int, journal: str = "") -> AsyncGenerator[Exit | None, None]:
         """Yield how instances ended, from a number on: what was missed, then what comes.
 
-        It goes on over broken connections and new keepers. Raises HistoryGone if some are not kept
-        any more, or if the keeper has another journal than the one named: then the inventory tells.
-        One at a time a client.
+        It goes on over broken connections and new keepers; when one is lost None is yielded first,
+        so that who reads can start another keeper in good time. Raises HistoryGone if some are not
+        kept any more, or if the keeper has another journal than the one named: then the inventory
+        tells. One at a time a client.
         """
         assert not self._reads_exits, "another task reads the exits of this client"
         self._reads_exits = True
@@ -258,6 +259,7 @@ class KeeperClient:
                     if record["seq"] >= from_seq:
                         yield Exit.read(record)
                         from_seq = record["seq"] + 1
+                yield None
         finally:
             self._reads_exits = False
 

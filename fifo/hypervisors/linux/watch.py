@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from fifo.hypervisors.driver import Broken, Ended, Inventory
 from fifo.hypervisors.linux import init, limits
 from fifo.hypervisors.linux.keeper import processes
-from fifo.model.errors import FifoError, HistoryGone
+from fifo.model.errors import FifoError, HistoryGone, Unavailable
 from fifo.model.instance import Exit
 from fifo.model.names import is_uid
 
@@ -101,9 +102,13 @@ class Watch:
                 await self.catch_up()
                 for listening in self._listeners:
                     listening.resume()
-                async for end in self._keeper.exits(line.hello["first_seq"]):
-                    self.ended(end)
-                    await self._keeper.ack(end.seq)
+                async with aclosing(self._keeper.exits(line.hello["first_seq"])) as ends:
+                    async for end in ends:
+                        if end is None:
+                            break
+                        self.ended(end)
+                        await self._keeper.ack(end.seq)
+                await self._lost(Unavailable("the connection to the keeper has ended"))
             except HistoryGone:
                 continue
             except FifoError as error:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from fifo.hypervisors.driver import Event
     from tests.hypervisors.linux.zone_host import ZoneHost
 
+NEXT_KEEPER_S = 3.0
+"""To start one takes a tenth of a second; commands wait for it for ten."""
+
 
 class Ear:
     """Hears a driver's events, and waits for some."""
@@ -98,7 +101,8 @@ async def test_after_a_killed_keeper_zones_go_on_and_their_ends_are_told(zones: 
     await ear.until(bool)
     before = await zones.driver.inspect(wanted.spec.uid)
     await zones.keeper_host.kill_keeper(zones.keeper)
-    await ear.until(lambda heard: len([e for e in heard if isinstance(e, Inventory)]) > 1)
+    async with asyncio.timeout(NEXT_KEEPER_S):
+        await ear.until(lambda heard: len([e for e in heard if isinstance(e, Inventory)]) > 1)
     assert any(isinstance(event, Broken) for event in ear.heard)
     assert await zones.driver.inspect(wanted.spec.uid) == before
     assert await zones.execute(wanted, "hostname") == (0, f"{wanted.spec.hostname}\n")

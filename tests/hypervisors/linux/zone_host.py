@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 IMAGE_UID: Final = "00000000-0000-4000-9000-0000000000aa"
 NETWORK_UID: Final = "00000000-0000-4000-a000-000000000001"
 TAG: Final = "test"
-PATIENCE_S: Final = 1.0
-"""For a keeper that has died: the driver starts another when this is over."""
 NEEDED: Final = ("runc", "ip", "nft", "busybox")
 
 
@@ -111,14 +109,14 @@ class ZoneHost:
     async def client(self) -> KeeperClient:
         """Give another client of the keeper; `close` closes it."""
         self._opened = True
-        self.keeper = await KeeperClient.connect(self.keeper_host.directory, patience_s=PATIENCE_S)
+        self.keeper = await KeeperClient.connect(self.keeper_host.directory)
         return self.keeper
 
     async def open(self, run: Run | None = None) -> LinuxDriver:
         """Start what is not there and open the driver."""
         await start_keeper(self.keeper_host.directory)
         self._opened = True
-        self.keeper = await KeeperClient.connect(self.keeper_host.directory, patience_s=PATIENCE_S)
+        self.keeper = await KeeperClient.connect(self.keeper_host.directory)
         self.driver = await open_driver(
             self.settings, self.keeper, self.keeper_host.directory, run=run
         )

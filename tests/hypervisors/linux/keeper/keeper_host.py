@@ -80,7 +80,8 @@ class KeeperHost:
         found: list[Exit] = []
         async with contextlib.aclosing(client.exits(from_seq)) as exits:
             async for record in exits:
-                found.append(record)
+                if record is not None:
+                    found.append(record)
                 if len(found) == count:
                     break
         return found

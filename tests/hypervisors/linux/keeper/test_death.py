@@ -258,12 +258,18 @@ async def test_a_reader_of_exits_goes_on_with_the_next_keeper(host: KeeperHost) 
     async with host.client() as client:
         await client.spawn("a", "s1", Program(["false"]))
         exits = client.exits(1)
-        assert (await anext(exits)).seq == 1
-        following = asyncio.create_task(anext(exits))
+        first = await anext(exits)
+        assert first is not None
+        assert first.seq == 1
+        lost = asyncio.create_task(anext(exits))
         await host.kill_keeper(client)
+        assert await lost is None
+        following = asyncio.create_task(anext(exits))
         async with host.client() as other:
             await other.spawn("b", "s1", Program(["false"]))
-            assert (await following).instance == "b"
+            found = await following
+            assert found is not None
+            assert found.instance == "b"
         await exits.aclose()
 
 
