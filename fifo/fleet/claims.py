@@ -121,7 +121,7 @@ class Ledger:
         shares = shares_of(spec)
         more = add(shares, claim.shares, -1)
         row = self.fleet.row(claim.host)
-        free = self.fleet.capacity[row] - self.fleet.used[row]
+        free = self.fleet.free[row]
         wanted = (more.cpu, more.memory, more.disk)
         if any(part > 0 and part > room for part, room in zip(wanted, free, strict=True)):
             name = names.instance_name(spec.id, spec.org)

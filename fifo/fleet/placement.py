@@ -16,6 +16,7 @@ from fifo.fleet.claims import Ledger
 from fifo.model import keys
 from fifo.model import limits as model_limits
 from fifo.model.errors import Conflict, FifoError, OutcomeUnknown, Unavailable
+from fifo.model.instance import Shares
 from fifo.model.placement import Fleet
 from fifo.store.contract import Txn
 from supervisors import Future, GenServer, NoReply, Process
@@ -225,9 +226,7 @@ class PlacementServer(GenServer):
         """Forget what a transaction that did not take had noted."""
         for host in ledger.allocations:
             allocation = self.catalog.allocations.record(host)
-            self.fleet.used[self.fleet.row(host)] = 0
-            if allocation is not None:
-                self.fleet.use(host, allocation.used)
+            self.fleet.use(host, allocation.used if allocation is not None else Shares())
         self.addresses.load(self.catalog)
 
 

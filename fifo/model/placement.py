@@ -87,6 +87,10 @@ class Fleet:
         """The words of each host as they are, for those that have no bit of their own."""
         self.capacity: Column = np.zeros((_FIRST_HOSTS, 3), np.int64)
         self.used: Column = np.zeros((_FIRST_HOSTS, 3), np.int64)
+        self.free: Column = np.zeros((_FIRST_HOSTS, 3), np.int64)
+        """What `capacity` has above `used`."""
+        self.taken = np.zeros((_FIRST_HOSTS, 2), np.float64)
+        """The parts of memory and processors that are not free, negative: the least is the best."""
         self.ready: Mask = np.zeros(_FIRST_HOSTS, np.bool_)
         self.open: Mask = np.zeros(_FIRST_HOSTS, np.bool_)
         self.can: Column = np.zeros(_FIRST_HOSTS, np.int64)
@@ -110,6 +114,8 @@ class Fleet:
         more = len(self.ready)
         self.capacity = np.concatenate((self.capacity, np.zeros((more, 3), np.int64)))
         self.used = np.concatenate((self.used, np.zeros((more, 3), np.int64)))
+        self.free = np.concatenate((self.free, np.zeros((more, 3), np.int64)))
+        self.taken = np.concatenate((self.taken, np.zeros((more, 2), np.float64)))
         self.ready = np.concatenate((self.ready, np.zeros(more, np.bool_)))
         self.open = np.concatenate((self.open, np.zeros(more, np.bool_)))
         self.can = np.concatenate((self.can, np.zeros(more, np.int64)))
@@ -131,13 +137,23 @@ class Fleet:
                 probe.capacity.memory - reserved.memory,
                 probe.capacity.disk - reserved.disk,
             )
-            words = (*probe.brands, *(f"tag:{tag}" for tag in probe.nic_tags))
+            self._weigh(row)
+            words = (*probe.brands, *map(tag_word, probe.nic_tags))
             self.has[row] = frozenset(words)
             self.can[row] = self.words.mask(words)
 
     def use(self, uid: str, shares: Shares) -> None:
         """Take over the sum of a host's claims."""
-        self.used[self.row(uid)] = (shares.cpu, shares.memory, shares.disk)
+        row = self.row(uid)
+        self.used[row] = (shares.cpu, shares.memory, shares.disk)
+        self._weigh(row)
+
+    def _weigh(self, row: int) -> None:
+        """Work out what follows from a host's capacity and use, once for many decisions."""
+        capacity = self.capacity[row].tolist()
+        free = [most - used for most, used in zip(capacity, self.used[row].tolist(), strict=True)]
+        self.free[row] = free
+        self.taken[row] = [-free[part] / max(1, capacity[part]) for part in (MEMORY, CPU)]
 
 
 def decide(fleet: Fleet, request: Request) -> Decision:
@@ -145,17 +161,12 @@ def decide(fleet: Fleet, request: Request) -> Decision:
     count = len(fleet)
     if not count:
         return Decision(-1, Explanation())
-    masks = refusals(fleet, request)
-    refused = np.zeros(count, np.bool_)
     counts: dict[str, int] = {}
-    for rule, mask in masks:
-        turned_away = int(np.count_nonzero(mask))
-        if turned_away:
-            counts[rule] = turned_away
-            refused |= mask
-    rows = np.flatnonzero(~refused)
-    if not len(rows):
-        return Decision(-1, Explanation(considered=count, refused=counts))
+    rows = None
+    if not _suits_all(fleet, request):
+        rows, counts = _left(fleet, request)
+        if not len(rows):
+            return Decision(-1, Explanation(considered=count, refused=counts))
     best = _ranked(fleet, rows)
     explanation = Explanation(
         host=fleet.uids[best[0]],
@@ -166,13 +177,49 @@ def decide(fleet: Fleet, request: Request) -> Decision:
     return Decision(best[0], explanation)
 
 
+def _suits_all(fleet: Fleet, request: Request) -> bool:
+    """Tell in a few operations that no rule refuses any host; False may also mean: look closely."""
+    count, shares = len(fleet), request.shares
+    if request.host or request.labels:
+        return False
+    bits = [fleet.words.bit(word) for word in (request.brand, *map(tag_word, request.nic_tags))]
+    if None in bits:
+        return False
+    wanted = sum({1 << bit for bit in bits if bit is not None})
+    least = fleet.free[:count].min(axis=0).tolist()
+    return (
+        shares.cpu <= least[CPU]
+        and shares.memory <= least[MEMORY]
+        and shares.disk <= least[DISK]
+        and bool((fleet.ready[:count] & fleet.open[:count]).all())
+        and bool((fleet.can[:count] & wanted == wanted).all())
+    )
+
+
+def _left(fleet: Fleet, request: Request) -> tuple[npt.NDArray[np.intp], dict[str, int]]:
+    """Give the rows that no rule refuses, and how many hosts each rule does."""
+    refused = np.zeros(len(fleet), np.bool_)
+    counts: dict[str, int] = {}
+    for rule, mask in refusals(fleet, request):
+        turned_away = int(np.count_nonzero(mask))
+        if turned_away:
+            counts[rule] = turned_away
+            refused |= mask
+    return np.flatnonzero(~refused), counts
+
+
+def tag_word(tag: str) -> str:
+    """Give the word that a nic tag is among what hosts have."""
+    return f"tag:{tag}"
+
+
 def refusals(fleet: Fleet, request: Request) -> list[tuple[str, Mask]]:
     """Give for each rule the hosts that it refuses; a rule that this request does not meet: none.
 
     The order is the one in which people read the reasons.
     """
     count = len(fleet)
-    free = fleet.capacity[:count] - fleet.used[:count]
+    free = fleet.free[:count]
     masks = [
         ("not ready", ~fleet.ready[:count]),
         ("cordoned", ~fleet.open[:count]),
@@ -182,7 +229,7 @@ def refusals(fleet: Fleet, request: Request) -> list[tuple[str, Mask]]:
         ("disk", free[:, DISK] < request.shares.disk),
     ]
     if request.nic_tags:
-        tags = tuple(f"tag:{tag}" for tag in request.nic_tags)
+        tags = tuple(map(tag_word, request.nic_tags))
         masks.append(("network", _without(fleet, tags)))
     if request.host:
         other = np.ones(count, np.bool_)
@@ -208,13 +255,14 @@ def _without(fleet: Fleet, words: tuple[str, ...]) -> Mask:
     return lacking
 
 
-def _ranked(fleet: Fleet, rows: npt.NDArray[np.intp]) -> list[int]:
-    """Order candidates, best first; only as many as are told of."""
-    capacity = fleet.capacity[rows]
-    free = (capacity - fleet.used[rows]) / np.maximum(capacity, 1)
-    keys = (-free[:, MEMORY], -free[:, CPU], rows)
-    if len(rows) <= SORTED_HERE:
-        found = sorted(zip(*(key.tolist() for key in keys), strict=True))
+def _ranked(fleet: Fleet, rows: npt.NDArray[np.intp] | None) -> list[int]:
+    """Order candidates, all for None, best first; only as many as are told of."""
+    taken = fleet.taken[: len(fleet)] if rows is None else fleet.taken[rows]
+    if len(taken) <= SORTED_HERE:
+        numbers = range(len(taken)) if rows is None else rows.tolist()
+        found = sorted((*parts, row) for parts, row in zip(taken.tolist(), numbers, strict=True))
         return [row for *_, row in found[: 1 + NEXT_BEST]]
-    best: list[int] = rows[np.lexsort(keys[::-1])[: 1 + NEXT_BEST]].tolist()
+    # Rows ascend, and the sort is stable.
+    order = np.lexsort((taken[:, 1], taken[:, 0]))[: 1 + NEXT_BEST]
+    best: list[int] = (order if rows is None else rows[order]).tolist()
     return best
