@@ -8,8 +8,8 @@ import msgspec
 
 from fifo.agent import course, limits, names
 from fifo.agent.acting import BACK, ENSURE, LOOK, RELIST, Acting
-from fifo.agent.driver import is_doubtful
 from fifo.agent.messages import Gone
+from fifo.agent.performing import is_doubtful
 from fifo.agent.telling import text_of_end
 from fifo.agent.writes import Write
 from fifo.hypervisors.driver import Observed

@@ -25,30 +25,23 @@ from fifo.agent.orders import (
     Seen,
     Sighted,
 )
+from fifo.agent.performing import outcome, perform
 from fifo.hypervisors.driver import Broken, Ended, Inventory
 from fifo.model.errors import (
     Cancelled,
-    DeadlineExceeded,
-    DriverFailed,
     FifoError,
-    Unavailable,
 )
 from supervisors import (
-    CallExit,
-    CallTimeout,
     Continue,
-    Crash,
     Future,
     GenServer,
     NoReply,
-    SupervisorsError,
     run_task,
-    within,
 )
 
 if TYPE_CHECKING:
     from fifo.agent.settings import AgentSettings
-    from fifo.hypervisors.driver import Driver, Event, Observed, Subscription
+    from fifo.hypervisors.driver import Event, Observed, Subscription
     from fifo.model.hypervisor import Probe
 
 PROBE: Final = "probe"
@@ -85,6 +78,7 @@ class HostDriver(GenServer):
         self.trap_exit = True  # Its tasks are linked to it; how they end, their futures tell.
         self.host = settings.host
         self.driver = settings.driver()
+        self.calls = settings.calls
         self.tasks = self.node.address(names.tasks(settings.host))
         self.gates = {
             STARTS: Gate(settings.parallel_starts),
@@ -315,24 +309,17 @@ class HostDriver(GenServer):
             result.fail(Cancelled("it was withdrawn before its turn", order.subject))
             ref.send(_Done(order, result))
             return
+        order.began_s = self.node.shard.now_s()
         result = run_task(
-            self.tasks, _perform, self.driver, order,
+            self.tasks, perform, self.driver, order,
             timeout_s=order.deadline_s + limits.CLEAN_UP_S,
         )  # fmt: skip
         result.add_done_callback(lambda settled: ref.send(_Done(order, settled)))
 
     def _finish(self, order: Order, result: Future[Any]) -> None:
-        value, error = None, None
-        try:
-            value = result.result()
-        except FifoError as failed:
-            error = failed
-        except CallTimeout:
-            error = _too_late(order)
-        except SupervisorsError as failed:
-            error = _interrupted(order, failed)
-        if isinstance(value, FifoError):
-            value, error = None, value
+        value, error = outcome(order, result)
+        if not order.withdrawn:
+            self.calls.ended(order, self.node.shard.now_s(), error)
         if order.verb == "inspect":
             self._tell_seen(order, value, error)
         else:
@@ -364,33 +351,3 @@ class HostDriver(GenServer):
         """Answer a question that the host was asked."""
         if order.to is not None and order.to.is_alive():
             order.to.send(Seen(order.token, value, self.boot_id, error))
-
-
-async def _perform(driver: Driver, order: Order) -> Any:
-    """Make the call in a task of its own; gives the error that is the caller's to handle."""
-    try:
-        call = getattr(driver, order.verb)(*order.args, **(order.keywords or {}))
-        return await within(order.deadline_s, call)
-    except FifoError as error:
-        return error
-    except CallTimeout:
-        return _too_late(order)
-
-
-def _interrupted(order: Order, failed: SupervisorsError) -> FifoError:
-    """Tell a driver's fault from a call that was ended with its surroundings."""
-    if isinstance(failed, CallExit) and isinstance(failed.reason, Crash):
-        return DriverFailed(f"{order.verb}: the driver crashed: {failed.reason}", order.subject)
-    return Unavailable(f"{order.verb} was interrupted: {failed}", order.subject)
-
-
-def _too_late(order: Order) -> FifoError:
-    return DeadlineExceeded(
-        f"{order.verb} was not done within {order.deadline_s:g} s", order.subject,
-        "look whether it was done after all",
-    )  # fmt: skip
-
-
-def is_doubtful(error: FifoError) -> bool:
-    """Tell whether what was ordered may have been done all the same."""
-    return isinstance(error, (Unavailable, DeadlineExceeded))

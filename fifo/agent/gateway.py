@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from fifo.agent import limits, names
-from fifo.agent.driver import SIGHT, is_doubtful
+from fifo.agent.driver import SIGHT
 from fifo.agent.image_cache import Uses
 from fifo.agent.intent import Fence, KeptResult
 from fifo.agent.journal import LOAD, NUMBERS, STATUSES
 from fifo.agent.messages import Gone, Granted, Lookup, Take
 from fifo.agent.obeying import OBEY, Open
 from fifo.agent.orders import Answer, Sighted
+from fifo.agent.performing import is_doubtful
 from fifo.agent.reporting import Attach
 from fifo.agent.writes import Read, Write, Written
 from fifo.model import keys, records

@@ -29,8 +29,8 @@ class Order:
     """
 
     __slots__ = (
-        "args", "beside", "caller", "deadline_s", "gate", "keywords", "subject", "to", "token",
-        "verb", "withdrawn",
+        "args", "began_s", "beside", "caller", "deadline_s", "gate", "keywords", "subject", "to",
+        "token", "verb", "withdrawn",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +57,7 @@ class Order:
         self.keywords = keywords
         self.withdrawn = False
         self.beside = False
+        self.began_s = 0.0
 
     def answer(self, value: Any, error: FifoError | None) -> None:
         """Tell whoever asked, if that still lives."""

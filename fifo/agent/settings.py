@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fifo.agent import limits
+from fifo.agent.driver_calls import DriverCalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ class AgentSettings:
     """One host's agent: which host, its driver, its own store, the wall clock.
 
     `driver` and `open_store` are called at each start of the process that owns what they give, on
-    the node's shard. `utc` reads the wall clock in seconds.
+    the node's shard. `utc` reads the wall clock in seconds. `calls` counts the driver's.
     """
 
     host: str
@@ -32,3 +33,4 @@ class AgentSettings:
     boot_starts: int = limits.BOOT_STARTS
     parallel_creates: int = limits.PARALLEL_CREATES
     sample_s: float = limits.SAMPLE_S
+    calls: DriverCalls = field(default_factory=DriverCalls)

@@ -40,7 +40,7 @@ class Page:
             )
             self._parts.append(f"{name}{{{pairs}}} {number:.17g}" if pairs else f"{name} {number}")
 
-    def add_latencies(self, name: str, series: Mapping[tuple[str, ...], Latency]) -> None:
+    def add_latencies(self, name: str, series: Mapping[tuple[str, str], Latency]) -> None:
         """Write a histogram's series."""
         labels = self._head(name)
         for values, latency in series.items():

@@ -349,6 +349,18 @@ def test_numbers_asked_for_are_measured_now_but_once_for_a_crowd(world: AgentWor
     assert sampling.call(Fresh(uid_of(1))).get().at > found[0].at
 
 
+def test_calls_of_the_driver_are_counted_by_verb_and_outcome(world: AgentWorld) -> None:
+    world.realise(spec_of(1))
+    world.await_state(uid_of(1), "running")
+    world.host.faults.add(Fault("start", "error"))
+    world.realise(spec_of(2))
+    world.await_state(uid_of(2), "failed")
+    calls = world.settings.calls
+    assert calls.counts["create", "ok"] == 2
+    assert calls.counts["start", "ok"] == calls.counts["start", "failed"] == 1
+    assert sum(calls.latencies["start"].counts) == 2
+
+
 def test_who_asks_for_numbers_is_told_that_they_cannot_be_had(world: AgentWorld) -> None:
     sampling = world.node.address(names.sampling(HOST))
     world.time.advance(2.0)

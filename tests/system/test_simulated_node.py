@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fifo.telemetry.metrics import METRICS
 from tests.system.node_process import NodeProcess, fifo, rows
 
 if TYPE_CHECKING:
@@ -107,6 +108,15 @@ def test_the_tree_the_usage_and_the_metrics_are_there(node: NodeProcess) -> None
     assert "fifo_hypervisor_ready" in page
     assert 'grpc_server_handled_total{grpc_service="fifo.v1.InstanceService"' in page
     assert "supervisors_processes" in page
+
+
+def test_every_metric_of_the_table_is_on_the_page(node: NodeProcess) -> None:
+    with urllib.request.urlopen(node.metrics_url, timeout=5) as answer:  # noqa: S310
+        page = answer.read().decode()
+    assert [own.name for own in METRICS if f"# TYPE {own.name} {own.kind}" not in page] == []
+    assert 'fifo_driver_calls_total{hypervisor="' in page
+    assert 'fifo_driver_call_seconds_count{hypervisor="' in page
+    assert 'fifo_operation_step_seconds_count{kind="import_image",step="' in page
 
 
 def test_a_support_bundle_holds_no_secret(node: NodeProcess, tmp_path: Path) -> None:

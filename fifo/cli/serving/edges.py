@@ -100,12 +100,13 @@ class WebEdge(GenServer):
         self.trap_exit = True
         registry = CollectorRegistry()
         self.counted = metrics.enable(self.node, registry)
-        page = listening.page = MetricsPage(self.node, parts, registry, version("fifo"))
+        self.page = page = listening.page = MetricsPage(self.node, parts, registry, version("fifo"))
         host, _, port = settings.metrics_listen.rpartition(":")
         try:
             bound = socket.create_server((host, listening.web_port or int(port)))
         except OSError as error:
             self.counted.disable()
+            page.close()
             raise NotReady(
                 f"the metrics port cannot be listened on: {error.strerror}",
                 settings.metrics_listen,
@@ -119,4 +120,5 @@ class WebEdge(GenServer):
         """Close the port."""
         del reason
         self.counted.disable()
+        self.page.close()
         await asyncio.ensure_future(self.server.stop())

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from fifo.agent import names
 from fifo.agent.sampling import LATEST
 from fifo.fleet import placement
+from fifo.fleet.step_times import StepTimes
 from fifo.telemetry.exposition import Page
 from fifo.telemetry.instance_lines import NAMES, InstanceLines, Measured
 from supervisors import SupervisorsError
@@ -40,7 +41,14 @@ class MetricsPage:
         self._lines = InstanceLines()
         self._sampled: dict[str, float] = {}
         self.methods: Iterable[MethodMeasures] = ()
+        fleet = parts.fleet
+        self._steps = StepTimes(fleet.world.catalog) if fleet is not None else None
         self._took_s = 0.0
+
+    def close(self) -> None:
+        """Follow nothing any more."""
+        if self._steps is not None:
+            self._steps.close()
 
     async def render(self) -> bytes:
         """Give the whole page; the runtime's own metrics first."""
@@ -84,6 +92,8 @@ class MetricsPage:
     async def _add_fleet(self, page: Page, catalog: Catalog) -> None:
         operations = Counter((own.record.kind, own.record.state) for own in catalog.operations)
         page.add("fifo_operations", [((kind, state), n) for (kind, state), n in operations.items()])
+        if self._steps is not None:
+            page.add_latencies("fifo_operation_step_seconds", self._steps.latencies)
         page.add("fifo_cleanups_owed", [((), len(catalog.cleanups))])
         await self._add_placement(page)
         statistics = catalog.store.statistics()
@@ -95,8 +105,29 @@ class MetricsPage:
         page.add("fifo_store_changes_total", [((), statistics.changes)])
         page.add("fifo_store_alarm", [((), int(statistics.alarm))])
         self._add_hosts(page, catalog)
+        self._add_driver_calls(page, catalog)
         for agent in self._parts.agents:
             await self._sample(agent.host, catalog)
+
+    def _add_driver_calls(self, page: Page, catalog: Catalog) -> None:
+        ids = {entry.record.uid: entry.record.id for entry in catalog.hosts}
+        agents = [(ids.get(agent.host, agent.host), agent.calls) for agent in self._parts.agents]
+        page.add(
+            "fifo_driver_calls_total",
+            [
+                ((host, verb, outcome), count)
+                for host, calls in agents
+                for (verb, outcome), count in calls.counts.items()
+            ],
+        )
+        page.add_latencies(
+            "fifo_driver_call_seconds",
+            {
+                (host, verb): latency
+                for host, calls in agents
+                for verb, latency in calls.latencies.items()
+            },
+        )
 
     async def _add_placement(self, page: Page) -> None:
         server = self._node.whereis(placement.NAME)

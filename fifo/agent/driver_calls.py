@@ -1,0 +1,33 @@
+"""What the calls of a driver cost: counted where they end, read at a scrape."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from fifo.telemetry.latency import Latency
+
+if TYPE_CHECKING:
+    from fifo.agent.orders import Order
+    from fifo.model.errors import FifoError
+
+OK: Final = "ok"
+FAILED: Final = "failed"
+
+
+class DriverCalls:
+    """Counts by verb; on the node's thread, and kept while the driver's process comes and goes."""
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, str], int] = {}
+        """Calls that ended, by verb and outcome."""
+        self.latencies: dict[str, Latency] = {}
+
+    def ended(self, order: Order, now_s: float, error: FifoError | None) -> None:
+        """Count the end of a call; called by the driver's process."""
+        verb = order.verb
+        key = (verb, OK if error is None else FAILED)
+        self.counts[key] = self.counts.get(key, 0) + 1
+        latency = self.latencies.get(verb)
+        if latency is None:
+            latency = self.latencies[verb] = Latency()
+        latency.observe(now_s - order.began_s)
