@@ -144,8 +144,12 @@ class Instance(Answering):
     def _found(self, observed: Observed | None) -> None:
         """Be in the state that the host shows."""
         if observed is not None and observed.state == "running":
+            # A start of ours is remembered before it is ordered.
+            adopted = self.memory.start_id < observed.start_id
             self.memory = course.running(self.intent, self.memory, observed)
-            if self.told is None or self.told.start_id < observed.start_id:
+            if adopted:
+                self.note("adopted", f"was found running and taken over, start {observed.start_id}")
+            elif self.told is None or self.told.start_id < observed.start_id:
                 self.note("started", f"was found running, start {observed.start_id}")
         self.move(course.found(observed))
         if self.at == "deleted":

@@ -183,6 +183,10 @@ def test_a_foreign_instance_that_is_realised_is_taken_over_as_it_is() -> None:
     world.await_state(spec.uid, "running")
     assert (guest.start_id, world.status(spec.uid).start_id) == (3, 3)
     assert world.attach().foreign == ()
+    world.time.advance(1.0)
+    told = [entry.event.kind for entry in world.reported() if entry.event is not None]
+    assert "adopted" in told
+    assert "started" not in told
 
 
 def test_a_new_instance_is_known_not_to_be_there_by_the_inventory_alone(world: AgentWorld) -> None:

@@ -43,6 +43,8 @@ class Zone:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        # runc writes the pid when the zone may run already.
+        eventually(lambda: (self._directory / "pid").exists() or None)
         eventually(lambda: self.run("true").returncode == 0 or None)
         address = ["ip", "address", "add", ADDRESS, "dev", "lo"]
         subprocess.run([*self._enter(), *address], check=True, timeout=DEADLINE_S)
