@@ -105,6 +105,13 @@ class Execution:
         """UTC second by which what is asked for now must be done."""
         return self.undo_until or self.operation.deadline
 
+    def left_s(self) -> float:
+        """Seconds until then; a clock that was set back gives no more than there were at first."""
+        operation = self.operation
+        whole_s = operation.deadline - operation.create_time
+        most_s = limits.UNDO_PATIENCE_S if self.undo_until else whole_s
+        return min(self.until() - self.world.utc(), most_s)
+
     async def wait(self, awaited: Any) -> Any:
         """Await a future, but no longer than the deadline or until the operation is cancelled."""
         self._go_on()
@@ -120,7 +127,7 @@ class Execution:
         if self._cancelled is not None and not self.undo_until:
             self._cancelled.add_done_callback(settle)
         try:
-            await within(max(0.001, self.until() - self.world.utc()), settled)
+            await within(max(0.001, self.left_s()), settled)
         except CallTimeout:
             raise self._late() from None
         if not awaited.done():
@@ -241,13 +248,16 @@ class Execution:
     async def _try(self, step: Step, live: Items, began: float) -> Outcome:
         """Run an action until it could ask everyone it has to ask, within the step's patience."""
         until = min(self.operation.deadline, began + limits.STEP_PATIENCE_S)
-        wait_s = limits.RETRY_FIRST_S
+        waited_s, wait_s = 0.0, limits.RETRY_FIRST_S
         while True:
             outcome = await self._run(step, live)
             away = any(isinstance(error, Unavailable) for error in outcome.failed.values())
-            if not away or self.world.utc() + wait_s >= until:
+            # By both, since the clock may have been set back meanwhile.
+            over = self.world.utc() + wait_s >= until or waited_s >= limits.STEP_PATIENCE_S
+            if not away or over:
                 return outcome
             await self.sleep(wait_s)
+            waited_s += wait_s
             wait_s = min(2 * wait_s, limits.RETRY_MOST_S)
 
     async def _run(self, step: Step, live: Items) -> Outcome:

@@ -35,6 +35,8 @@ class HostTruth:
     answered: dict[tuple[str, str, str], CommandResult] = field(default_factory=dict)
     creates: int = 0
     away: bool = False
+    silent: bool = False
+    """It answers nothing."""
     refuses: frozenset[str] = frozenset()
     """Verbs that the host refuses."""
     loses: set[str] = field(default_factory=set)
@@ -55,6 +57,8 @@ class HostDouble:
         future: Future[CommandResult] = Future()
         if self.truth.away:
             future.fail(Unavailable("it is away", host))
+            return future
+        if self.truth.silent:
             return future
         key = (command.operation, command.step, command.uid)
         result = self.truth.answered.get(key)

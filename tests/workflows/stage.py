@@ -48,6 +48,7 @@ class Stage:
         self.workflows = workflows
         self.disk = MemoryDisk("0" * 32)
         self.lives = 0
+        self.clock_s = 1_000_000.0
         self.start()
         self.write(*furniture())
 
@@ -62,7 +63,7 @@ class Stage:
             self.catalog,
             HostDouble(self.truth, self.store),
             PlacementClient(lambda: self.node.address(NAME)),
-            lambda: self.host.now_s + 1_000_000.0,
+            lambda: self.host.now_s + self.clock_s,
             workflows or self.workflows,
         )
         self.operations = Operations(self.world, self.node)
