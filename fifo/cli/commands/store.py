@@ -1,4 +1,4 @@
-"""`fifo store`: what is done to a store while no node runs on it."""
+"""`fifo store`: a store backed up while its node runs, verified and restored while none does."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from fifo.cli.commands import admin
 from fifo.model.errors import DataLoss, FifoError, InvalidInput, NotFound, Violation
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ IDENTITY: Final = "node.json"
 
 @click.group(name="store")
 def COMMAND() -> None:  # noqa: N802 - the name by which groups are found
-    """Restore a backup on this machine, or verify one."""
+    """Back a node's store up while it runs; verify a backup, restore one on this machine."""
+
+
+# Where people look for it: beside its verification and its restoration.
+COMMAND.add_command(admin.backup)
 
 
 def _unpack(file: str, directory: Path) -> Path:
@@ -44,7 +49,7 @@ def _unpack(file: str, directory: Path) -> Path:
 
 
 def _no_backup(file: str, why: str) -> DataLoss:
-    return DataLoss(f"it is no backup: {why}", file, "take another that `fifo admin backup` made")
+    return DataLoss(f"it is no backup: {why}", file, "take another that `fifo store backup` made")
 
 
 @contextlib.contextmanager
