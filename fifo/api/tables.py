@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fifo.api.resources import events
+from fifo.api.resources import events, instances
 from fifo.api.resources.kinds import KINDS, EventParts, touched
 from fifo.model import keys
 from fifo.store.catalog import View
@@ -58,6 +58,9 @@ class Tables(View):
 
     def _commit(self, revision: int, group: tuple[KeyValue, ...], at: float) -> Iterator[Change]:
         found = dict.fromkeys(filter(None, (touched(kv.key) for kv in group)))
+        for kv in group:
+            if kv.key.startswith(keys.HYPERVISOR_STATUS):
+                found |= dict.fromkeys(self._on_host(keys.uid_of(kv.key)))
         before = {own: KINDS[own[0]].capture(self, own[1]) for own in found}
         for kv in group:
             self._take(kv)
@@ -68,6 +71,12 @@ class Tables(View):
         for kv in group:
             if kv.version == 1 and kv.key.startswith(keys.STORY):
                 yield Change(revision, events.TYPE, None, EventParts(kv), at)
+
+    def _on_host(self, host: str) -> Iterator[tuple[str, str]]:
+        """Yield the instances of a host, which are in limbo while it cannot be reached."""
+        for claim in self.claims:
+            if claim.record.host == host:
+                yield instances.TYPE, claim.record.uid
 
     def _take(self, kv: KeyValue) -> None:
         for table in self.tables:
