@@ -64,7 +64,8 @@ class Settings:
     )
     images_from_private_addresses: bool = _setting(
         default=False,
-        told="Whether images may be fetched from loopback, link-local and private addresses.",
+        told="Whether images may be fetched from loopback, link-local and private addresses. A"
+        " registry there need not prove who it is (TLS); one at a public address always has to.",
     )
     import_dirs: tuple[Path, ...] = _setting(
         (),

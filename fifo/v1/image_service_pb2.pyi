@@ -156,9 +156,9 @@ class ImportImageRequest(_message.Message):
     sha256: _builtins.str
     """The checksum its bytes have to have, 64 hexadecimal digits. Absent means none is checked."""
     max_size_bytes: _builtins.int
-    """Refused above this; absent means the node's limit."""
+    """Refused above this; absent or larger means the node's limit."""
     max_unpacked_size_bytes: _builtins.int
-    """Refused if it unpacks to more; absent means the node's limit."""
+    """Refused if it unpacks to more; absent or larger means the node's limit."""
     request_id: _builtins.str
     """A UUID4 that makes a repetition harmless: for 24 h it gets the first answer."""
     validate_only: _builtins.bool

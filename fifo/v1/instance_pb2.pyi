@@ -252,7 +252,7 @@ class Instance(_message.Message):
     dns_domain: _builtins.str
     """Where a short host name is looked for."""
     firewall_enabled: _builtins.bool
-    """Applies the firewall's rules to it."""
+    """Kept, and told as unhonoured: no host applies a firewall's rules yet."""
     kernel_version: _builtins.str
     """The kernel version that an LX zone is told."""
     state: Global___Instance.State.ValueType

@@ -70,6 +70,38 @@ def test_what_its_own_host_cannot_honour_is_told_at_create_and_at_update(play: P
     play(scene, HostSettings(unsupported={"quota": "a plain directory"}))
 
 
+def test_a_firewall_that_no_host_has_is_told_at_create_and_at_update(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        firewalled = (
+            b'{"brand": "lx", "kernel_version": "5.10", "image_uuid": "%s",'
+            b' "firewall_enabled": true}' % IMAGE.encode()
+        )
+        update = "InstanceService.UpdateInstance"
+        async with stage.channel() as channel:
+            asked: dict[str, Any] = {"parent": "orgs/default", "validate_only": True}
+            tried = await call(channel, CREATE, vmadm_json=firewalled, **asked)
+            assert list(metadata_of(tried).unhonoured_properties) == ["firewall_enabled"]
+            made = await create(channel)
+            assert not made.unhonoured_properties
+            wanted = {"name": WEB, "firewall_enabled": True, "alias": "x"}
+            tried = await call(channel, update, instance=wanted, validate_only=True)
+            assert list(metadata_of(tried).unhonoured_properties) == ["firewall_enabled"]
+            operation = await call(channel, update, instance=wanted)
+            made = await done(channel, operation, Instance())
+            assert list(made.unhonoured_properties) == ["firewall_enabled"]
+            told = metadata_of(await call(channel, "Operations.GetOperation", name=operation.name))
+            assert list(told.unhonoured_properties) == ["firewall_enabled"]
+            assert list(told.applied_live) == ["alias"]
+            unset = {"name": WEB, "firewall_enabled": False}
+            mask = {"paths": ["firewall_enabled"]}
+            operation = await call(channel, update, instance=unset, update_mask=mask)
+            assert not (await done(channel, operation, Instance())).unhonoured_properties
+            told = metadata_of(await call(channel, "Operations.GetOperation", name=operation.name))
+            assert not [*told.unhonoured_properties, *told.applied_live, *told.pending_reboot]
+
+    play(scene)
+
+
 def test_an_update_says_what_holds_now_and_what_from_the_next_boot_on(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.channel() as channel:

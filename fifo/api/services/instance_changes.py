@@ -98,6 +98,7 @@ class InstanceChanges:
         if not request.validate_only:
             return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
         made = instances.message(backend.catalog, as_if(spec))
+        work = work._replace(unhonoured=instances.in_vain(spec))
         return accepting.only_validated(backend, call, work, made)
 
     async def delete_instance(

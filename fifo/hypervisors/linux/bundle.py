@@ -64,6 +64,7 @@ SYSCTL: Final = {
 BIND_OPTIONS: Final = frozenset({"ro", "rw", "nodev", "noexec", "nosuid", "nodevice", "nodevices"})
 SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 -- of the zone, in its own mount namespace
 TEMPORARY: Final = "/tmp"  # noqa: S108 -- of the zone, in its own mount namespace
+RESOLVERS: Final = "resolv.conf"
 GUEST_DIRECTORY: Final = "/var/lib/fifo"
 """Where a zone finds what it is told about itself: `metadata.json`."""
 
@@ -194,10 +195,24 @@ def _host_mounts(spec: InstanceSpec, place: Place) -> list[dict[str, Any]]:
     found = [_bind(str(place.guest / "metadata"), GUEST_DIRECTORY, ("ro", "nosuid", "nodev"))]
     found += [
         _bind(str(place.guest / name), f"/etc/{name}", ("nosuid", "nodev"))
-        for name in ("hosts", "hostname", "resolv.conf")
-        if name != "resolv.conf" or spec.resolvers
+        for name in ("hosts", "hostname", RESOLVERS)
+        if name != RESOLVERS or _tells_resolvers(spec)
     ]
     return found + [_bind(fs.source, fs.target, bind_options(fs)) for fs in spec.filesystems]
+
+
+def _tells_resolvers(spec: InstanceSpec) -> bool:
+    """Tell whether a zone gets our resolv.conf: even an empty one, which an update can fill.
+
+    Not where only DHCP will tell of resolvers: the zone's own client has to write that file.
+    """
+    return bool(spec.resolvers) or not any("dhcp" in nic.ips for nic in spec.nics)
+
+
+def shows_resolvers(config_json: bytes) -> bool:
+    """Tell whether a zone that was started with a written configuration sees our resolv.conf."""
+    mounts = msgspec.json.decode(config_json)["mounts"]
+    return any(each["destination"] == f"/etc/{RESOLVERS}" for each in mounts)
 
 
 def _bind(source: str, target: str, options: tuple[str, ...]) -> dict[str, Any]:
@@ -227,7 +242,7 @@ def files(spec: InstanceSpec, addresses: tuple[str, ...]) -> dict[str, bytes]:
     return {
         "hosts": _lines(hosts),
         "hostname": _lines([name]),
-        "resolv.conf": _lines(resolvers),
+        RESOLVERS: _lines(resolvers),
         "metadata/metadata.json": metadata(spec),
     }
 

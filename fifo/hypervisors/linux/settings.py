@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from fifo.model.image import Image
+
 PREFIX: Final = re.compile(r"[a-z][a-z0-9]{1,4}")
 """Five characters leave ten of an interface's fifteen (IFNAMSIZ) for what is unique."""
 UID_BASE: Final = 1_000_000
@@ -37,6 +39,14 @@ class ImageLimits(NamedTuple):
     download_bytes: int = 32 * 1024**3
     unpacked_bytes: int = 64 * 1024**3
     entries: int = 2_000_000
+
+    def download_of(self, image: Image) -> int:
+        """Give what an image's file may have: what it declares, and never more than the host's."""
+        return min(image.size_bytes or self.download_bytes, self.download_bytes)
+
+    def unpacked_of(self, image: Image) -> int:
+        """Give what an image may unpack to: what it declares, and never more than the host's."""
+        return min(image.unpacked_bytes or self.unpacked_bytes, self.unpacked_bytes)
 
 
 class Settings(NamedTuple):

@@ -182,6 +182,9 @@ class Zones:
             path.write_bytes(data)
             path.chmod(0o644)
 
+    def _shows_resolvers(self, directory: Path) -> bool:
+        return bundle.shows_resolvers((directory / BUNDLE / CONFIG).read_bytes())
+
     def _cgroup(self, uid: str) -> str:
         return f"{self._host.settings.cgroup}/{uid}"
 
@@ -247,6 +250,9 @@ class Zones:
         if "quota" in live:
             await host.storage.resize(directory, host.cache.rootfs(old.image), new.quota)
         if running:
+            if "resolvers" in live and not self._shows_resolvers(directory):
+                live.remove("resolvers")
+                later.append("resolvers")
             if changes.changed(old, new, changes.LIMITS):
                 swap, weight = host.facts.swap, host.facts.io_weight
                 found = bundle.resources(new, swap=swap, io_weight=weight)

@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 FLEET: Final = frozenset({
     "alias", "package", "owner_uuid", "billing_id", "autoboot", "deletion_protection", "restart",
-    "wanted", "tags", "customer_metadata", "internal_metadata", "firewall_enabled", "extra",
-    "unhonoured", "wanted_host",
+    "wanted", "tags", "customer_metadata", "internal_metadata", "extra", "unhonoured",
+    "wanted_host",
 })  # fmt: skip
 """What the fleet, the agent and the host's own rules know of an instance; no guest has to start."""
 CONTROL_GROUP: Final = frozenset({
     "cpu_cap", "cpu_shares", "max_physical_memory", "max_swap", "max_lwps", "zfs_io_priority",
 })  # fmt: skip
 """What the kernel limits, for a zone's processes and for a QEMU alike."""
+IN_VAIN: Final = frozenset({"firewall_enabled"})
+"""What no host of ours does anything about: such a change holds neither at once nor later."""
 LIVE: Final[Mapping[str, frozenset[str]]] = {
     # A zone's `ram` is its memory by another name; its quota is the host's, its resolvers a file.
     "lx": FLEET | CONTROL_GROUP | {"ram", "quota", "resolvers", "max_locked_memory"},
@@ -58,6 +60,8 @@ def effect(before: InstanceSpec, after: InstanceSpec) -> Effect:
     live: list[str] = []
     at_start: list[str] = []
     for name in changed(before, after):
+        if name in IN_VAIN:
+            continue
         guarded = name == "nics" and only_guards(before.nics, after.nics)
         (live if guarded or name in live_ones else at_start).append(name)
     return Effect(tuple(live), tuple(at_start))

@@ -22,6 +22,9 @@ PROGRAM = Init(("/bin/app",), ("PATH=/bin",), "/", "program", 15)
 SYSTEMD = PROGRAM._replace(kind="systemd", stop_signal=37)
 
 
+DHCP = Nic(mac="02:00:00:00:00:01", interface="net0", ips=("dhcp",))
+
+
 def spec(**more: Any) -> InstanceSpec:
     """Describe a zone."""
     return InstanceSpec(
@@ -116,11 +119,29 @@ def test_a_directory_of_the_host_comes_without_its_devices_and_unknown_options()
     assert (found["source"], found["options"]) == ("/srv", ["bind", "nodev", "ro"])
 
 
-def test_resolvers_and_temporary_space_are_there_when_they_are_wanted() -> None:
-    assert {"/etc/resolv.conf", "/tmp"}.isdisjoint(mounts(config()))  # noqa: S108 -- the zone's
-    found = mounts(config(resolvers=("10.0.0.1",), tmpfs=64))
+def test_temporary_space_is_there_when_it_is_wanted() -> None:
+    assert "/tmp" not in mounts(config())  # noqa: S108 -- the zone's
+    found = mounts(config(tmpfs=64))
     assert "size=64m" in found["/tmp"]["options"]  # noqa: S108 -- the zone's
-    assert found["/etc/resolv.conf"]["source"] == "/state/guest/resolv.conf"
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({"resolvers": ("10.0.0.1",)}, True),
+        ({"dns_domain": "example.org"}, True),
+        ({}, True),
+        ({"nics": (DHCP,), "resolvers": ("10.0.0.1",)}, True),
+        ({"nics": (DHCP,)}, False),
+    ],
+)
+def test_the_resolvers_file_is_there_unless_the_zones_own_dhcp_client_writes_it(
+    more: dict[str, Any], shown: bool
+) -> None:
+    made = config(**more)
+    found = mounts(made).get("/etc/resolv.conf", {}).get("source", "")
+    assert found == ("/state/guest/resolv.conf" if shown else "")
+    assert bundle.shows_resolvers(msgspec.json.encode(made)) is shown
 
 
 def test_the_files_about_a_zone() -> None:

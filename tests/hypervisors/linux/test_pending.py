@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
 from tests.hypervisors.linux import runner
 from tests.hypervisors.linux.test_adoption import Ear
@@ -144,3 +145,29 @@ async def test_a_zone_that_ended_unseen_leaves_no_rules_of_what_was_to_go(zones:
     await zones.driver.start(wanted, 2)
     left = await zones.remove_all()
     assert left.none, left
+
+
+@pytest.mark.parametrize(("ips", "at_once"), [(None, True), (("dhcp",), False)])
+async def test_resolvers_of_a_running_zone_without_any_hold_at_once_or_are_told_to_wait(
+    zones: ZoneHost, ips: tuple[str, ...] | None, at_once: bool
+) -> None:
+    await zones.open()
+    wanted = zones.wanted()
+    silent = tuple(msgspec.structs.replace(each, resolvers=()) for each in wanted.networks)
+    wanted = wanted._replace(networks=silent)
+    if ips is not None:
+        (nic,) = wanted.spec.nics
+        wanted = with_nics(wanted, msgspec.structs.replace(nic, ips=ips))
+    await zones.driver.create(wanted)
+    await zones.driver.start(wanted, 1)
+    show = ("cat", "/etc/resolv.conf")
+    assert await zones.execute(wanted, *show) == (0, "")
+    spec = msgspec.structs.replace(wanted.spec, resolvers=("10.0.0.1",))
+    given = wanted._replace(spec=spec)
+    told = (("resolvers",), ()) if at_once else ((), ("resolvers",))
+    assert await zones.driver.update(given) == told
+    said = (0, "nameserver 10.0.0.1\n")
+    assert await zones.execute(wanted, *show) == (said if at_once else (0, ""))
+    await zones.driver.stop(spec.uid, 0.0)
+    await zones.driver.start(given, 2)
+    assert await zones.execute(wanted, *show) == said

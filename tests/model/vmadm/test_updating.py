@@ -276,6 +276,7 @@ def test_what_is_no_payload_changes_nothing() -> None:
         (VM, {"ram": 1024, "zfs_io_priority": 5},
          {"max_physical_memory", "max_swap", "max_locked_memory", "zfs_io_priority"}, {"ram"}),
         (VM, {"vcpus": 2, "alias": "a"}, {"alias"}, {"vcpus"}),
+        (LINUX, {"firewall_enabled": not LINUX.firewall_enabled, "alias": "a"}, {"alias"}, set()),
         (VM, {"update_disks": [{"path": "disk0", "size": 9000}]}, set(), {"disks"}),
     ],
 )  # fmt: skip

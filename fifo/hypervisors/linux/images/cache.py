@@ -219,7 +219,7 @@ class Cache:
             raise InvalidInput(image.uid, (Violation("boot", wanted),))
 
     async def _obtain(self, image: Image, place: Path, progress: Progress) -> Fetched:
-        most_bytes = image.size_bytes or self._settings.image_limits.download_bytes
+        most_bytes = self._settings.image_limits.download_of(image)
         private = self._settings.private_sources
         if image.source.startswith("/"):
             return await asyncio.to_thread(_examine, Path(image.source), image, most_bytes)
@@ -239,7 +239,7 @@ class Cache:
         job = Job(
             root=str(rootfs),
             uid_base=self._settings.uid_base,
-            unpacked_bytes=image.unpacked_bytes or bounds.unpacked_bytes,
+            unpacked_bytes=bounds.unpacked_of(image),
             entries=bounds.entries,
             machine=platform.machine(),
         )

@@ -74,7 +74,7 @@ class Importer:
     def __init__(self, run: Run, settings: Settings) -> None:
         self._run = run
         self._user = confine.import_user(settings.uid_base)
-        self._most_bytes = settings.image_limits.unpacked_bytes
+        self._limits = settings.image_limits
 
     def importers(self) -> dict[str, Callable[[Image, Fetched, Path], Awaitable[Image]]]:
         """Give what the cache asks for each format."""
@@ -113,7 +113,7 @@ class Importer:
             size_bytes = await self._check_qcow2(job, source)
         else:
             size_bytes = await asyncio.to_thread(_size_bytes, source)
-        most_bytes = job.image.unpacked_bytes or self._most_bytes
+        most_bytes = self._limits.unpacked_of(job.image)
         if not 0 < size_bytes <= most_bytes:
             raise _refused(job, f"a disk of 1 to {most_bytes} bytes; this one has {size_bytes}")
         made = job.work / DISK

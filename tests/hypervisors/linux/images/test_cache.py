@@ -101,6 +101,19 @@ async def test_a_bomb_is_stopped_at_its_bound(
     await refused(limited, image(tmp_path / "many.tar"), InvalidInput, "entries")
 
 
+@pytest.mark.parametrize("declared", [0, 101, 10_000_000])
+async def test_an_image_that_declares_more_than_the_host_takes_is_held_to_the_hosts_limits(
+    tmp_path: Path, declared: int
+) -> None:
+    source = tmp_path / "x.tar"
+    source.write_bytes(ROOTFS)
+    short = cache_of(tmp_path, image_limits=ImageLimits(download_bytes=100))
+    await refused(short, image(source, size_bytes=declared), InvalidInput, "at most 100 bytes")
+    shallow = cache_of(tmp_path, image_limits=ImageLimits(unpacked_bytes=9))
+    wanted = image(source, unpacked_bytes=declared)
+    await refused(shallow, wanted, InvalidInput, "bytes unpacked")
+
+
 async def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
     cache = cache_of(tmp_path)
     await refused(cache, image("file:///etc/passwd"), InvalidInput)

@@ -6,10 +6,13 @@ import http.server
 import json
 import shutil
 import threading
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from fifo.hypervisors.linux.commands import CommandOutput
+from fifo.hypervisors.linux.images import registry as registries
+from fifo.hypervisors.linux.images import targets
 from fifo.hypervisors.linux.settings import ImageLimits
 from fifo.model.errors import DriverFailed, NoRoom
 from tests.hypervisors.linux.images.archives import directory, entry, tar
@@ -17,7 +20,7 @@ from tests.hypervisors.linux.images.caching import UID, cache_of, fetch, image, 
 from tests.hypervisors.linux.images.test_layouts import CONFIG, Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
@@ -89,3 +92,33 @@ async def test_an_image_that_is_not_there_is_told_in_the_registrys_words(
 async def test_an_image_too_large_is_not_fetched(tmp_path: Path, registry: str) -> None:
     small = cache_of(tmp_path, image_limits=ImageLimits(download_bytes=10))
     await refused(small, image(f"{registry}/name:tag", "oci_layout"), NoRoom, "at most 10")
+
+
+@pytest.mark.parametrize(
+    ("addresses", "verify"),
+    [
+        (["127.0.0.1"], "false"),
+        (["10.1.2.3", "fd00::1"], "false"),
+        (["8.8.8.8"], "true"),
+        (["10.1.2.3", "8.8.8.8"], "true"),
+    ],
+)
+async def test_only_a_registry_at_private_addresses_need_not_prove_who_it_is(
+    tmp_path: Path, addresses: list[str], verify: str
+) -> None:
+    ran: list[Sequence[str]] = []
+
+    async def noted(argv: Sequence[str], **_: Any) -> CommandOutput:
+        ran.append(argv)
+        return CommandOutput(0, b"{}", b"")
+
+    def admitted(host: str, port: int, *, private: bool) -> list[str]:
+        return targets.admitted(host, port, private=private, ask=lambda *_: addresses)
+
+    await registries.pull(
+        noted, "docker://registry.example.org/name:tag", tmp_path / "layout", 10,
+        private=True, ask=admitted,
+    )  # fmt: skip
+    inspect, copy = ran
+    assert f"--tls-verify={verify}" in inspect
+    assert f"--src-tls-verify={verify}" in copy
