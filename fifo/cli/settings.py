@@ -43,7 +43,7 @@ class Settings:
     driver: str = _setting(
         "auto",
         "`linux` for real zones and VMs, `simulated` for hosts in memory, `auto` for the first"
-        " that this machine can do.",
+        " that this machine can do. A `data_dir` that real ones used gets no simulated ones.",
     )
     simulated_hosts: int = _setting(1, "How many hosts the simulated driver has.")
     simulated_seed: int = _setting(1, "From which seed simulated hosts draw their latencies.")
