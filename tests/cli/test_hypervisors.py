@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from fifo.model.errors import FifoError
 
 
-def settings_in(base: Path, driver: str = "auto") -> Settings:
-    return Settings(data_dir=base / "data", run_dir=base / "run", driver=driver)
+def settings_in(base: Path, driver: str = "auto", seed: int = 1) -> Settings:
+    return Settings(
+        data_dir=base / "data", run_dir=base / "run", driver=driver, simulated_seed=seed
+    )
 
 
 def opened(settings: Settings) -> Hosts:
@@ -94,3 +96,11 @@ def test_a_node_that_remembered_no_driver_keeps_its_uids(tmp_path: Path) -> None
     assert directories.used_driver() == "linux"
     again = directories.identity(2, "linux")
     assert (again.node_id, again.hosts) == (two.node_id, two.hosts)
+
+
+def test_simulated_hosts_draw_from_the_seed_of_the_settings(tmp_path: Path) -> None:
+    drawn = []
+    for seed in (1, 1, 2):
+        (machine,) = opened(settings_in(tmp_path, "simulated", seed)).simulated
+        drawn.append([machine.clockwork.random() for _ in range(5)])
+    assert drawn[0] == drawn[1] != drawn[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import random
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from fifo.agent.clockwork import NodeClockwork
@@ -130,7 +131,8 @@ def _nic_tag(text: str) -> tuple[str, NicTag]:
 def _simulated(
     node: Node, settings: Settings, directories: Directories, utc: Callable[[], float]
 ) -> Hosts:
-    clockwork = NodeClockwork(node, utc)
+    dice = random.Random(settings.simulated_seed)  # noqa: S311 - only draws latencies
+    clockwork = NodeClockwork(node, utc, dice)
     most_s = settings.simulated_latency_s
     latency = dict.fromkeys(LATENT_VERBS, (most_s / 2, most_s)) if most_s else {}
     machines = [
