@@ -124,12 +124,12 @@ def parse(wanted: dict[str, Any], subject: str = "settings") -> Settings:
 
 def _convert(kind: Any, value: Any) -> Any:
     if kind is Path or kind == Path | None:
-        return Path(_text(value)).absolute()
+        return None if value == "" and kind is not Path else _path(value)
     if kind == tuple[str, ...]:
         return tuple(_text(item) for item in value) if not isinstance(value, str) else (value,)
     if kind == tuple[Path, ...]:
         items = (value,) if isinstance(value, (str, Path)) else value
-        return tuple(Path(_text(item)).absolute() for item in items)
+        return tuple(_path(item) for item in items)
     if kind is bool:
         if not isinstance(value, bool):
             raise TypeError
@@ -139,6 +139,13 @@ def _convert(kind: Any, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise TypeError
     return kind(value)
+
+
+def _path(value: Any) -> Path:
+    text = _text(value)
+    if not text:
+        raise ValueError("empty: pathlib would take it for the current directory")
+    return Path(text).absolute()
 
 
 def _text(value: Any) -> str:
