@@ -178,8 +178,11 @@ def _violations(settings: Settings) -> list[Violation]:
 
 
 def _is_address(text: str) -> bool:
-    host, colon, port = text.rpartition(":")
-    return bool(host and colon) and port.isdecimal() and int(port) < 65_536
+    host, _, port = text.rpartition(":")
+    plain = host.removeprefix("[").removesuffix("]")
+    # Without brackets nobody can tell where an IPv6 address ends.
+    told = bool(plain) and (host == f"[{plain}]" or not set(host) & set(":[]"))
+    return told and port.isdecimal() and int(port) < 65_536
 
 
 def reference() -> str:

@@ -66,6 +66,17 @@ def test_an_empty_path_is_never_the_current_directory(name: str, value: object) 
         parse({name: value})
 
 
+@pytest.mark.parametrize("address", ["[::1]:9443", "127.0.0.1:0", "localhost:80"])
+def test_addresses_of_both_families_are_taken(address: str) -> None:
+    assert parse({"metrics_listen": address}).metrics_listen == address
+
+
+@pytest.mark.parametrize("address", ["::1:9443", "[]:1", "[::1:1", ":1", "[::1]", "::1]:1", "a:b"])
+def test_an_address_that_cannot_be_told_from_its_port_is_refused(address: str) -> None:
+    with pytest.raises(InvalidInput, match="metrics_listen"):
+        parse({"metrics_listen": address})
+
+
 def test_every_setting_is_read_somewhere() -> None:
     """A setting that nobody reads promises what does not happen."""
     read: set[str] = set()
