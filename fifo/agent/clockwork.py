@@ -9,6 +9,7 @@ from supervisors.timers import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from random import Random
 
     from supervisors import Node
 
@@ -17,11 +18,13 @@ class NodeClockwork:
     """`fifo.hypervisors.simulated.clockwork.Clockwork` of a node; used on its shard's thread.
 
     `utc` reads the wall clock: the system's in production, in simulations a function of `now`.
+    Chance is the node's own without a `dice`.
     """
 
-    def __init__(self, node: Node, utc: Callable[[], float]) -> None:
+    def __init__(self, node: Node, utc: Callable[[], float], dice: Random | None = None) -> None:
         self._node = node
         self.utc = utc
+        self._dice = dice or node.random
 
     def now(self) -> float:
         """Give the shard's seconds."""
@@ -45,5 +48,5 @@ class NodeClockwork:
         return Future(self._node.shard)
 
     def random(self) -> float:
-        """Draw from the node's seeded dice."""
-        return self._node.random.random()
+        """Draw from seeded dice."""
+        return self._dice.random()

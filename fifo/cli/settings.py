@@ -43,7 +43,7 @@ class Settings:
     driver: str = _setting(
         "auto",
         "`linux` for real zones and VMs, `simulated` for hosts in memory, `auto` for the first"
-        " that this machine can do.",
+        " that this machine can do. A `data_dir` that real ones used gets no simulated ones.",
     )
     simulated_hosts: int = _setting(1, "How many hosts the simulated driver has.")
     simulated_seed: int = _setting(1, "From which seed simulated hosts draw their latencies.")
@@ -125,12 +125,12 @@ def parse(wanted: dict[str, Any], subject: str = "settings") -> Settings:
 
 def _convert(kind: Any, value: Any) -> Any:
     if kind is Path or kind == Path | None:
-        return Path(_text(value)).absolute()
+        return None if value == "" and kind is not Path else _path(value)
     if kind == tuple[str, ...]:
         return tuple(_text(item) for item in value) if not isinstance(value, str) else (value,)
     if kind == tuple[Path, ...]:
         items = (value,) if isinstance(value, (str, Path)) else value
-        return tuple(Path(_text(item)).absolute() for item in items)
+        return tuple(_path(item) for item in items)
     if kind is bool:
         if not isinstance(value, bool):
             raise TypeError
@@ -140,6 +140,13 @@ def _convert(kind: Any, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise TypeError
     return kind(value)
+
+
+def _path(value: Any) -> Path:
+    text = _text(value)
+    if not text:
+        raise ValueError("empty: pathlib would take it for the current directory")
+    return Path(text).absolute()
 
 
 def _text(value: Any) -> str:
@@ -172,8 +179,11 @@ def _violations(settings: Settings) -> list[Violation]:
 
 
 def _is_address(text: str) -> bool:
-    host, colon, port = text.rpartition(":")
-    return bool(host and colon) and port.isdecimal() and int(port) < 65_536
+    host, _, port = text.rpartition(":")
+    plain = host.removeprefix("[").removesuffix("]")
+    # Without brackets nobody can tell where an IPv6 address ends.
+    told = bool(plain) and (host == f"[{plain}]" or not set(host) & set(":[]"))
+    return told and port.isdecimal() and int(port) < 65_536
 
 
 def reference() -> str:

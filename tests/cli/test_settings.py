@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,9 @@ from tests.house.source import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+READERS = ("settings", "self._settings")
+"""What a node's settings are called where they are read."""
 
 
 def test_the_reference_is_written_from_the_table() -> None:
@@ -47,3 +52,38 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> No
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotReady, match=r"missing\.toml"):
         load(tmp_path / "missing.toml", {})
+
+
+def test_an_empty_storage_dir_is_in_the_data_dir() -> None:
+    assert parse({"storage_dir": ""}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("data_dir", ""), ("run_dir", ""), ("import_dirs", [""])]
+)
+def test_an_empty_path_is_never_the_current_directory(name: str, value: object) -> None:
+    with pytest.raises(InvalidInput, match=f"{name}: a"):
+        parse({name: value})
+
+
+@pytest.mark.parametrize("address", ["[::1]:9443", "127.0.0.1:0", "localhost:80"])
+def test_addresses_of_both_families_are_taken(address: str) -> None:
+    assert parse({"metrics_listen": address}).metrics_listen == address
+
+
+@pytest.mark.parametrize("address", ["::1:9443", "[]:1", "[::1:1", ":1", "[::1]", "::1]:1", "a:b"])
+def test_an_address_that_cannot_be_told_from_its_port_is_refused(address: str) -> None:
+    with pytest.raises(InvalidInput, match="metrics_listen"):
+        parse({"metrics_listen": address})
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    """A setting that nobody reads promises what does not happen."""
+    read: set[str] = set()
+    for path in (ROOT / "fifo/cli").rglob("*.py"):
+        if path == ROOT / "fifo/cli/settings.py":
+            continue
+        for own in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(own, ast.Attribute) and ast.unparse(own.value) in READERS:
+                read.add(own.attr)
+    assert {own.name for own in dataclasses.fields(Settings)} - read == set()

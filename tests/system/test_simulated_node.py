@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import tarfile
 import urllib.request
 from typing import TYPE_CHECKING
@@ -182,6 +183,32 @@ def test_a_port_that_is_taken_is_named(node: NodeProcess, tmp_path: Path) -> Non
     assert taken.returncode == 6
     assert node.address in taken.stderr
     assert "taken" in taken.stderr
+
+
+def test_a_metrics_port_that_is_taken_is_named_with_what_to_do(
+    node: NodeProcess, tmp_path: Path
+) -> None:
+    address = node.metrics_url.removeprefix("http://").removesuffix("/metrics")
+    taken = fifo(
+        "serve", "--data-dir", str(tmp_path / "data"), "--run-dir", str(tmp_path / "run"),
+        "--listen", "127.0.0.1:0", "--metrics-listen", address, "--driver", "simulated",
+    )  # fmt: skip
+    assert taken.returncode == 6
+    assert address in taken.stderr
+    assert "already in use" in taken.stderr
+    assert "choose another with metrics_listen" in taken.stderr
+
+
+def test_metrics_are_served_on_an_address_of_ipv6(tmp_path: Path) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    tmp_path.chmod(0o711)
+    with NodeProcess(tmp_path, "--metrics-listen", "[::1]:0") as node:
+        assert node.metrics_url.startswith("http://[::1]:")
+        with urllib.request.urlopen(node.metrics_url, timeout=5) as answer:  # noqa: S310
+            assert b"fifo_hypervisor_ready" in answer.read()
 
 
 def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: Path) -> None:

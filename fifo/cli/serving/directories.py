@@ -7,11 +7,15 @@ import socket
 import uuid
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from fifo.model import records
 from fifo.model.errors import NotReady
 from fifo.security import private_files
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fifo.cli.settings import Settings
 
 PASSABLE: Final = 0o711
@@ -19,10 +23,14 @@ PASSABLE: Final = 0o711
 
 
 class NodeIdentity(records.Record, frozen=True, tag="node_identity/1"):
-    """Who the node is: its own id, and a uid for each host that it manages."""
+    """Who the node is: its own id, a uid for each host that it manages, and their driver.
+
+    `driver` is empty where a node wrote it that did not remember its driver yet.
+    """
 
     node_id: str
     hosts: tuple[str, ...]
+    driver: str = ""
 
 
 class Directories:
@@ -60,21 +68,37 @@ class Directories:
                 "choose others with data_dir and run_dir, or run as their owner",
             ) from error
 
-    def identity(self, hosts: int) -> NodeIdentity:
-        """Read who the node is, or decide it; further hosts get further uids."""
-        path = self.private / "node.json"
-        known = (
-            records.decode(NodeIdentity, path.read_bytes(), str(path)) if path.exists() else None
-        )
+    def identity(self, hosts: int, driver: str) -> NodeIdentity:
+        """Read who the node is, or decide it; further hosts get further uids.
+
+        `driver` is remembered: what the agents know of one driver's hosts is false of another's.
+        """
+        known = self._known()
         uids = known.hosts if known is not None else ()
-        if known is not None and len(uids) >= hosts:
-            return NodeIdentity(node_id=known.node_id, hosts=uids[:hosts])
         more = tuple(str(uuid.uuid4()) for _ in range(hosts - len(uids)))
         made = NodeIdentity(
-            node_id=known.node_id if known is not None else str(uuid.uuid4()), hosts=uids + more
+            node_id=known.node_id if known is not None else str(uuid.uuid4()),
+            hosts=uids + more,
+            driver=driver,
         )
-        private_files.write(path, records.encode(made))
-        return made
+        if made != known:
+            private_files.write(self._identity_file, records.encode(made))
+        return msgspec.structs.replace(made, hosts=made.hosts[:hosts])
+
+    def used_driver(self) -> str:
+        """Say which driver the node had the last time; empty where that is not known."""
+        known = self._known()
+        return known.driver if known is not None else ""
+
+    @property
+    def _identity_file(self) -> Path:
+        return self.private / "node.json"
+
+    def _known(self) -> NodeIdentity | None:
+        path = self._identity_file
+        if not path.exists():
+            return None
+        return records.decode(NodeIdentity, path.read_bytes(), str(path))
 
 
 def host_name() -> str:

@@ -101,9 +101,8 @@ class WebEdge(GenServer):
         registry = CollectorRegistry()
         self.counted = metrics.enable(self.node, registry)
         self.page = page = listening.page = MetricsPage(self.node, parts, registry, version("fifo"))
-        host, _, port = settings.metrics_listen.rpartition(":")
         try:
-            bound = socket.create_server((host, listening.web_port or int(port)))
+            bound = _bind(settings.metrics_listen, listening.web_port)
         except OSError as error:
             self.counted.disable()
             page.close()
@@ -122,3 +121,11 @@ class WebEdge(GenServer):
         self.counted.disable()
         self.page.close()
         await asyncio.ensure_future(self.server.stop())
+
+
+def _bind(address: str, port: int) -> socket.socket:
+    """Listen on an address's port, or on the one that an earlier life of the process took."""
+    host, _, wanted = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port or int(wanted)), family=family)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import random
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from fifo.agent.clockwork import NodeClockwork
@@ -16,7 +17,7 @@ from fifo.hypervisors.simulated import keeping
 from fifo.hypervisors.simulated.driver import SimulatedDriver
 from fifo.hypervisors.simulated.host import SimulatedHost
 from fifo.hypervisors.simulated.settings import HostSettings
-from fifo.model.errors import FifoError, NotReady
+from fifo.model.errors import FifoError, InvalidInput, NotReady
 from fifo.security import private_files
 from fifo.store.sqlite.store import open_store
 
@@ -37,6 +38,7 @@ class Hosts(NamedTuple):
     """Drivers by host, and why there is no Linux one where `auto` would have had it."""
 
     drivers: tuple[Callable[[], Driver], ...]
+    driver: str
     warning: str = ""
     keeper: KeeperClient | None = None
     simulated: tuple[SimulatedHost, ...] = ()
@@ -68,17 +70,34 @@ async def open_hosts(
 ) -> Hosts:
     """Open this machine's driver, or make simulated hosts.
 
-    Raises NotReady, with what is missing, where `driver = "linux"` cannot be had.
+    Raises NotReady, with what is missing, where `driver = "linux"` cannot be had, and where the
+    data are a real host's but its driver cannot be had; InvalidInput for settings it refuses.
     """
+    was_linux = directories.used_driver() == "linux"
     if settings.driver == "simulated":
+        if was_linux:
+            raise _real_host("simulated hosts would take its instances for theirs", directories)
         return _simulated(node, settings, directories, utc)
     try:
         return await _linux(settings, directories)
+    except InvalidInput:
+        raise  # What is written wrong is to be corrected, whatever this machine can do.
     except FifoError as error:
         if settings.driver == "linux":
             raise
+        if was_linux:
+            # Real zones run on: a simulated host with their host's uid would leave them untended.
+            raise _real_host(f"it cannot be opened now: {error}", directories) from error
         told = f"no real hypervisor here, the hosts are simulated: {error}"
         return _simulated(node, settings, directories, utc)._replace(warning=told)
+
+
+def _real_host(what: str, directories: Directories) -> NotReady:
+    return NotReady(
+        f"it is of a real hypervisor, and {what}",
+        str(directories.data),
+        "repair the cause, or use `--driver simulated` with another data_dir",
+    )
 
 
 async def _linux(settings: Settings, directories: Directories) -> Hosts:
@@ -101,7 +120,7 @@ async def _linux(settings: Settings, directories: Directories) -> Hosts:
             "install runc and qemu-system-x86, and run as root",
         )
     wrapped = cast("Driver", InTasks(driver))
-    return Hosts((lambda: wrapped,), keeper=keeper)
+    return Hosts((lambda: wrapped,), "linux", keeper=keeper)
 
 
 def _nic_tag(text: str) -> tuple[str, NicTag]:
@@ -112,7 +131,8 @@ def _nic_tag(text: str) -> tuple[str, NicTag]:
 def _simulated(
     node: Node, settings: Settings, directories: Directories, utc: Callable[[], float]
 ) -> Hosts:
-    clockwork = NodeClockwork(node, utc)
+    dice = random.Random(settings.simulated_seed)  # noqa: S311 - only draws latencies
+    clockwork = NodeClockwork(node, utc, dice)
     most_s = settings.simulated_latency_s
     latency = dict.fromkeys(LATENT_VERBS, (most_s / 2, most_s)) if most_s else {}
     machines = [
@@ -133,7 +153,7 @@ def _simulated(
             # Read once: after a kill it would be older than what the agents know.
             file.unlink()
     drivers = tuple((lambda machine=machine: SimulatedDriver(machine)) for machine in machines)
-    return Hosts(drivers, simulated=tuple(machines))
+    return Hosts(drivers, "simulated", simulated=tuple(machines))
 
 
 def kept_file(directories: Directories, machine: SimulatedHost) -> Path:

@@ -79,7 +79,7 @@ async def run(settings: Settings, ready: Callable[[Running, Directories], None])
     try:
         hosts = await open_hosts(node, settings, directories, time.time)
         running.warning = hosts.warning
-        identity = directories.identity(len(hosts.drivers))
+        identity = directories.identity(len(hosts.drivers), hosts.driver)
         running.hosts, running.simulated = identity.hosts, hosts.simulated
         agents = agents_of(
             hosts, identity.hosts, settings, directories, utc=time.time, version=version("fifo")

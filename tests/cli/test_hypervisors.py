@@ -1,0 +1,106 @@
+"""Which hosts a node gets: never simulated ones in the place of real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fifo.cli.serving import hypervisors
+from fifo.cli.serving.directories import Directories
+from fifo.cli.settings import Settings
+from fifo.model.errors import InvalidInput, NotReady, Violation
+from supervisors import AsyncioHost
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fifo.cli.serving.hypervisors import Hosts
+    from fifo.model.errors import FifoError
+
+
+def settings_in(base: Path, driver: str = "auto", seed: int = 1) -> Settings:
+    return Settings(
+        data_dir=base / "data", run_dir=base / "run", driver=driver, simulated_seed=seed
+    )
+
+
+def opened(settings: Settings) -> Hosts:
+    """Open hosts as the program does, and remember them as it does."""
+
+    async def run() -> Hosts:
+        host = AsyncioHost()
+        directories = Directories(settings)
+        try:
+            hosts = await hypervisors.open_hosts(host.node("n"), settings, directories, time.time)
+            directories.identity(len(hosts.drivers), hosts.driver)
+        finally:
+            host.close()
+        return hosts
+
+    return asyncio.run(run())
+
+
+def let_linux(monkeypatch: pytest.MonkeyPatch, error: FifoError | None) -> None:
+    """Have the Linux driver open or fail."""
+
+    async def linux(settings: Settings, directories: Directories) -> Hosts:
+        del settings, directories
+        if error is not None:
+            raise error
+        return hypervisors.Hosts((lambda: pytest.fail("nobody asks it"),), "linux")
+
+    monkeypatch.setattr(hypervisors, "_linux", linux)
+
+
+def test_a_machine_without_a_hypervisor_gets_simulated_hosts_and_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_linux(monkeypatch, NotReady("no runc", "this machine"))
+    for _ in range(2):
+        hosts = opened(settings_in(tmp_path))
+        assert (hosts.driver, len(hosts.simulated)) == ("simulated", 1)
+        assert "no runc" in hosts.warning
+
+
+@pytest.mark.parametrize("driver", ["auto", "simulated"])
+def test_a_real_host_s_data_are_never_given_to_simulated_hosts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str
+) -> None:
+    let_linux(monkeypatch, None)
+    assert opened(settings_in(tmp_path)).driver == "linux"
+    let_linux(monkeypatch, NotReady("the keeper is away", "this machine"))
+    with pytest.raises(NotReady, match="`--driver simulated` with another data_dir") as refused:
+        opened(settings_in(tmp_path, driver))
+    assert str(tmp_path / "data") in str(refused.value)
+    assert driver == "simulated" or "the keeper is away" in str(refused.value)
+    let_linux(monkeypatch, None)
+    assert opened(settings_in(tmp_path)).driver == "linux"
+
+
+def test_settings_that_the_driver_refuses_are_no_reason_for_simulated_hosts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_linux(monkeypatch, InvalidInput("settings", (Violation("prefix", "shorter"),)))
+    with pytest.raises(InvalidInput, match="prefix"):
+        opened(settings_in(tmp_path))
+
+
+def test_a_node_that_remembered_no_driver_keeps_its_uids(tmp_path: Path) -> None:
+    directories = Directories(settings_in(tmp_path))
+    assert directories.used_driver() == ""
+    two = directories.identity(2, "")
+    assert directories.identity(1, "linux").hosts == two.hosts[:1]
+    assert directories.used_driver() == "linux"
+    again = directories.identity(2, "linux")
+    assert (again.node_id, again.hosts) == (two.node_id, two.hosts)
+
+
+def test_simulated_hosts_draw_from_the_seed_of_the_settings(tmp_path: Path) -> None:
+    drawn = []
+    for seed in (1, 1, 2):
+        (machine,) = opened(settings_in(tmp_path, "simulated", seed)).simulated
+        drawn.append([machine.clockwork.random() for _ in range(5)])
+    assert drawn[0] == drawn[1] != drawn[2]
