@@ -25,6 +25,11 @@ async def start_keeper(directory: Path, *, timeout_s: float = 10.0) -> None:
     process, ready = _launch(directory)
     try:
         said = await _first_line(ready, timeout_s)
+    except BaseException:
+        # Nobody waits for it any more, who would take note of its end.
+        process.kill()
+        process.wait()
+        raise
     finally:
         os.close(ready)
     # It went on in a child of its own, so this one ends at once.

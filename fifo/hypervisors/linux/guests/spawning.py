@@ -26,13 +26,14 @@ async def run(argv: Sequence[str], *, stdin: bytes = b"", deadline_s: float) -> 
     """
     process = await asyncio.create_subprocess_exec(
         *argv,
-        stdin=asyncio.subprocess.PIPE,
+        # uvloop refuses to write even nothing to a program that has ended already.
+        stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
         async with asyncio.timeout(deadline_s):
-            stdout, stderr = await process.communicate(stdin)
+            stdout, stderr = await process.communicate(stdin or None)
     except TimeoutError:
         raise DeadlineExceeded(
             f"did not end within {deadline_s:g} s", argv[0], "look at what the machine is busy with"

@@ -273,6 +273,14 @@ async def test_a_reader_of_exits_goes_on_with_the_next_keeper(host: KeeperHost) 
         await exits.aclose()
 
 
+async def test_a_start_that_is_given_up_leaves_no_child_of_this_process(host: KeeperHost) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.0):
+            await start_keeper(host.directory)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)  # noqa: ASYNC222 - it returns at once
+
+
 def test_marks_of_this_process_are_not_of_a_keeper() -> None:
     for mark in (commands.MARK, instances.MARK):
         assert os.getpid() not in {pid for pid, _ in processes.marked(mark)}
