@@ -12,8 +12,6 @@ LONG_TEXT_CHARACTERS = 65_536
 """Values of metadata: a user-data script; the record's own bound holds for all together."""
 ITEMS = 1_000
 """Entries of a list or a map in a request that has no narrower bound: one batch."""
-NESTING = 32
-"""Messages inside each other that are looked at: nothing of ours is deeper than six."""
 FILTER_CHARACTERS = 2_048
 """A filter: a screen of text, parsed in well under a millisecond."""
 COMMAND_BYTES = 128 * 1024
@@ -103,10 +101,8 @@ WRITE_S = 60.0
 DRAIN_S = 10.0
 """Grace of a shutdown for calls in flight."""
 
-# -- request ids and the audit --------------------------------------------------------------------
+# -- the audit ------------------------------------------------------------------------------------
 
-REQUEST_ID_S = 24 * 3600.0
-"""How long a repetition finds the first answer."""
 AUDIT_FILE_BYTES = 64 * 1024 * 1024
 """An audit file before the next is begun: about 200,000 entries."""
 AUDIT_FILES = 16

@@ -6,16 +6,12 @@ GROUP_OPERATIONS = 90
 """Writes of one placement transaction: below the store's 100, with room for the hosts' sums."""
 PLACEMENTS_WAITING = 4_000
 """Placements that may wait before further ones are refused: a second of the store's commits."""
-COMMAND_TIMEOUT_S = 3_600.0
-"""An answer that a session waits for at most; the command's own `until` is what ends it."""
 COMMANDS_WAITING = 10_000
 """Commands of one host that may wait for an answer: a batch of the largest size on one host."""
 RECONNECT_FIRST_S = 0.2
 """Wait before a lost agent is looked for again; it doubles."""
 RECONNECT_MOST_S = 5.0
 """Longest such wait: a host is back within seconds of being reachable."""
-UNREACHABLE_AFTER_S = 5.0
-"""Silence after which a host is unreachable: the time a link is suspended (design: section 7)."""
 REPORT_ENTRIES = 30
 """Journal entries of one transaction: three writes each at most, below the store's 100."""
 BRING_SPECS = 64

@@ -42,7 +42,7 @@ def _without_nics(raw: Raw) -> Raw:
 UPGRADES: Final[Mapping[str, Callable[[Raw], Raw]]] = {"linux_vm/1": _without_nics}
 """Old tag -> function that makes the record of the next version from it, tag included.
 
-Each entry has a test with a record as that version wrote it (`tests/model/test_upgrades.py`).
+Each entry has a test with a record as that version wrote it (`tests/model/test_records.py`).
 """
 
 _encoder = msgspec.json.Encoder()

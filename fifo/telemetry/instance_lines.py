@@ -73,10 +73,6 @@ class InstanceLines:
         """Forget an instance that is gone."""
         self._lines.pop(uid, None)
 
-    def uids(self) -> set[str]:
-        """Give the instances that there are lines of."""
-        return set(self._lines)
-
     def snapshot(self) -> tuple[tuple[str, ...], ...]:
         """Give the present lines, to be joined on any thread; each in the order of `NAMES`."""
         return tuple(self._lines.values())

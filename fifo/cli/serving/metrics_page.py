@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 
 from fifo.agent import names
 from fifo.agent.sampling import LATEST
+from fifo.cli.serving.instance_page import InstancePage
 from fifo.fleet import placement
 from fifo.fleet.step_times import StepTimes
 from fifo.telemetry.exposition import Page
-from fifo.telemetry.instance_lines import NAMES, InstanceLines, Measured
+from fifo.telemetry.instance_lines import NAMES
 from supervisors import SupervisorsError
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from fifo.agent.sampling import Sample
     from fifo.api.measures import MethodMeasures
     from fifo.cli.serving.tree import Parts
-    from fifo.hypervisors.driver import Stats
     from fifo.store.catalog import Catalog
     from supervisors import Node
 
@@ -38,8 +39,7 @@ class MetricsPage:
         self._parts = parts
         self._registry = registry
         self._version = version
-        self._lines = InstanceLines()
-        self._sampled: dict[str, float] = {}
+        self._instances = InstancePage()
         self.methods: Iterable[MethodMeasures] = ()
         fleet = parts.fleet
         self._steps = StepTimes(fleet.world.catalog) if fleet is not None else None
@@ -60,7 +60,7 @@ class MetricsPage:
         fleet = self._parts.fleet
         if fleet is not None:
             await self._add_fleet(page, fleet.world.catalog)
-        joined = self._lines.snapshot()
+        joined = self._instances.snapshot()
         text = await asyncio.to_thread(self._write, page, joined)
         self._took_s = time.perf_counter() - began_s
         return text
@@ -106,8 +106,7 @@ class MetricsPage:
         page.add("fifo_store_alarm", [((), int(statistics.alarm))])
         self._add_hosts(page, catalog)
         self._add_driver_calls(page, catalog)
-        for agent in self._parts.agents:
-            await self._sample(agent.host, catalog)
+        self._instances.refresh(catalog, await self._latest())
 
     def _add_driver_calls(self, page: Page, catalog: Catalog) -> None:
         ids = {entry.record.uid: entry.record.id for entry in catalog.hosts}
@@ -166,41 +165,12 @@ class MetricsPage:
         )
         page.add("fifo_instances", [((host, state), n) for (host, state), n in states.items()])
 
-    async def _sample(self, host: str, catalog: Catalog) -> None:
-        """Prepare the lines of a host's instances anew when they were measured anew."""
-        sampling = self._node.whereis(names.sampling(host))
-        if sampling is None:
-            return
-        try:
-            sample: Sample = await sampling.call(LATEST)
-        except SupervisorsError:
-            return  # It is between two lives; the lines of the last sample stand.
-        if self._sampled.get(host) == sample.at:
-            return
-        self._sampled[host] = sample.at
-        ids = {entry.record.uid: entry.record.id for entry in catalog.hosts}
-        for entry in catalog.statuses:
-            status = entry.record
-            spec = catalog.specs.record(status.uid)
-            if status.host == host and spec is not None:
-                stats = sample.by_uid.get(status.uid)
-                self._lines.put(_measured(status, spec.brand, ids.get(host, host), stats))
-        for uid in self._lines.uids() - catalog.statuses.entries.keys():
-            self._lines.drop(uid)
-
-
-def _measured(status: Any, brand: str, host: str, stats: Stats | None) -> Measured:
-    plain = Measured(
-        status.uid, brand, host, running=status.state == "running", restarts=status.restarts
-    )
-    if stats is None:
-        return plain
-    return plain._replace(
-        cpu_seconds=stats.cpu_seconds,
-        memory_bytes=stats.memory_bytes,
-        memory_limit_bytes=stats.memory_limit_bytes,
-        processes=stats.processes,
-        nics=tuple((nic.interface, nic.received_bytes, nic.sent_bytes) for nic in stats.nics),
-        disks=tuple((disk.name, disk.read_bytes, disk.written_bytes) for disk in stats.disks),
-        filesystem_used_bytes=stats.filesystem_used_bytes,
-    )
+    async def _latest(self) -> dict[str, Sample]:
+        """Collect the latest samples by host; without hosts whose sampling is between two lives."""
+        latest: dict[str, Sample] = {}
+        for agent in self._parts.agents:
+            sampling = self._node.whereis(names.sampling(agent.host))
+            if sampling is not None:
+                with contextlib.suppress(SupervisorsError):
+                    latest[agent.host] = await sampling.call(LATEST)
+        return latest

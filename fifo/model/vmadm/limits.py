@@ -62,5 +62,3 @@ IO_PRIORITY = 16_384
 """The largest weight of ZFS; the kernel's own are clamped to theirs."""
 SWAP_LEAST_MIB = 256
 """vmadm's floor of `max_swap`, also for a zone with less memory."""
-PROCESSES_DEFAULT = 2_000
-"""vmadm's default of `max_lwps`."""
