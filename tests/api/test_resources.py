@@ -161,6 +161,36 @@ def test_a_source_that_images_may_not_come_from_is_refused(
     play(scene)
 
 
+MISMATCHES: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("QCOW2", {"brands": ["LX"]}, ["image.brands"]),
+    ("RAW", {"brands": ["KVM", "LX"]}, ["image.brands"]),
+    ("RAW", {"boot": "INIT"}, ["image.boot"]),
+    ("ROOTFS_TAR", {"brands": ["KVM"]}, ["image.brands"]),
+    ("ROOTFS_TAR", {"boot": "DISK"}, ["image.boot"]),
+    ("OCI_ARCHIVE", {"brands": ["KVM"], "boot": "DIRECT"}, ["image.boot", "image.brands"]),
+    ("QCOW2", {"brands": ["KVM"], "boot": "DISK"}, []),
+    ("ROOTFS_TAR", {"brands": ["LX"], "boot": "INIT"}, []),
+]
+
+
+@pytest.mark.parametrize(("form", "image", "fields"), MISMATCHES)
+def test_an_image_whose_brands_or_boot_do_not_go_with_its_format_is_refused(
+    play: Play, form: str, image: dict[str, Any], fields: list[str]
+) -> None:
+    async def scene(stage: Stage) -> None:
+        asked: dict[str, Any] = {"url": "https://images.example.com/x", "validate_only": True}
+        async with stage.channel() as channel:
+            tried = call(channel, "ImageService.ImportImage", format=form, image=image, **asked)
+            if fields:
+                told = await refused(tried)
+                assert told.code == "INVALID_ARGUMENT"
+                assert sorted(told.fields) == fields
+            else:
+                await tried
+
+    play(scene)
+
+
 def test_a_file_is_imported_from_where_the_settings_say_and_no_link_leads_out(
     play: Play, tmp_path: Path
 ) -> None:

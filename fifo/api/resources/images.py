@@ -9,6 +9,8 @@ from fifo.api.resources.instances import BRANDS, from_table
 from fifo.api.resources.values import etag, set_time
 from fifo.api.resources.view import instance_name
 from fifo.model import names
+from fifo.model.errors import Violation
+from fifo.model.instance import VM_BRANDS
 from fifo.v1 import image_pb2
 
 if TYPE_CHECKING:
@@ -105,3 +107,16 @@ def described(given: Message, image_format: str) -> dict[str, object]:
         "command": tuple(given.command),
         "min_ram": given.min_ram,
     }
+
+
+def mismatches(image: Image, field: str) -> list[Violation]:
+    """Tell what of an image's brands and boot does not go with its format: VMs are of disks."""
+    holds_disk = image.format in DISK_FORMATS
+    wrong: list[Violation] = []
+    if any((brand in VM_BRANDS) != holds_disk for brand in image.brands):
+        told = "KVM for a disk (QCOW2, RAW)" if holds_disk else "LX for files, KVM only of a disk"
+        wrong.append(Violation(f"{field}.brands", told))
+    if (image.boot == "init") == holds_disk:
+        told = "DISK or DIRECT for a disk" if holds_disk else "INIT for files"
+        wrong.append(Violation(f"{field}.boot", told))
+    return wrong

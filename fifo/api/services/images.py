@@ -82,9 +82,10 @@ class ImageService:
         image_format = from_table(images.FORMATS, request.format)
         wrong: list[Violation] = []
         source = await self._source(request, image_format, wrong)
+        image = self._described(request.image_id, request.image, image_format)
+        wrong += images.mismatches(image, "image")
         if wrong:
             raise InvalidInput("ImportImage", tuple(wrong))
-        image = self._described(request.image_id, request.image, image_format)
         image = msgspec.structs.replace(
             image,
             source=source,
@@ -109,6 +110,8 @@ class ImageService:
             )
         image_format = "qcow2" if source.is_vm else "rootfs_tar"
         image = self._described(request.image_id, request.image, image_format)
+        if wrong := images.mismatches(image, "image"):
+            raise InvalidInput("CreateImageFromInstance", tuple(wrong))
         brands = image.brands if request.image.brands else (source.brand,)
         image = msgspec.structs.replace(image, source="", from_instance=source.uid, brands=brands)
         return await self._accept("create_image", image, call, only_check=request.validate_only)
