@@ -50,6 +50,12 @@ class Disk(Value, frozen=True):
     media: Literal["disk", "cdrom"] = "disk"
 
 
+FILESYSTEM_TYPES: Final = ("bind", "lofs")
+"""What a directory of the host is called inside a zone, by Linux and by vmadm."""
+FILESYSTEM_OPTIONS: Final = ("nodev", "nodevice", "nodevices", "noexec", "nosuid", "ro", "rw")
+"""How it may be mounted; another word would be dropped, and `readonly` mean a writable one."""
+
+
 class Filesystem(Value, frozen=True):
     """A directory of the host inside a zone (vmadm: filesystems)."""
 

@@ -601,10 +601,10 @@ class Filesystem(_message.Message):
     target: _builtins.str
     """Where it is seen, the key among its instance's filesystems."""
     type: _builtins.str
-    """Its kind; absent means lofs, a directory as it is."""
+    """Its kind, lofs or bind; absent means lofs, a directory as it is."""
     @_builtins.property
     def options(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """How it is mounted: ro, nodevice and the like."""
+        """How it is mounted: ro, rw, noexec, nosuid, nodev, nodevice, nodevices."""
 
     def __init__(
         self,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fifo.api.drafts.disks import filesystems_of
+from fifo.api.drafts.found import Drafting
 from fifo.hypervisors.simulated.faults import Fault
 from fifo.hypervisors.simulated.settings import HostSettings
+from fifo.model.instance import Filesystem
 from fifo.v1 import instance_pb2
 from tests.api.calls import call, done, ended, metadata_of, refused
 from tests.api.stage import IMAGE
@@ -153,3 +156,55 @@ def test_where_no_host_takes_it_what_to_do_is_said_by_the_rule_that_refused(play
             assert told.message.endswith("fifo hypervisor uncordon")
 
     play(scene, HostSettings(nic_tags=("elsewhere",)))
+
+
+def test_a_filesystem_that_no_host_mounts_as_asked_is_refused_with_what_may_be_asked(
+    play: Play,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        there = {"source": "/srv", "target": "/srv"}
+        wrong = {**there, "type": "nfs", "options": ["ro", "readonly"]}
+        fields = ["filesystems[0].type", "filesystems[0].options[1]"]
+        asked: dict[str, Any] = {"parent": "orgs/default", "validate_only": True}
+        async with stage.channel() as channel:
+            told = await refused(
+                call(channel, CREATE, instance={**ZONE, "filesystems": [wrong]}, **asked)
+            )
+            assert sorted(told.fields) == sorted(f"instance.{each}" for each in fields)
+            payload = (
+                b'{"brand": "lx", "kernel_version": "5.10", "image_uuid": "%s", "filesystems":'
+                b' [{"source": "/srv", "target": "/srv", "type": "nfs",'
+                b' "options": ["ro", "readonly"]}]}' % IMAGE.encode()
+            )
+            told = await refused(call(channel, CREATE, vmadm_json=payload, **asked))
+            assert sorted(told.fields) == sorted(f"vmadm_json.{each}" for each in fields)
+            for kind in ("", "lofs", "bind"):
+                right = {**there, "type": kind, "options": ["ro", "nodevices"]}
+                await call(channel, CREATE, instance={**ZONE, "filesystems": [right]}, **asked)
+            await create(channel)
+            update = "InstanceService.UpdateInstance"
+            given = {"name": WEB, "filesystems": [wrong]}
+            told = await refused(call(channel, update, instance=given))
+            assert sorted(told.fields) == sorted(f"instance.{each}" for each in fields)
+
+    play(scene)
+
+
+class Noting(Drafting):
+    """A draft of which only the fields that are refused are of interest."""
+
+    def __init__(self) -> None:
+        """Begin without a violation."""
+        self.prefix = ""
+        self.violations = []
+
+
+def test_a_filesystem_from_before_the_rule_hinders_no_other_change() -> None:
+    old = Filesystem(source="/a", target="/a", options=("readonly",))
+    given = [instance_pb2.Filesystem(source="/a", target="/a", options=["readonly"])]
+    kept, fresh = Noting(), Noting()
+    assert filesystems_of(kept, given, (old,)) == filesystems_of(fresh, given) == (old,)
+    assert not kept.violations
+    (violation,) = fresh.violations
+    assert violation.field == "filesystems[0].options[0]"
+    assert "nosuid, ro, rw" in violation.wanted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fifo.model import names
-from fifo.model.instance import Disk, Filesystem
+from fifo.model.instance import FILESYSTEM_OPTIONS, FILESYSTEM_TYPES, Disk, Filesystem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,9 +79,14 @@ def _image_size(drafting: Drafting, uid: str) -> int:
 
 
 def filesystems_of(
-    drafting: Drafting, given: Sequence[instance_pb2.Filesystem]
+    drafting: Drafting,
+    given: Sequence[instance_pb2.Filesystem],
+    before: Sequence[Filesystem] = (),
 ) -> tuple[Filesystem, ...]:
-    """Make a zone's file systems: absolute paths that do not climb."""
+    """Make a zone's file systems: absolute paths that do not climb, mounted as a host can.
+
+    One that is as `before` stays: who changes something else need not put it right first.
+    """
     seen: dict[str, int] = {}
     for index, own in enumerate(given):
         for what in ("source", "target"):
@@ -92,7 +97,7 @@ def filesystems_of(
             told = f"not the one of filesystems[{seen[own.target]}]"
             drafting.refuse(f"filesystems[{index}].target", told)
         seen.setdefault(own.target, index)
-    return tuple(
+    made = tuple(
         Filesystem(
             source=own.source,
             target=own.target,
@@ -101,3 +106,16 @@ def filesystems_of(
         )
         for own in given
     )
+    for index, filesystem in enumerate(made):
+        if filesystem not in before:
+            _check_mount(drafting, filesystem, f"filesystems[{index}]")
+    return made
+
+
+def _check_mount(drafting: Drafting, filesystem: Filesystem, field: str) -> None:
+    if filesystem.type not in FILESYSTEM_TYPES:
+        drafting.refuse(f"{field}.type", f"one of {', '.join(FILESYSTEM_TYPES)}")
+    for index, option in enumerate(filesystem.options):
+        if option not in FILESYSTEM_OPTIONS:
+            told = f"one of {', '.join(FILESYSTEM_OPTIONS)}"
+            drafting.refuse(f"{field}.options[{index}]", told)

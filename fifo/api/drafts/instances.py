@@ -104,7 +104,7 @@ def redraft(
         "package": package_uid,
         "autoboot": merged.autoboot if merged.HasField("autoboot") else True,
         "hostname": merged.hostname or _host_name(merged.alias, before.id),
-        "filesystems": filesystems_of(drafting, merged.filesystems),
+        "filesystems": filesystems_of(drafting, merged.filesystems, before.filesystems),
         "restart": policy_of(drafting, merged.restart_policy),
     }
     if "desired_state" in changed:

@@ -19,6 +19,7 @@ import msgspec
 
 from fifo.hypervisors.linux import limits, seccomp
 from fifo.hypervisors.linux.settings import UIDS
+from fifo.model.instance import FILESYSTEM_OPTIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +62,6 @@ SYSCTL: Final = {
     # Services as any user may take the well-known ports: the zone has the network to itself.
     "net.ipv4.ip_unprivileged_port_start": "0",
 }
-BIND_OPTIONS: Final = frozenset({"ro", "rw", "nodev", "noexec", "nosuid", "nodevice", "nodevices"})
 SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 -- of the zone, in its own mount namespace
 TEMPORARY: Final = "/tmp"  # noqa: S108 -- of the zone, in its own mount namespace
 RESOLVERS: Final = "resolv.conf"
@@ -221,7 +221,7 @@ def _bind(source: str, target: str, options: tuple[str, ...]) -> dict[str, Any]:
 
 def bind_options(filesystem: Filesystem) -> tuple[str, ...]:
     """Give the mount options of a directory of the host's; devices never come with it."""
-    kept = [option for option in filesystem.options if option in BIND_OPTIONS]
+    kept = [option for option in filesystem.options if option in FILESYSTEM_OPTIONS]
     return ("nodev", *(option for option in kept if not option.startswith("nodev")))
 
 
