@@ -27,17 +27,8 @@ from fifo.agent.orders import (
 )
 from fifo.agent.performing import outcome, perform
 from fifo.hypervisors.driver import Broken, Ended, Inventory
-from fifo.model.errors import (
-    Cancelled,
-    FifoError,
-)
-from supervisors import (
-    Continue,
-    Future,
-    GenServer,
-    NoReply,
-    run_task,
-)
+from fifo.model.errors import Cancelled, FifoError
+from supervisors import Continue, Future, GenServer, NoReply, run_task
 
 if TYPE_CHECKING:
     from fifo.agent.settings import AgentSettings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
 from fifo.telemetry.latency import Latency
@@ -18,16 +19,12 @@ class DriverCalls:
     """Counts by verb; on the node's thread, and kept while the driver's process comes and goes."""
 
     def __init__(self) -> None:
-        self.counts: dict[tuple[str, str], int] = {}
+        self.counts: Counter[tuple[str, str]] = Counter()
         """Calls that ended, by verb and outcome."""
-        self.latencies: dict[str, Latency] = {}
+        self.latencies: defaultdict[str, Latency] = defaultdict(Latency)
 
     def ended(self, order: Order, now_s: float, error: FifoError | None) -> None:
         """Count the end of a call; called by the driver's process."""
         verb = order.verb
-        key = (verb, OK if error is None else FAILED)
-        self.counts[key] = self.counts.get(key, 0) + 1
-        latency = self.latencies.get(verb)
-        if latency is None:
-            latency = self.latencies[verb] = Latency()
-        latency.observe(now_s - order.began_s)
+        self.counts[verb, OK if error is None else FAILED] += 1
+        self.latencies[verb].observe(now_s - order.began_s)

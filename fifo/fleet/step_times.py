@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from fifo.model import keys
@@ -20,7 +21,7 @@ class StepTimes:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self.latencies: dict[tuple[str, str], Latency] = {}
+        self.latencies: defaultdict[tuple[str, str], Latency] = defaultdict(Latency)
         """By kind of operation and step."""
         self.close = catalog.listen(self._changed)
 
@@ -32,9 +33,6 @@ class StepTimes:
             if record is None or not record.final:
                 continue
             for step in record.steps:
-                series = (record.kind, step.name)
-                latency = self.latencies.get(series)
-                if latency is None:
-                    latency = self.latencies[series] = Latency()
                 # A clock that was set back between the two tells of no time at all.
-                latency.observe(max(0.0, step.ended - step.began))
+                took_s = max(0.0, step.ended - step.began)
+                self.latencies[record.kind, step.name].observe(took_s)

@@ -6,6 +6,7 @@ the instance gives them back by `fifo network release`.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from fifo.fleet import networks
@@ -48,14 +49,13 @@ def _plans(world: World, hello: Hello, uids: frozenset[str]) -> Iterator[Plan]:
         if status.uid not in uids:
             continue
         note = f"the foreign instance {status.uid} has it"
-        for texts in status.addresses.values():
-            for text in texts:
-                claim = AddressClaim(network="", address="", note=note, since=world.utc())
-                for entry in list(world.catalog.networks):
-                    try:
-                        bare = address_pool.bare(text)
-                        plan, _ = networks.reserve(world.catalog, entry, bare, 0, claim)
-                    except FifoError:
-                        # Another network's, or kept already.
-                        continue
-                    yield plan
+        claim = AddressClaim(network="", address="", note=note, since=world.utc())
+        for text in chain.from_iterable(status.addresses.values()):
+            for entry in list(world.catalog.networks):
+                try:
+                    bare = address_pool.bare(text)
+                    plan, _ = networks.reserve(world.catalog, entry, bare, 0, claim)
+                except FifoError:
+                    # Another network's, or kept already.
+                    continue
+                yield plan

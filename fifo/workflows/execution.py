@@ -24,6 +24,7 @@ from fifo.model.operation import FINAL, NEXT, StepRecord
 from fifo.store.contract import Get, Put, RangeReply, Txn, TxnReply, unchanged
 from fifo.workflows import limits
 from fifo.workflows.failures import failure_of
+from fifo.workflows.patience import Patience
 from fifo.workflows.undoing import undo_failed
 from fifo.workflows.workflow import Outcome
 from supervisors import CallTimeout, Future, within
@@ -111,6 +112,10 @@ class Execution:
         whole_s = operation.deadline - operation.create_time
         most_s = limits.UNDO_PATIENCE_S if self.undo_until else whole_s
         return min(self.until() - self.world.utc(), most_s)
+
+    def patience(self, until: float, most_s: float) -> Patience:
+        """Try something until a UTC second, and for no more seconds than these."""
+        return Patience(self.world.utc, self.sleep, until, most_s)
 
     async def wait(self, awaited: Any) -> Any:
         """Await a future, but no longer than the deadline or until the operation is cancelled."""
@@ -248,17 +253,12 @@ class Execution:
     async def _try(self, step: Step, live: Items, began: float) -> Outcome:
         """Run an action until it could ask everyone it has to ask, within the step's patience."""
         until = min(self.operation.deadline, began + limits.STEP_PATIENCE_S)
-        waited_s, wait_s = 0.0, limits.RETRY_FIRST_S
+        patience = self.patience(until, limits.STEP_PATIENCE_S)
         while True:
             outcome = await self._run(step, live)
             away = any(isinstance(error, Unavailable) for error in outcome.failed.values())
-            # By both, since the clock may have been set back meanwhile.
-            over = self.world.utc() + wait_s >= until or waited_s >= limits.STEP_PATIENCE_S
-            if not away or over:
+            if not away or not await patience.again():
                 return outcome
-            await self.sleep(wait_s)
-            waited_s += wait_s
-            wait_s = min(2 * wait_s, limits.RETRY_MOST_S)
 
     async def _run(self, step: Step, live: Items) -> Outcome:
         try:
@@ -324,15 +324,14 @@ class Execution:
 
     async def _look(self, data: bytes) -> bool:
         """Find out whether a commit whose answer was lost was done."""
-        wait_s = limits.RETRY_FIRST_S
+        left_s = max(0.0, self.left_s()) + limits.UNDO_PATIENCE_S
+        patience = self.patience(self.world.utc() + left_s, left_s)
         while True:
             try:
                 return self.take_over(await self.store.get(self._key), data)
             except Unavailable:
-                if self.world.utc() >= self.operation.deadline + limits.UNDO_PATIENCE_S:
+                if not await patience.again():
                     raise
-                await self.sleep(wait_s)
-                wait_s = min(2 * wait_s, limits.RETRY_MOST_S)
 
     def take_over(self, found: RangeReply, data: bytes) -> bool:
         """Compare what is stored with what was written; True if it was our own write."""

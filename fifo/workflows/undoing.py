@@ -66,7 +66,7 @@ async def undo_failed(execution: Execution, failed: Items) -> None:
 async def _undo(execution: Execution, step: Step, items: Items) -> dict[int, FifoError]:
     """Undo one step; gives the items that could not be undone, with the reason."""
     assert step.undo is not None
-    waited_s, wait_s = 0.0, limits.RETRY_FIRST_S
+    patience = execution.patience(execution.undo_until, limits.UNDO_PATIENCE_S)
     refused: dict[int, FifoError] = {}
     while True:
         try:
@@ -83,13 +83,8 @@ async def _undo(execution: Execution, step: Step, items: Items) -> dict[int, Fif
         items = tuple(away) if took else items
         if not items:
             return refused
-        # By both, since the clock may have been set back meanwhile.
-        over = execution.world.utc() + wait_s >= execution.undo_until
-        if over or waited_s >= limits.UNDO_PATIENCE_S:
+        if not await patience.again():
             return refused | (away or _contended(execution, items))
-        await execution.sleep(wait_s)
-        waited_s += wait_s
-        wait_s = min(2 * wait_s, limits.RETRY_MOST_S)
 
 
 def _contended(execution: Execution, items: Items) -> dict[int, FifoError]:
