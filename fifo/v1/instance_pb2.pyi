@@ -254,7 +254,7 @@ class Instance(_message.Message):
     firewall_enabled: _builtins.bool
     """Kept, and told as unhonoured: no host applies a firewall's rules yet."""
     kernel_version: _builtins.str
-    """The kernel version that an LX zone is told."""
+    """The kernel version that an LX zone is told; a Linux host has zones see its own kernel."""
     state: Global___Instance.State.ValueType
     """What it is doing, as last observed on its host."""
     state_reason: _builtins.str
@@ -305,7 +305,9 @@ class Instance(_message.Message):
 
     @_builtins.property
     def internal_metadata(self) -> _struct_pb2.Struct:
-        """Read by the guest, written by operators alone. Values are strings, numbers and booleans."""
+        """Written by operators alone; the guest reads the keys that end with `_pw`, and no others.
+        Values are strings, numbers and booleans.
+        """
 
     @_builtins.property
     def tags(self) -> _struct_pb2.Struct:

@@ -9,7 +9,7 @@ import msgspec
 from fifo.model import limits
 from fifo.model.errors import Conflict, DriverFailed
 from fifo.model.instance import InstanceSpec
-from fifo.model.vmadm.live import changed
+from fifo.model.vmadm.changes import changed
 from fifo.workflows import instances
 from fifo.workflows.workflow import Outcome, Step, Workflow
 

@@ -29,6 +29,7 @@ BY_NIC: Final = re.compile(r"nics\[\d{1,2}\]|macs\[[0-9a-f:]{17}\]")
 _ALWAYS: Final = RestartPolicy()
 _MEMORY: Final = sizes.Given._fields
 _FROM_PACKAGE: Final = ("max_lwps", "cpu_cap", "vcpus", "quota", "zfs_io_priority")
+_OF_ZONES: Final = ("filesystems", "init", "kernel_version", "tmpfs")
 _NUMBERS: Final = {
     "cpu_shares": 100,
     "cpu_cap": 0,
@@ -284,7 +285,7 @@ def _check(drafting: Drafting, given: Message, fields: dict[str, Any], image: Im
 
 def _check_kind(drafting: Drafting, given: Message, brand: str) -> None:
     """Refuse what only the other kind of instance has."""
-    foreign = ("filesystems", "init", "kernel_version") if brand in VM_BRANDS else ("disks",)
+    foreign = _OF_ZONES if brand in VM_BRANDS else ("disks",)
     for name in foreign:
         if getattr(given, name):
             drafting.refuse(name, f"nothing: a {brand} instance has none")

@@ -16,8 +16,8 @@ from fifo.api.resources.values import (
 from fifo.api.resources.view import hypervisor_name, image_name, network_name, package_name
 from fifo.model import address_pool, names
 from fifo.model.instance import InstanceSpec
+from fifo.model.vmadm.in_vain import in_vain
 from fifo.model.vmadm.limits import SWAP_LEAST_MIB
-from fifo.model.vmadm.live import IN_VAIN
 from fifo.v1 import instance_pb2
 
 if TYPE_CHECKING:
@@ -135,11 +135,6 @@ def unhonoured(spec: InstanceSpec, lacks: tuple[str, ...]) -> tuple[str, ...]:
     }
     here = (name for name in lacks if getattr(spec, name) != usual[name])
     return tuple(dict.fromkeys((*spec.unhonoured, *in_vain(spec), *here)))
-
-
-def in_vain(spec: InstanceSpec) -> tuple[str, ...]:
-    """List wanted properties that are a spec's own, and that no host does anything about."""
-    return tuple(name for name in sorted(IN_VAIN) if getattr(spec, name))
 
 
 def settable(view: View, entry: Entry[InstanceSpec]) -> Message:

@@ -13,7 +13,7 @@ from fifo.api.resources import images, instances, snapshots
 from fifo.api.resources.values import set_time
 from fifo.api.resources.view import hypervisor_name, instance_name
 from fifo.model import names
-from fifo.model.vmadm.live import IN_VAIN
+from fifo.model.vmadm.in_vain import IN_VAIN
 from fifo.v1 import instance_service_pb2, operation_pb2
 from fifo.workflows.failures import error_of
 from fifo.workflows.registry import WORKFLOWS
@@ -160,10 +160,11 @@ def _add_effects(view: View, made: Metadata, record: Operation) -> None:
         made.transferred_bytes = made.total_bytes = image.size_bytes if image is not None else 0
     if record.kind == "update_instance" and isinstance(record.result, dict):
         changed = {*record.result.get("live", ()), *record.result.get("at_start", ())}
+        spec = view.specs.record(record.uids[0])
         unhonoured = {*_unhonoured(view, record.uids[0])}
-        # What no host does anything about is told whenever it is wanted, and never as in effect.
-        made.unhonoured_properties.extend(sorted((changed | IN_VAIN) & unhonoured))
-        vain = IN_VAIN | unhonoured
+        made.unhonoured_properties.extend(sorted(changed & unhonoured))
+        # Not in effect either when it is taken back.
+        vain = unhonoured | (IN_VAIN.get(spec.brand, set()) if spec is not None else set())
         made.applied_live.extend(own for own in record.result.get("live", ()) if own not in vain)
         made.pending_reboot.extend(
             own for own in record.result.get("at_start", ()) if own not in vain

@@ -18,6 +18,7 @@ from fifo.api.resources.view import hypervisor_name
 from fifo.model import names
 from fifo.model.errors import AlreadyExists, InvalidInput, Violation, WrongState
 from fifo.model.instance_states import admit
+from fifo.model.vmadm.in_vain import in_vain
 from fifo.workflows import change
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class InstanceChanges:
         if not request.validate_only:
             return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
         made = instances.message(backend.catalog, as_if(spec))
-        work = work._replace(unhonoured=instances.in_vain(spec))
+        work = work._replace(unhonoured=in_vain(spec))
         return accepting.only_validated(backend, call, work, made)
 
     async def delete_instance(

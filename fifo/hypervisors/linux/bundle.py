@@ -68,6 +68,9 @@ RESOLVERS: Final = "resolv.conf"
 GUEST_DIRECTORY: Final = "/var/lib/fifo"
 """Where a zone finds what it is told about itself: `metadata.json`."""
 
+SHOWN: Final = "_pw"
+"""The end of the keys of internal metadata that a guest may read (SmartOS: mdata-get)."""
+
 
 class Place(NamedTuple):
     """Where things of the zone are on the host, and as whom it runs there."""
@@ -254,6 +257,9 @@ def metadata(spec: InstanceSpec) -> bytes:
         "alias": spec.alias,
         "hostname": hostname(spec),
         "customer_metadata": spec.customer_metadata,
+        "internal_metadata": {
+            name: value for name, value in spec.internal_metadata.items() if name.endswith(SHOWN)
+        },
         "tags": spec.tags,
     }
     return msgspec.json.encode(found, order="sorted")

@@ -17,14 +17,14 @@ LIMITS: Final = (
     "zfs_io_priority",
 )
 """The runtime sets them in the running zone's control group."""
-ABOUT: Final = ("alias", "customer_metadata", "tags", "resolvers")
+ABOUT: Final = ("alias", "customer_metadata", "internal_metadata", "tags", "resolvers")
 """They stand in files that the zone sees."""
 AT_START: Final = (*("hostname", "dns_domain", "init", "filesystems", "tmpfs", "nics", "routes"),)
 """Properties that a running zone takes over when it starts next."""
 LIVE: Final = (
     *LIMITS,
     *ABOUT,
-    *("quota", "internal_metadata", "ram", "autoboot", "restart", "deletion_protection"),
+    *("quota", "ram", "autoboot", "restart", "deletion_protection"),
 )
 """Properties that count at once; the last of them are for the host and the fleet alone."""
 GUARDED: Final = (

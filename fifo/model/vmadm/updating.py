@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from fifo.model.instance import InstanceSpec, RestartPolicy
-from fifo.model.vmadm import disks, document, live, memory, nics
+from fifo.model.vmadm import changes, disks, document, memory, nics
 from fifo.model.vmadm.findings import Findings
 from fifo.model.vmadm.gathering import Asked, gather
 from fifo.model.vmadm.part_updates import update_disks, update_filesystems, update_nics
@@ -88,7 +88,7 @@ def _made(before: InstanceSpec, fields: Mapping[str, Any], found: Findings) -> U
     wrong = wrong or violations(spec)
     if wrong:
         return Update(before, (), wrong, named, dropped)
-    changed = live.changed(before, spec)
+    changed = changes.changed(before, spec)
     if changed:
         spec = msgspec.structs.replace(spec, generation=before.generation + 1)
     return Update(spec, changed, (), named, dropped)

@@ -162,7 +162,7 @@ def _check_addresses(nic: Nic, path: str, found: Findings) -> None:
 
 
 def _check_storage(spec: InstanceSpec, found: Findings) -> None:
-    foreign = ("filesystems", "init", "kernel_version") if spec.is_vm else ("disks",)
+    foreign = ("filesystems", "init", "kernel_version", "tmpfs") if spec.is_vm else ("disks",)
     for name in foreign:
         if getattr(spec, name):
             found.refuse(name, f"nothing: a {spec.brand} instance has none")

@@ -5,9 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fifo.hypervisors.linux import changes
 from fifo.model.instance import Filesystem, InstanceSpec
-from fifo.model.vmadm import live
 from fifo.model.vmadm.updating import Update, update
 from tests.model.vmadm.payloads import (
     ADD_FILESYSTEM,
@@ -258,41 +256,3 @@ def test_what_is_no_payload_changes_nothing() -> None:
     made = update(VM, b'{"ram": 1, "ram": 2}', macs())
     assert made.spec == VM
     assert [violation.field for violation in made.violations] == ["ram"]
-
-
-# --- when it takes effect ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("before", "payload", "at_once", "at_start"),
-    [
-        (LINUX, {"cpu_cap": 50, "max_lwps": 9, "set_tags": {"a": 1}, "hostname": "h"},
-         {"cpu_cap", "max_lwps", "tags"}, {"hostname"}),
-        (LINUX, {"ram": 1024},
-         {"ram", "max_physical_memory", "max_swap", "max_locked_memory"}, {"tmpfs"}),
-        (LINUX, {"update_nics": [{"mac": MAC, "allow_mac_spoofing": True}]}, {"nics"}, set()),
-        (LINUX, {"update_nics": [{"mac": MAC, "mtu": 9000}]}, set(), {"nics"}),
-        (LINUX, ADD_NIC, set(), {"nics"}),
-        (VM, {"ram": 1024, "zfs_io_priority": 5},
-         {"max_physical_memory", "max_swap", "max_locked_memory", "zfs_io_priority"}, {"ram"}),
-        (VM, {"vcpus": 2, "alias": "a"}, {"alias"}, {"vcpus"}),
-        (LINUX, {"firewall_enabled": not LINUX.firewall_enabled, "alias": "a"}, {"alias"}, set()),
-        (VM, {"update_disks": [{"path": "disk0", "size": 9000}]}, set(), {"disks"}),
-    ],
-)  # fmt: skip
-def test_an_update_says_what_holds_at_once_and_what_at_the_next_start(
-    before: InstanceSpec, payload: dict[str, Any], at_once: set[str], at_start: set[str]
-) -> None:
-    effect = live.effect(before, accepted(before, payload))
-    assert (set(effect.live), set(effect.at_start)) == (at_once, at_start)
-
-
-def test_every_live_field_is_a_field_of_the_spec() -> None:
-    for fields in live.LIVE.values():
-        assert fields <= set(InstanceSpec.__struct_fields__)
-
-
-def test_the_linux_driver_of_zones_agrees() -> None:
-    assert set(changes.LIVE) <= live.LIVE["lx"]
-    assert not set(changes.AT_START) & live.LIVE["lx"]
-    assert set(changes.GUARDED) == live.LIVE_NIC

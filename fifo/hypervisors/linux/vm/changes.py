@@ -12,12 +12,12 @@ LIMITS: Final = (*("max_physical_memory", "max_swap", "cpu_cap", "cpu_shares", "
 """They are written into the running VM's control group."""
 LIVE: Final = (
     *LIMITS,
-    *("max_lwps", "quota", "tmpfs", "internal_metadata"),
     *("autoboot", "restart", "deletion_protection"),
 )
-"""Properties that count at once; the last two lines are for zones, or the host and the fleet."""
+"""Properties that count at once; the last are for the host and the fleet alone."""
 ABOUT: Final = (
-    *("alias", "hostname", "dns_domain", "resolvers", "customer_metadata", "tags", "routes"),
+    *("alias", "hostname", "dns_domain", "resolvers", "routes"),
+    *("customer_metadata", "internal_metadata", "tags"),
 )
 """What stands on the disk about it."""
 AT_START: Final = ("ram", "vcpus", *ABOUT, "nics", "disks")
