@@ -1,4 +1,4 @@
-"""Measuring: every running instance at an interval, the latest numbers kept as plain data."""
+"""Measuring: the host and every running instance, the latest numbers kept as plain data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from supervisors import GenServer, NoReply
 
 if TYPE_CHECKING:
     from fifo.agent.settings import AgentSettings
-    from fifo.hypervisors.driver import Stats
+    from fifo.hypervisors.driver import HostUsage, Stats
     from fifo.model.errors import FifoError
     from supervisors import Future
 
@@ -29,11 +29,15 @@ class Fresh(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What running instances have used; `at` is in UTC seconds, `error` why it is no newer."""
+    """What running instances have used; `at` is in UTC seconds, `error` why it is no newer.
+
+    `host` is the host's own figures of the same time, None where they could not be read.
+    """
 
     at: float
     by_uid: dict[str, Stats]
     error: FifoError | None = None
+    host: HostUsage | None = None
 
 
 class Sampling(GenServer):
@@ -65,6 +69,8 @@ class Sampling(GenServer):
         """Measure when it is time; the next time is counted from the answer."""
         if message == _MEASURE:
             self._measure()
+        elif isinstance(message, Answer) and message.verb == "usage":
+            self.sample = self.sample._replace(host=message.value)
         elif isinstance(message, Answer):
             self._measured(message)
 
@@ -74,14 +80,15 @@ class Sampling(GenServer):
     def _measure(self) -> None:
         if not self.measuring:
             self.measuring = True
-            self.driver.cast(Order("stats", (), limits.STATS_DEADLINE_S, to=self.ref))
+            for verb in ("usage", "stats"):
+                self.driver.cast(Order(verb, (), limits.STATS_DEADLINE_S, to=self.ref))
 
     def _measured(self, answer: Answer) -> None:
         self.measuring = False
         asking, self.asking = self.asking, []
         if answer.error is None:
             found = {stats.uid: stats for stats in answer.value}
-            self.sample = Sample(self.settings.utc(), found)
+            self.sample = Sample(self.settings.utc(), found, host=self.sample.host)
             self.fresh_until_s = self.node.shard.now_s() + limits.SAMPLE_FRESH_S
         else:
             self.sample = self.sample._replace(error=answer.error)

@@ -15,10 +15,11 @@ One conformance suite holds for all drivers: `tests/hypervisors/conformance`.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from fifo.model.hypervisor import Probe
     from fifo.model.image import Image
@@ -116,6 +117,19 @@ class Stats(NamedTuple):
     disks: tuple[DiskStats, ...] = ()
     filesystem_used_bytes: int = 0
     filesystem_size_bytes: int = 0
+
+
+class HostUsage(NamedTuple):
+    """What a host's own figures are now; what it cannot tell is None, or missing."""
+
+    load: tuple[float, ...] = ()
+    """Processes that run or wait to, on average over 1, 5 and 15 minutes."""
+    cpu_seconds: Mapping[str, float] = MappingProxyType({})
+    """Time of all processors since the host's boot, by what they did (proc(5): stat)."""
+    memory_bytes: int | None = None
+    memory_available_bytes: int | None = None
+    storage_bytes: int | None = None
+    storage_available_bytes: int | None = None
 
 
 class Channel(Protocol):
@@ -227,6 +241,9 @@ class Driver(Protocol):
 
     def stats(self) -> Awaitable[tuple[Stats, ...]]:
         """Measure every running instance; one call a sampling interval."""
+
+    def usage(self) -> Awaitable[HostUsage]:
+        """Read the host's own figures; one call a sampling interval."""
 
     def close(self) -> Awaitable[None]:
         """Let go of the host; instances are left as they are."""

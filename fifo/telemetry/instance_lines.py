@@ -27,7 +27,8 @@ class Measured(NamedTuple):
     """Name, bytes in, bytes out."""
     disks: tuple[tuple[str, int, int], ...] = ()
     """Name, bytes read, bytes written."""
-    filesystem_used_bytes: int = 0
+    filesystem_used_bytes: int | None = None
+    """None where the host does not count it; nothing is written then."""
 
 
 PLAIN: Final = (
@@ -84,9 +85,13 @@ def _prepare(measured: Measured) -> tuple[str, ...]:
         f'{INFO}{{{label},brand="{escape(measured.brand)}",'
         f'hypervisor="{escape(measured.hypervisor)}"}} 1'
     )
-    plain = (f"{name}{{{label}}} {getattr(measured, field):d}" if field != "cpu_seconds"
-             else f"{name}{{{label}}} {measured.cpu_seconds:.6f}"
-             for name, field in PLAIN)  # fmt: skip
+    numbers = ((name, getattr(measured, field)) for name, field in PLAIN)
+    plain = (
+        f"{name}{{{label}}} {number:.6f}" if isinstance(number, float)
+        else f"{name}{{{label}}} {number:d}" if number is not None
+        else ""
+        for name, number in numbers
+    )  # fmt: skip
     return (
         info,
         *plain,

@@ -75,6 +75,41 @@ METRICS: Final = (
         "What its instances have claimed, in the same units.", "hosts x 3",
     ),
     Metric(
+        "fifo_hypervisor_load", "gauge", ("hypervisor", "minutes"),
+        "Processes that run or wait to, on average over 1, 5 and 15 minutes.", "hosts x 3",
+    ),
+    Metric(
+        "fifo_hypervisor_cpu_seconds_total", "counter", ("hypervisor", "mode"),
+        "Time of all processors of a host by what they did, since its boot.", "hosts x 8",
+    ),
+    Metric(
+        "fifo_hypervisor_memory_bytes", "gauge", ("hypervisor",), "Memory of a host.", "hosts"
+    ),
+    Metric(
+        "fifo_hypervisor_memory_available_bytes", "gauge", ("hypervisor",),
+        "Memory that programs could still have.", "hosts",
+    ),
+    Metric(
+        "fifo_hypervisor_storage_bytes", "gauge", ("hypervisor",),
+        "The file system of instances and images.", "hosts",
+    ),
+    Metric(
+        "fifo_hypervisor_storage_available_bytes", "gauge", ("hypervisor",),
+        "What of it is free.", "hosts",
+    ),
+    Metric(
+        "fifo_agent_store_live_bytes", "gauge", ("hypervisor",),
+        "Keys and present values of an agent's own store.", "hosts",
+    ),
+    Metric(
+        "fifo_agent_store_file_bytes", "gauge", ("hypervisor",),
+        "The database of an agent's own store.", "hosts",
+    ),
+    Metric(
+        "fifo_agent_store_alarm", "gauge", ("hypervisor",),
+        "1 when an agent's own store is nearly full.", "hosts",
+    ),
+    Metric(
         "fifo_instances", "gauge", ("hypervisor", "state"),
         "Instances by host and observed state.", "hosts x states",
     ),

@@ -76,5 +76,6 @@ def _measured(status: InstanceStatus, brand: str, host: str, stats: Stats | None
         processes=stats.processes,
         nics=tuple((nic.interface, nic.received_bytes, nic.sent_bytes) for nic in stats.nics),
         disks=tuple((disk.name, disk.read_bytes, disk.written_bytes) for disk in stats.disks),
-        filesystem_used_bytes=stats.filesystem_used_bytes,
+        # A host that counts what a file system holds knows its size too.
+        filesystem_used_bytes=stats.filesystem_used_bytes if stats.filesystem_size_bytes else None,
     )

@@ -15,20 +15,24 @@ from fifo.agent.sampling import LATEST
 from fifo.cli.serving.instance_page import InstancePage
 from fifo.fleet import placement
 from fifo.fleet.step_times import StepTimes
+from fifo.store.owner import STORE
 from fifo.telemetry.exposition import Page
 from fifo.telemetry.instance_lines import NAMES
 from supervisors import SupervisorsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from fifo.agent.sampling import Sample
     from fifo.api.measures import MethodMeasures
     from fifo.cli.serving.tree import Parts
     from fifo.store.catalog import Catalog
+    from fifo.store.statistics import StoreStatistics
     from supervisors import Node
 
 PARTS = ("cpu", "memory", "disk")
+LOADS = ("1", "5", "15")
+SIZES = ("memory_bytes", "memory_available_bytes", "storage_bytes", "storage_available_bytes")
 
 
 class MetricsPage:
@@ -104,12 +108,15 @@ class MetricsPage:
         page.add("fifo_store_commits_total", [((), statistics.commits)])
         page.add("fifo_store_changes_total", [((), statistics.changes)])
         page.add("fifo_store_alarm", [((), int(statistics.alarm))])
-        self._add_hosts(page, catalog)
-        self._add_driver_calls(page, catalog)
-        self._instances.refresh(catalog, await self._latest())
-
-    def _add_driver_calls(self, page: Page, catalog: Catalog) -> None:
         ids = {entry.record.uid: entry.record.id for entry in catalog.hosts}
+        self._add_hosts(page, catalog, ids)
+        self._add_driver_calls(page, ids)
+        latest = await self._latest()
+        _add_usage(page, ids, latest)
+        await self._add_agent_stores(page, ids)
+        self._instances.refresh(catalog, latest)
+
+    def _add_driver_calls(self, page: Page, ids: Mapping[str, str]) -> None:
         agents = [(ids.get(agent.host, agent.host), agent.calls) for agent in self._parts.agents]
         page.add(
             "fifo_driver_calls_total",
@@ -139,8 +146,7 @@ class MetricsPage:
             [((rule,), count) for rule, count in counts.refusals.items()],
         )
 
-    def _add_hosts(self, page: Page, catalog: Catalog) -> None:
-        ids = {entry.record.uid: entry.record.id for entry in catalog.hosts}
+    def _add_hosts(self, page: Page, catalog: Catalog, ids: Mapping[str, str]) -> None:
         statuses = [entry.record for entry in catalog.host_statuses if entry.record.uid in ids]
         page.add(
             "fifo_hypervisor_ready",
@@ -165,6 +171,19 @@ class MetricsPage:
         )
         page.add("fifo_instances", [((host, state), n) for (host, state), n in states.items()])
 
+    async def _add_agent_stores(self, page: Page, ids: Mapping[str, str]) -> None:
+        """Tell of the agents' own stores; without those that are between two lives."""
+        found: dict[str, StoreStatistics] = {}
+        for agent in self._parts.agents:
+            owner = self._node.whereis(names.store(agent.host))
+            if owner is not None:
+                with contextlib.suppress(SupervisorsError):
+                    store = await owner.call(STORE)
+                    found[ids.get(agent.host, agent.host)] = store.statistics()
+        page.add("fifo_agent_store_live_bytes", [((k,), v.live_bytes) for k, v in found.items()])
+        page.add("fifo_agent_store_file_bytes", [((k,), v.size_bytes) for k, v in found.items()])
+        page.add("fifo_agent_store_alarm", [((k,), int(v.alarm)) for k, v in found.items()])
+
     async def _latest(self) -> dict[str, Sample]:
         """Collect the latest samples by host; without hosts whose sampling is between two lives."""
         latest: dict[str, Sample] = {}
@@ -174,3 +193,31 @@ class MetricsPage:
                 with contextlib.suppress(SupervisorsError):
                     latest[agent.host] = await sampling.call(LATEST)
         return latest
+
+
+def _add_usage(page: Page, ids: Mapping[str, str], latest: Mapping[str, Sample]) -> None:
+    """Write hosts' own figures as they were measured last; nothing of what a host cannot tell."""
+    told = [
+        (ids.get(host, host), sample.host)
+        for host, sample in latest.items()
+        if sample.host is not None
+    ]
+    page.add(
+        "fifo_hypervisor_load",
+        [
+            ((host, minutes), load)
+            for host, usage in told
+            for minutes, load in zip(LOADS, usage.load, strict=False)
+        ],
+    )
+    page.add(
+        "fifo_hypervisor_cpu_seconds_total",
+        [
+            ((host, mode), seconds)
+            for host, usage in told
+            for mode, seconds in usage.cpu_seconds.items()
+        ],
+    )
+    for size in SIZES:
+        found = [((host,), getattr(usage, size)) for host, usage in told]
+        page.add(f"fifo_hypervisor_{size}", [each for each in found if each[1] is not None])

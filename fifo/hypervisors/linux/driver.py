@@ -13,7 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from fifo.hypervisors.driver import Observed
-from fifo.hypervisors.linux import limits, logs
+from fifo.hypervisors.linux import host_usage, limits, logs
 from fifo.hypervisors.linux.commands import disk_error
 from fifo.hypervisors.linux.locks import Locks
 from fifo.hypervisors.linux.making import destroy
@@ -25,7 +25,15 @@ from fifo.model.errors import DriverFailed, FifoError, Unsupported, WrongState
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from fifo.hypervisors.driver import Applied, Channel, Event, Stats, Subscription, Wanted
+    from fifo.hypervisors.driver import (
+        Applied,
+        Channel,
+        Event,
+        HostUsage,
+        Stats,
+        Subscription,
+        Wanted,
+    )
     from fifo.hypervisors.linux.host import Host
     from fifo.hypervisors.linux.kind import Kind
     from fifo.hypervisors.linux.layout import Kept
@@ -319,6 +327,10 @@ class LinuxDriver:
             own = tuple(kept for kept in running if kept.spec.brand in kind.brands)
             found += await kind.stats(own)
         return tuple(found)
+
+    async def usage(self) -> HostUsage:
+        """Read the host's own figures."""
+        return await asyncio.to_thread(host_usage.read, self.host.settings.state_dir)
 
     def running(self) -> tuple[Kept, ...]:
         """List what runs."""

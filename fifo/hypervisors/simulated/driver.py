@@ -11,7 +11,7 @@ from fifo.hypervisors.simulated import shell
 from fifo.hypervisors.simulated.faults import error_of
 from fifo.hypervisors.simulated.limits import PROGRESS_STEPS
 from fifo.hypervisors.simulated.terminal import Command, Terminal
-from fifo.hypervisors.simulated.usage import snapshot_bytes, usage
+from fifo.hypervisors.simulated.usage import host_usage, snapshot_bytes, usage
 from fifo.model import limits as shared
 from fifo.model.errors import NoRoom, NotFound, Unsupported, WrongState
 from fifo.model.hypervisor import Pool, Probe
@@ -20,7 +20,15 @@ from fifo.model.instance import Exit, Snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fifo.hypervisors.driver import Channel, Event, Observed, Stats, Subscription, Wanted
+    from fifo.hypervisors.driver import (
+        Channel,
+        Event,
+        HostUsage,
+        Observed,
+        Stats,
+        Subscription,
+        Wanted,
+    )
     from fifo.hypervisors.simulated.faults import Fault
     from fifo.hypervisors.simulated.guest import Guest
     from fifo.hypervisors.simulated.host import SimulatedHost
@@ -331,6 +339,11 @@ class SimulatedDriver:
         await self._meet("stats")
         now = self.host.clockwork.now()
         return tuple([usage(guest, now) for guest in self.host.guests.values() if guest.running])
+
+    async def usage(self) -> HostUsage:
+        """Read the host's own figures."""
+        await self._meet("usage")
+        return host_usage(self.host.settings.capacity, self.host.guests.values())
 
     async def close(self) -> None:
         """Let go of the host, which stays as it is."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
-from fifo.hypervisors.driver import DiskStats, NicStats, Stats
+from fifo.hypervisors.driver import DiskStats, HostUsage, NicStats, Stats
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fifo.hypervisors.simulated.guest import Guest
+    from fifo.model.instance import Shares
 
 MIB: Final = 1024 * 1024
 GIB: Final = 1024 * MIB
@@ -34,6 +37,19 @@ def usage(guest: Guest, now: float) -> Stats:
         spec.uid, lived_s * busy, int(memory * MIB * busy), memory * MIB, 3, nics, (disk,),
         min(spec.quota * GIB, 64 * MIB + moved), spec.quota * GIB,
     )  # fmt: skip
+
+
+def host_usage(capacity: Shares, guests: Iterable[Guest]) -> HostUsage:
+    """Tell what a host has left; it has no processors, so that nothing is told of their time."""
+    specs = [guest.wanted.spec for guest in guests if guest.running]
+    memory = sum(spec.ram if spec.is_vm else spec.max_physical_memory for spec in specs)
+    return HostUsage(
+        load=(float(len(specs)),) * 3,
+        memory_bytes=capacity.memory * MIB,
+        memory_available_bytes=max(0, capacity.memory - memory) * MIB,
+        storage_bytes=capacity.disk * GIB,
+        storage_available_bytes=max(0, capacity.disk - sum(spec.quota for spec in specs)) * GIB,
+    )
 
 
 def snapshot_bytes(guest: Guest, now: float) -> int:

@@ -201,6 +201,20 @@ def test_every_running_instance_is_measured_and_counters_grow(stage: Stage, uid:
     assert stage.run(stage.driver.stats()) == ()
 
 
+def test_the_hosts_own_figures_are_told_and_fit_together(stage: Stage, uid: str) -> None:
+    assert uid
+    usage = stage.run(stage.driver.usage())
+    assert len(usage.load) == 3
+    assert all(seconds >= 0 for seconds in usage.cpu_seconds.values())
+    for whole, part in (
+        (usage.memory_bytes, usage.memory_available_bytes),
+        (usage.storage_bytes, usage.storage_available_bytes),
+    ):
+        assert whole is not None
+        assert part is not None
+        assert 0 < part <= whole
+
+
 def test_the_probe_says_what_the_host_is(stage: Stage) -> None:
     probe = stage.run(stage.driver.probe())
     assert probe.brands
