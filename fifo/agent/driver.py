@@ -28,6 +28,7 @@ from fifo.agent.orders import (
 from fifo.agent.performing import outcome, perform
 from fifo.hypervisors.driver import Broken, Ended, Inventory
 from fifo.model.errors import Cancelled, FifoError
+from fifo.model.link import Blind
 from supervisors import Continue, Future, GenServer, NoReply, run_task
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ SIGHT: Final = "sight"
 """Call: a Sighted, as soon as the host is in sight."""
 _OUT_OF_SIGHT: Final = "out of sight"
 _ROUND: Final = "round"
+
+
+class _Overdue(NamedTuple):
+    """The host has been out of sight for `limits.BLIND_S`."""
+
+    reason: str
 
 
 class Gate:
@@ -95,6 +102,7 @@ class HostDriver(GenServer):
         self.looking: list[Look] = []
         self.asking: list[Future[Any]] = []
         self.patience: Any = None
+        self.overdue: Any = None
         return Continue(None)
 
     def terminate(self, reason: Any) -> None:
@@ -139,6 +147,8 @@ class HostDriver(GenServer):
             self._hear(message)
         elif message == _OUT_OF_SIGHT:
             self._subscribe()
+        elif isinstance(message, _Overdue):
+            self._tell_gateway(Blind(host=self.host, reason=message.reason))
         elif message == _ROUND:
             self._go_round()
 
@@ -170,9 +180,19 @@ class HostDriver(GenServer):
             self.touched = set()
             self._admit(Order(PROBE, (), limits.LOOK_DEADLINE_S, gate=LOOKS, to=self.ref))
         else:
-            self.sighted = False
-            self.inventory = None
+            self._lose_sight(event.reason)
             self._be_patient()
+
+    def _lose_sight(self, reason: str) -> None:
+        self.sighted = False
+        self.inventory = None
+        if self.overdue is None:
+            self.overdue = self.send_after(limits.BLIND_S, _Overdue(reason))
+
+    def _tell_gateway(self, message: Blind | Sighted) -> None:
+        gateway = self.node.whereis(names.gateway(self.host))
+        if gateway is not None:
+            gateway.send(message)
 
     def _go_round(self) -> None:
         """Look at everything: what no event tells of, as a start that came late, is found so."""
@@ -182,8 +202,15 @@ class HostDriver(GenServer):
             self._admit(Order("inventory", (), limits.LOOK_DEADLINE_S, gate=LOOKS, to=self.ref))
 
     def _seen(self, answer: Answer) -> None:
-        """Take a probe or an inventory of one's own; one that failed is made again in its time."""
+        """Take a probe or an inventory of one's own; one that failed is made again in its time.
+
+        A driver that can no longer say what is there has lost sight of its host, whatever it
+        thinks, and is asked anew.
+        """
         if answer.error is not None:
+            if answer.verb != PROBE and self.sighted:
+                self._lose_sight(str(answer.error))
+                self._subscribe()
             return
         if answer.verb == PROBE:
             self._see(answer.value)
@@ -195,9 +222,10 @@ class HostDriver(GenServer):
         inventory, self.inventory = self.inventory, None
         if inventory is None:
             return
-        if self.patience is not None:
-            self.patience.cancel()
-        self.patience = None
+        for timer in (self.patience, self.overdue):
+            if timer is not None:
+                timer.cancel()
+        self.patience = self.overdue = None
         self.attempts = 0
         self.probe = probe
         self.sighted = True
@@ -219,9 +247,8 @@ class HostDriver(GenServer):
         self.unseen = {uid: now[uid] for uid in now.keys() - self.touched}
         self.last = now
         present = frozenset(now)
-        gateway = self.node.whereis(names.gateway(self.host))
-        if gateway is not None and self.probe is not None and (everyone or present != self.present):
-            gateway.send(Sighted(present, self.probe))
+        if self.probe is not None and (everyone or present != self.present):
+            self._tell_gateway(Sighted(present, self.probe))
         self.present = present
 
     def _nudge(self, uid: str) -> None:

@@ -17,7 +17,7 @@ from fifo.agent.driver import SIGHT
 from fifo.agent.image_cache import Uses
 from fifo.agent.intent import Fence, KeptResult
 from fifo.agent.journal import LOAD, NUMBERS, STATUSES
-from fifo.agent.messages import Gone, Granted, Lookup, Take
+from fifo.agent.messages import Beat, Gone, Granted, Lookup, Take
 from fifo.agent.obeying import OBEY, Open
 from fifo.agent.orders import Answer, Sighted
 from fifo.agent.performing import is_doubtful
@@ -25,7 +25,7 @@ from fifo.agent.reporting import Attach
 from fifo.agent.writes import Read, Write, Written
 from fifo.model import keys, records
 from fifo.model.errors import Conflict, DeadlineExceeded, FifoError, NotFound, Unavailable
-from fifo.model.link import Acknowledge, Command, CommandResult, Hello
+from fifo.model.link import Acknowledge, Blind, Command, CommandResult, Hello
 from fifo.store.contract import Delete, Put
 from fifo.workflows.failures import failure_of
 from supervisors import (
@@ -71,6 +71,8 @@ class Gateway(GenServer):
         self.adopting: list[str] = []
         self.present: frozenset[str] = frozenset()
         self.probe: Probe | None = None
+        self.blind = ""
+        """Why the host has been out of sight for long."""
         self.results: dict[bytes, float] = {}
         self.fence = self.stored_fence = 0
         self.open: dict[bytes, Open] = {}
@@ -103,6 +105,8 @@ class Gateway(GenServer):
             self._command(message, caller)
         elif isinstance(message, Take):
             await self._take(message, caller)
+        elif isinstance(message, Beat):
+            return None
         elif isinstance(message, Lookup):
             actor = self.node.whereis(names.instance(self.host, message.uid))
             if actor is not None:
@@ -127,6 +131,9 @@ class Gateway(GenServer):
             self._answered(message.token, message.value, message.error)
         elif isinstance(message, Sighted):
             await self._sighted(message)
+        elif isinstance(message, Blind):
+            self.blind = message.reason
+            self.reporter.cast(message)
         elif isinstance(message, Down):
             opened = self.monitors.pop(message.monitor, None)
             if opened is not None:
@@ -148,7 +155,7 @@ class Gateway(GenServer):
         lives itself is given the time to come back, since it must not be started twice.
         """
         first = self.probe is None
-        self.present, self.probe = sight.uids, sight.probe
+        self.present, self.probe, self.blind = sight.uids, sight.probe, ""
         if not first:
             return
         for _ in range(limits.ADOPT_PATIENCE):
@@ -185,6 +192,10 @@ class Gateway(GenServer):
             return
         if self.probe is None:
             caller.fail(Unavailable("the agent has not seen its host yet", self.host))
+            return
+        if self.blind:
+            told = f"the agent has lost sight of its host: {self.blind}"
+            caller.fail(Unavailable(told, self.host))
             return
         self.fence = message.fence
         probe = self.probe

@@ -57,6 +57,9 @@ TRIAL_DEADLINE_S = 60.0
 """Time a host has that is asked to find out by trial what it can do: it may boot a guest."""
 SIGHT_DEADLINE_S = 15.0
 """Time a driver that lost sight of its host has to find it again before it is asked anew."""
+BLIND_S = 5.0
+"""How long a host may be out of sight before its owner is told: a keeper that died is back within a
+second, and whoever waits for the host meanwhile is served late and not refused."""
 SIGHT_RETRY_S = 0.5
 """First wait before subscribing again; it doubles."""
 SIGHT_RETRY_MOST_S = 30.0

@@ -26,6 +26,11 @@ class Take:
 
 
 @dataclass(frozen=True, slots=True)
+class Beat:
+    """Call to the gateway: answered with None by one that answers at all."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lookup:
     """Call to the gateway: the ref of an instance's actor; NotFound if it has none."""
 

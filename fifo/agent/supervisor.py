@@ -10,7 +10,7 @@ from fifo.agent.gateway import Gateway
 from fifo.agent.image_cache import ImageCache
 from fifo.agent.instance import VirtualMachine, Zone
 from fifo.agent.journal import Journal
-from fifo.agent.messages import Take
+from fifo.agent.messages import Beat, Take
 from fifo.agent.reporting import Reporter
 from fifo.agent.sampling import Sampling
 from fifo.model.errors import Unavailable
@@ -116,6 +116,10 @@ class LocalLink:
         gateway = self.whereis()
         if gateway is not None:
             gateway.cast(acknowledge)
+
+    def beat(self) -> Future[None]:
+        """Ask whether the agent answers at all."""
+        return self._call(Beat())
 
     def _call(self, message: Any) -> Future[Any]:
         gateway = self.whereis()

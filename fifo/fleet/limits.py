@@ -12,6 +12,11 @@ RECONNECT_FIRST_S = 0.2
 """Wait before a lost agent is looked for again; it doubles."""
 RECONNECT_MOST_S = 5.0
 """Longest such wait: a host is back within seconds of being reachable."""
+GREET_S = 10.0
+"""Longest that an agent may take to answer a greeting, or a heartbeat, before it counts as lost."""
+HEARTBEAT_S = 5.0
+"""How often a session asks whether its agent still answers: with the above, a host that hangs is
+told as unreachable within a quarter of a minute, and each costs a message in five seconds."""
 REPORT_ENTRIES = 30
 """Journal entries of one transaction: three writes each at most, below the store's 100."""
 BRING_SPECS = 64

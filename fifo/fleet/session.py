@@ -8,7 +8,7 @@ one than it has seen: what an owner that was replaced still does has no effect (
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -19,9 +19,9 @@ from fifo.fleet.strangers import keep_addresses, strangers
 from fifo.model import keys, names, records
 from fifo.model.errors import Conflict, FifoError, Unavailable
 from fifo.model.hypervisor import HypervisorSpec, HypervisorStatus
-from fifo.model.link import Acknowledge, Command, Report
+from fifo.model.link import Acknowledge, Blind, Command, Report
 from fifo.store.contract import Put, Txn, unchanged
-from supervisors import Continue, Down, GenServer, NoReply, Stop, SupervisorsError
+from supervisors import Continue, Down, GenServer, NoReply, Stop, SupervisorsError, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from supervisors import Future, Ref
 
 logger = logging.getLogger("fifo.fleet")
+
+CONNECT: Final = "connect"
+BEAT: Final = "beat"
 
 
 class AgentLink(Protocol):
@@ -48,6 +51,9 @@ class AgentLink(Protocol):
 
     def acknowledge(self, acknowledge: Acknowledge) -> None:
         """Say up to where reports are in the store."""
+
+    def beat(self) -> Future[None]:
+        """Ask whether the agent answers at all."""
 
 
 class SessionSettings(NamedTuple):
@@ -79,6 +85,8 @@ class Session(GenServer):
         self.ready = self.met = False
         self.retry_s = limits.RECONNECT_FIRST_S
         self.monitor_ref: Any = None
+        self.beat: Future[None] | None = None
+        self.beat_s = 0.0
         self.reporting = Reporting(self.host, self.world)
         return Continue("own")
 
@@ -89,6 +97,7 @@ class Session(GenServer):
         reply = await self.world.store.txn(Txn(then=(Put(key, self.node.name.encode()),)))
         self.fence = self.reporting.fence = reply.revision
         self.settings.hosts.fences[self.host] = self.fence
+        self.send_after(limits.HEARTBEAT_S, BEAT)
         await self._connect()
 
     def terminate(self, reason: Any) -> None:
@@ -106,11 +115,11 @@ class Session(GenServer):
             return
         self.monitor_ref = self.monitor(agent)
         try:
-            hello = await self.settings.link.take(self.fence, self.ref)
+            taken = self.settings.link.take(self.fence, self.ref)
+            hello = await within(limits.GREET_S, taken)
             await self._meet(hello)
         except (FifoError, SupervisorsError) as error:
-            self.demonitor(self.monitor_ref, flush=True)
-            await self._away(error.what if isinstance(error, FifoError) else str(error))
+            await self._lose(error.what if isinstance(error, FifoError) else str(error))
         else:
             self.ready = self.met = True
             self.retry_s = limits.RECONNECT_FIRST_S
@@ -134,6 +143,25 @@ class Session(GenServer):
         settling = Settling(self.host, self.world, self.settings.link, self.fence)
         _Settler.start(settling, hello)
 
+    async def _beat(self) -> None:
+        """Find out whether the agent still answers; one that does not is greeted anew.
+
+        Nothing is awaited, so that reports and commands do not wait for an agent that hangs.
+        """
+        self.send_after(limits.HEARTBEAT_S, BEAT)
+        now_s = self.node.shard.now_s()
+        if not self.ready:
+            self.beat = None
+        elif self.beat is None or self.beat.done():
+            self.beat, self.beat_s = self.settings.link.beat(), now_s
+        elif now_s - self.beat_s >= limits.GREET_S:
+            await self._lose("its agent does not answer")
+
+    async def _lose(self, why: str) -> None:
+        """Give up an agent that is there, until it can be greeted again."""
+        self.demonitor(self.monitor_ref, flush=True)
+        await self._away(why)
+
     async def _away(self, why: str) -> None:
         """Note that the host cannot be reached, once, and look again later."""
         self.ready = False
@@ -150,7 +178,7 @@ class Session(GenServer):
                 )
             )
             await self._write_status(gone)
-        self.send_after(self.retry_s, "connect")
+        self.send_after(self.retry_s, CONNECT)
         self.retry_s = min(2 * self.retry_s, limits.RECONNECT_MOST_S)
 
     async def _write_status(self, status: HypervisorStatus) -> None:
@@ -185,6 +213,10 @@ class Session(GenServer):
         if isinstance(message, _Answered):
             self._settle(message)
             return None
+        if isinstance(message, Blind):
+            if self.ready:
+                await self._lose(f"its agent has lost sight of it: {message.reason}")
+            return None
         assert isinstance(message, Report), message
         try:
             sequence = await self.reporting.take(message)
@@ -208,8 +240,10 @@ class Session(GenServer):
         """Look for the agent again after it went, or when it is time to."""
         if isinstance(message, Down):
             await self._away("its agent ended")
-        elif message == "connect":
+        elif message == CONNECT:
             await self._connect()
+        elif message == BEAT:
+            await self._beat()
         else:
             return super().handle_info(message)
         return None

@@ -80,6 +80,13 @@ class Acknowledge(Record, frozen=True, tag="acknowledge/1"):
     sequence: int
 
 
+class Blind(Record, frozen=True, tag="blind/1"):
+    """An agent has lost sight of its host, and will greet nobody until it is back in sight."""
+
+    host: str
+    reason: str
+
+
 class Hello(Record, frozen=True, tag="hello/1"):
     """What an agent says first when a session takes its host over."""
 

@@ -302,7 +302,7 @@ def test_a_vmadm_payload_says_what_the_host_cannot_honour(play: Play) -> None:
             )
             made = await done(channel, operation, Instance())
             assert (made.alias, made.image) == ("old", "images/base")
-            assert list(made.unhonoured_properties) == ["zfs_root_recsize"]
+            assert list(made.unhonoured_properties) == ["zfs_root_recsize", "kernel_version"]
             finished = await call(channel, "Operations.GetOperation", name=operation.name)
             assert list(metadata_of(finished).unhonoured_properties) == ["zfs_root_recsize"]
             told = await refused(
