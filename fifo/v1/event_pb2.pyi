@@ -35,9 +35,11 @@ class Event(_message.Message):
         KIND_UNSPECIFIED: Event._Kind.ValueType  # 0
         """Never sent."""
         CREATED: Event._Kind.ValueType  # 1
-        """It was accepted."""
+        """It was made, on the host that `hypervisor` names, and came up for the first time."""
         PLACED: Event._Kind.ValueType  # 2
-        """A host was chosen."""
+        """A host was chosen. No event of its own yet: CREATED names the host, and the operation that
+        made the instance says why that one and no other.
+        """
         STARTED: Event._Kind.ValueType  # 3
         """It came up."""
         STOPPED: Event._Kind.ValueType  # 4
@@ -59,7 +61,9 @@ class Event(_message.Message):
         ROLLED_BACK: Event._Kind.ValueType  # 12
         """It was made what it was at a snapshot."""
         CUT_OFF: Event._Kind.ValueType  # 13
-        """Its host was lost or heard of again."""
+        """Its host was lost or heard of again. No event of its own yet: its state is LIMBO meanwhile,
+        which Watch tells of.
+        """
         ADOPTED: Event._Kind.ValueType  # 14
         """A restarted node found it on its host and took it over."""
         ACTOR_RESTARTED: Event._Kind.ValueType  # 15
@@ -71,9 +75,11 @@ class Event(_message.Message):
     KIND_UNSPECIFIED: Event.Kind.ValueType  # 0
     """Never sent."""
     CREATED: Event.Kind.ValueType  # 1
-    """It was accepted."""
+    """It was made, on the host that `hypervisor` names, and came up for the first time."""
     PLACED: Event.Kind.ValueType  # 2
-    """A host was chosen."""
+    """A host was chosen. No event of its own yet: CREATED names the host, and the operation that
+    made the instance says why that one and no other.
+    """
     STARTED: Event.Kind.ValueType  # 3
     """It came up."""
     STOPPED: Event.Kind.ValueType  # 4
@@ -95,7 +101,9 @@ class Event(_message.Message):
     ROLLED_BACK: Event.Kind.ValueType  # 12
     """It was made what it was at a snapshot."""
     CUT_OFF: Event.Kind.ValueType  # 13
-    """Its host was lost or heard of again."""
+    """Its host was lost or heard of again. No event of its own yet: its state is LIMBO meanwhile,
+    which Watch tells of.
+    """
     ADOPTED: Event.Kind.ValueType  # 14
     """A restarted node found it on its host and took it over."""
     ACTOR_RESTARTED: Event.Kind.ValueType  # 15
