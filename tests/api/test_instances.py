@@ -304,7 +304,10 @@ def test_a_vmadm_payload_says_what_the_host_cannot_honour(play: Play) -> None:
             assert (made.alias, made.image) == ("old", "images/base")
             assert list(made.unhonoured_properties) == ["zfs_root_recsize", "kernel_version"]
             finished = await call(channel, "Operations.GetOperation", name=operation.name)
-            assert list(metadata_of(finished).unhonoured_properties) == ["kernel_version", "zfs_root_recsize"]
+            assert list(metadata_of(finished).unhonoured_properties) == [
+                "kernel_version",
+                "zfs_root_recsize",
+            ]
             told = await refused(
                 call(
                     channel,
