@@ -108,6 +108,8 @@ class Api:
         self.services = services_of(
             backend, self.changes, given.affairs, self.identity, self.certificates
         )
+        images = [entry.record for entry in backend.catalog.images]
+        await self.services.uploads.tidy(images, len(backend.catalog.hosts))
         server = grpc.aio.server(options=options(settings))
         server.add_generic_rpc_handlers((Router(bind(self.door, self.services.objects)),))
         self.port = _listen(server, settings.listen, self._credentials())

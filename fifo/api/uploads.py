@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from fifo.api import limits
@@ -12,8 +14,11 @@ from fifo.model.errors import Busy, HistoryGone, InvalidInput, NoRoom, NotFound,
 from fifo.security import private_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
+
+    from fifo.model.image import Image
+
+logger = logging.getLogger("fifo.api")
 
 _READ_BYTES: Final = 1024 * 1024
 _PART: Final = ".part"
@@ -106,6 +111,22 @@ class Uploads:
             raise NotFound("there is no such upload, or it is not whole", upload_id, told)
         return path
 
+    def imported(self, image: Image | None, hosts: int) -> None:
+        """Throw the file of an image away that the only host has; kept where others may want it."""
+        if image is not None and self._is_done_with(image, hosts):
+            asyncio.get_running_loop().run_in_executor(None, _drop, Path(image.source))
+
+    async def tidy(self, images: Iterable[Image], hosts: int) -> None:
+        """Throw away what a node that was killed left; called before the first upload."""
+        for image in images:
+            if self._is_done_with(image, hosts):
+                await self._run(_drop, Path(image.source))
+        await self._run(self._sweep)
+
+    def _is_done_with(self, image: Image, hosts: int) -> bool:
+        own = Path(image.source).parent == self._directory
+        return own and image.state == "ready" and hosts <= 1
+
     def expire_time(self) -> float:
         """Give the UTC second after which what came now is thrown away."""
         return self._utc() + limits.UPLOAD_KEPT_S
@@ -139,4 +160,12 @@ class Uploads:
         before = self._utc() - limits.UPLOAD_KEPT_S
         for path in self._directory.iterdir():
             if path.stem not in self._open and path.stat().st_mtime < before:
-                path.unlink(missing_ok=True)
+                _drop(path)
+
+
+def _drop(path: Path) -> None:
+    """Remove a file; one that stays is looked at again at the next upload, or start."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("%s stays: %s", path, error.strerror)

@@ -93,7 +93,22 @@ class ImageService:
             size_bytes=request.max_size_bytes,
             unpacked_bytes=request.max_unpacked_size_bytes,
         )
-        return await self._accept("import_image", image, call, only_check=request.validate_only)
+        only_check = request.validate_only
+        accepted = await self._accept("import_image", image, call, only_check=only_check)
+        if request.upload_id and not only_check:
+            self._follow(accepted, image.uid)
+        return accepted
+
+    def _follow(self, operation: Message, uid: str) -> None:
+        """Have an upload thrown away when its image is there; a failed import may be repeated."""
+        backend = self._backend
+
+        def ended(_: Any) -> None:
+            catalog = backend.catalog
+            self._uploads.imported(catalog.images.record(uid), len(catalog.hosts))
+
+        own = operation.name.rpartition("/")[2]
+        backend.operations.ended(own).add_done_callback(ended)
 
     async def create_image_from_instance(
         self, request: image_service_pb2.CreateImageFromInstanceRequest, call: Call

@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 
 
 class Services(NamedTuple):
-    """The objects that serve each service, and the one that is told when the node goes."""
+    """The objects that serve each service, who is told when the node goes, and the uploads."""
 
     objects: dict[str, tuple[object, ...]]
     health: Health
+    uploads: Uploads
 
 
 def services_of(
@@ -68,4 +69,4 @@ def services_of(
         "grpc.health.v1.Health": (health,),
         "grpc.reflection.v1alpha.ServerReflection": (Reflection(),),
     }
-    return Services(objects, health)
+    return Services(objects, health, uploads)

@@ -1,0 +1,57 @@
+"""Files of uploads go when nobody needs them, also those that a killed node left."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from fifo.api import limits
+from fifo.api.uploads import Uploads
+from tests.api.stage import image
+
+if TYPE_CHECKING:
+    import asyncio
+    from pathlib import Path
+
+    from fifo.model.image import ImageState
+
+NOW = 1_700_000_000.0
+IMPORTED, FAILED = "6e8bc430-9c3a-41d9-9669-0800200c9a66", "6e8bc430-9c3a-41d9-9669-0800200c9a67"
+
+
+@pytest.mark.parametrize(
+    ("state", "hosts", "is_there"),
+    [("ready", 1, False), ("importing", 1, True), ("ready", 2, True)],
+)
+def test_a_start_throws_away_what_the_only_host_has_and_keeps_what_is_needed(
+    runner: asyncio.Runner, tmp_path: Path, state: ImageState, hosts: int, *, is_there: bool
+) -> None:
+    file = tmp_path / IMPORTED
+    file.write_bytes(b"x")
+    os.utime(file, (NOW, NOW))
+    known = msgspec.structs.replace(image(), state=state, source=str(file))
+    runner.run(Uploads(tmp_path, lambda: NOW).tidy((known,), hosts))
+    assert file.exists() is is_there
+
+
+def test_a_start_throws_away_what_nobody_went_on_with_for_a_day(
+    runner: asyncio.Runner, tmp_path: Path
+) -> None:
+    old, young = tmp_path / IMPORTED, tmp_path / f"{FAILED}.part"
+    for file, at in ((old, NOW - limits.UPLOAD_KEPT_S - 1), (young, NOW - 1)):
+        file.write_bytes(b"x")
+        os.utime(file, (at, at))
+    runner.run(Uploads(tmp_path, lambda: NOW).tidy((), 1))
+    assert [file.name for file in tmp_path.iterdir()] == [young.name]
+
+
+def test_no_file_but_an_upload_is_ever_thrown_away(runner: asyncio.Runner, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.tar"
+    mine.write_bytes(b"x")
+    (tmp_path / "uploads").mkdir()
+    known = msgspec.structs.replace(image(), state="ready", source=str(mine))
+    runner.run(Uploads(tmp_path / "uploads", lambda: NOW).tidy((known,), 1))
+    assert mine.exists()
