@@ -205,11 +205,12 @@ def _host_mounts(spec: InstanceSpec, place: Place) -> list[dict[str, Any]]:
 
 
 def _tells_resolvers(spec: InstanceSpec) -> bool:
-    """Tell whether a zone gets our resolv.conf: even an empty one, which an update can fill.
+    """Tell whether a zone gets our resolv.conf: only one that says something.
 
-    Not where only DHCP will tell of resolvers: the zone's own client has to write that file.
+    Without, the image's own file is what counts, or what the zone's own DHCP client writes there.
     """
-    return bool(spec.resolvers) or not any("dhcp" in nic.ips for nic in spec.nics)
+    is_leased = any("dhcp" in nic.ips for nic in spec.nics)
+    return bool(spec.resolvers) or (bool(spec.dns_domain) and not is_leased)
 
 
 def shows_resolvers(config_json: bytes) -> bool:
@@ -224,7 +225,9 @@ def _bind(source: str, target: str, options: tuple[str, ...]) -> dict[str, Any]:
 
 def bind_options(filesystem: Filesystem) -> tuple[str, ...]:
     """Give the mount options of a directory of the host's; devices never come with it."""
-    kept = [option for option in filesystem.options if option in FILESYSTEM_OPTIONS]
+    # Records are older than the check of their words: this one was taken and must not be lost.
+    words = ["ro" if option == "readonly" else option for option in filesystem.options]
+    kept = [option for option in words if option in FILESYSTEM_OPTIONS]
     return ("nodev", *(option for option in kept if not option.startswith("nodev")))
 
 

@@ -119,6 +119,11 @@ def test_a_directory_of_the_host_comes_without_its_devices_and_unknown_options()
     assert (found["source"], found["options"]) == ("/srv", ["bind", "nodev", "ro"])
 
 
+def test_a_stored_filesystem_that_was_to_be_read_only_is() -> None:
+    filesystem = Filesystem(source="/srv", target="/data", options=("readonly", "what"))
+    assert bundle.bind_options(filesystem) == ("nodev", "ro")
+
+
 def test_temporary_space_is_there_when_it_is_wanted() -> None:
     assert "/tmp" not in mounts(config())  # noqa: S108 -- the zone's
     found = mounts(config(tmpfs=64))
@@ -130,12 +135,13 @@ def test_temporary_space_is_there_when_it_is_wanted() -> None:
     [
         ({"resolvers": ("10.0.0.1",)}, True),
         ({"dns_domain": "example.org"}, True),
-        ({}, True),
+        ({}, False),
+        ({"nics": (DHCP,), "dns_domain": "example.org"}, False),
         ({"nics": (DHCP,), "resolvers": ("10.0.0.1",)}, True),
         ({"nics": (DHCP,)}, False),
     ],
 )
-def test_the_resolvers_file_is_there_unless_the_zones_own_dhcp_client_writes_it(
+def test_the_resolvers_file_is_the_images_own_unless_there_is_something_to_say(
     more: dict[str, Any], shown: bool
 ) -> None:
     made = config(**more)
