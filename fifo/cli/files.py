@@ -66,6 +66,14 @@ def write_stream(file: str, pieces: Iterable[Any]) -> int:
     return written
 
 
+def save(output: str, file: str, pieces: Iterable[Any]) -> None:
+    """Write a stream to a new file and say so, in the form that is wanted; as `write_stream`."""
+    from fifo.cli.output import show_done
+
+    size_bytes = write_stream(file, pieces)
+    show_done(output, file, f"{size_bytes} bytes", {"file": file, "size_bytes": size_bytes})
+
+
 def _unreadable(file: str, error: OSError) -> LocalFileError:
     told = f"it cannot be read: {error.strerror or error}"
     return LocalFileError(told, file, "name a file of this machine that can be", USAGE)

@@ -36,6 +36,8 @@ def finish(
     status, operation = _ended(client, operation, options)
     if target.output in PEOPLE:
         _tell(operation, options, items)
+    elif target.output == "name":
+        _name(operation, items)
     else:
         output.show_one(target.output, operation, columns.OPERATIONS)
     return status
@@ -67,6 +69,9 @@ def each(
     if target.output in PEOPLE:
         for _, operation in ended:
             _tell(operation, options, ())
+    elif target.output == "name":
+        for _, operation in ended:
+            _name(operation, ())
     else:
         output.show(target.output, [operation for _, operation in ended], columns.OPERATIONS)
     return next((status for status in (*statuses, *(own for own, _ in ended)) if status), 0)
@@ -76,6 +81,22 @@ def _ended(client: Client, operation: Any, options: dict[str, Any]) -> tuple[int
     wait = options["wait"] and not options.get("validate_only")
     status, operation = client.finish(operation, wait=wait, quiet=options["quiet"])
     return status or (FAILED if metadata_of(operation).failed_requests else 0), operation
+
+
+def _name(operation: Any, items: Sequence[str]) -> None:
+    """Print names alone: of what was made or changed, or of an operation that has not got there.
+
+    The latter is what `fifo operation` takes.
+    """
+    metadata = metadata_of(operation)
+    names = [operation.name]
+    if operation.done and not operation.HasField("error"):
+        made = output.as_dict(operation).get("response", {})
+        found = [made] if made.get("name") else made.get("instances", [])
+        asked = [own for index, own in enumerate(items) if index not in metadata.failed_requests]
+        names = [own["name"] for own in found] or (asked if items else [metadata.target])
+    for own in names:
+        print(safe(own))
 
 
 def _tell(operation: Any, options: dict[str, Any], items: Sequence[str]) -> None:

@@ -14,6 +14,9 @@ import time
 import tty
 from typing import TYPE_CHECKING, Any, Final
 
+import grpc
+
+from fifo.cli.exits import report
 from fifo.cli.following import again, to_stderr
 from fifo.v1 import (
     console_service_pb2,
@@ -32,6 +35,8 @@ DETACH: Final = b"\x1d"
 READ_BYTES: Final = 32 * 1024
 SEEN_BYTES: Final = 4096
 """Of a log, by which the node knows where a reader was."""
+BROKEN: Final = 255
+"""The status of a session that broke off, as ssh has it: no status of a shell or command came."""
 FRAMES: Final = 64
 """Frames of input that may wait for the network."""
 
@@ -119,7 +124,7 @@ def execute(
     client: Client, name: str, command: tuple[str, ...], environment: dict[str, str], *,
     terminal: bool,
 ) -> int:  # fmt: skip
-    """Run a command in an instance and give its exit status."""
+    """Run a command in an instance and give its exit status, BROKEN if none came."""
     stub = instance_service_pb2_grpc.InstanceServiceStub(client.channel)
     first = instance_service_pb2.ExecInstanceRequest()
     first.open.name = name
@@ -134,7 +139,7 @@ def execute(
         return instance_service_pb2.ExecInstanceRequest(stdin_closed=True)
 
     typed = Input(first, frame, detaches=False)
-    status = 0
+    status = BROKEN
     with raw_terminal() if terminal else contextlib.nullcontext():
         answers = stub.ExecInstance(iter(typed), metadata=client.metadata)
         typed.start()
@@ -170,7 +175,11 @@ def show_logs(client: Client, name: str, lines: int, *, follow: bool) -> None:
 
 
 def attach(client: Client, name: str, *, in_shell: bool) -> int:
-    """Attach this terminal to a console or a shell until either side ends."""
+    """Attach this terminal to a console or a shell until either side ends.
+
+    Gives a shell's exit status, 0 for a console or where the caller left, BROKEN for a session
+    that was open and broke off. Raises gRPC's error for one that was never open.
+    """
     stub = console_service_pb2_grpc.ConsoleServiceStub(client.channel)
     first = console_service_pb2.AttachRequest()
     modes = console_service_pb2.AttachRequest.Open
@@ -178,23 +187,45 @@ def attach(client: Client, name: str, *, in_shell: bool) -> int:
     first.open.mode = modes.SHELL if in_shell else modes.CONSOLE
     first.open.size.CopyFrom(terminal_size())
     typed = Input(first, lambda data: console_service_pb2.AttachRequest(data=data), detaches=True)
-    reason = ""
+    ending: console_service_pb2.AttachResponse.Exit | None = None
+    broken: grpc.RpcError | None = None
+    opened = False
     with raw_terminal():
         answers = stub.Attach(iter(typed), metadata=client.metadata)
         typed.start()
         _follow_size(typed, lambda size: console_service_pb2.AttachRequest(resize=size))
         try:
             for answer in answers:
-                kind = answer.WhichOneof("frame")
-                if kind == "data":
+                opened = True
+                if answer.HasField("exit"):
+                    ending = answer.exit
+                elif answer.data:
                     _write(1, answer.data)
-                elif kind == "exit":
-                    ended = console_service_pb2.AttachResponse.Exit.Reason
-                    reason = ended.Name(answer.exit.reason).lower().replace("_", " ")
+        except grpc.RpcError as error:
+            if not opened:
+                raise
+            broken = error
         finally:
             typed.close()
-    print(f"\n[{reason or 'detached'}]", file=sys.stderr)
-    return 0
+    if broken is not None:
+        report(broken)
+    return _status_of(ending, in_shell=in_shell)
+
+
+def _status_of(ending: console_service_pb2.AttachResponse.Exit | None, *, in_shell: bool) -> int:
+    """Say why a session ended, None for one that broke off, and give the exit status."""
+    reasons = console_service_pb2.AttachResponse.Exit.Reason
+    if ending is None:
+        print("\n[connection broke]", file=sys.stderr)
+        return BROKEN
+    print(f"\n[{reasons.Name(ending.reason).lower().replace('_', ' ')}]", file=sys.stderr)
+    if ending.reason == reasons.Value("SHELL_EXITED"):
+        return ending.exit_status
+    # A console ends with its instance; a shell that did so was cut off.
+    cut_off = ending.reason == reasons.Value("FELL_BEHIND") or (
+        in_shell and ending.reason == reasons.Value("INSTANCE_STOPPED")
+    )
+    return BROKEN if cut_off else 0
 
 
 def _follow_size(typed: Input, frame: Callable[[Any], Any]) -> None:

@@ -101,6 +101,19 @@ def show_value(output: str, value: Any) -> None:
     sys.stdout.flush()
 
 
+def show_done(output: str, subject: str, words: str, facts: dict[str, Any]) -> None:
+    """Print what a command did that gives no resource: a sentence for people, facts for programs.
+
+    `subject` is what it did it to, a file for instance; it is all that `-o name` prints.
+    """
+    if output in {"json", "yaml"}:
+        show_value(output, facts)
+    elif output == "name":
+        print(safe(subject))
+    else:
+        print(f"{safe(subject)}: {safe(words)}")
+
+
 def as_dict(message: Any) -> Any:
     """Make JSON's form of a message, with the names of its fields as they are in the protos."""
     from google.protobuf import json_format

@@ -7,12 +7,16 @@ the two alike. Units stand last in the names.
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Final, get_type_hints
 
+from fifo.hypervisors.linux.settings import PREFIX, UID_BASE, UIDS, ImageLimits
 from fifo.model.errors import InvalidInput, NotReady, Violation
+
+IMAGE_LIMITS: Final = ImageLimits()
 
 
 def _setting(default: Any, told: str) -> Any:
@@ -31,7 +35,11 @@ class Settings:
         Path("/run/fifo"),
         "Where the unix sockets are, and what need not outlive a reboot.",
     )
-    name: str = _setting("", "The node's name, in metrics and logs. Empty: the host's name.")
+    name: str = _setting(
+        "",
+        "The node's name, in metrics, logs and its certificate, and where `/discovery` says that"
+        " its metrics are if it listens on all addresses. Empty: the host's name.",
+    )
     listen: str = _setting(
         "127.0.0.1:7443",
         "Address and port of the gRPC API, over TLS. Port 0 takes a free one.",
@@ -67,6 +75,23 @@ class Settings:
         told="Whether images may be fetched from loopback, link-local and private addresses. A"
         " registry there need not prove who it is (TLS); one at a public address always has to.",
     )
+    runtime: str = _setting(
+        "auto", "`runc` or `crun` for zones, `auto` for the first that has run one on trial."
+    )
+    uid_base: int = _setting(
+        UID_BASE,
+        "The host's user that is root in zones; 65,536 users from it on are theirs, and some more"
+        " VMs'. 0: a zone's root is the host's. A `storage_dir` keeps the one it began with.",
+    )
+    image_download_bytes: int = _setting(
+        IMAGE_LIMITS.download_bytes, "What an image's file may have at most."
+    )
+    image_unpacked_bytes: int = _setting(
+        IMAGE_LIMITS.unpacked_bytes, "What an image may unpack to at most."
+    )
+    image_entries: int = _setting(
+        IMAGE_LIMITS.entries, "How many files and directories an image may unpack to at most."
+    )
     import_dirs: tuple[Path, ...] = _setting(
         (),
         "Directories below which image files may be imported from by path. Empty: none may.",
@@ -81,6 +106,17 @@ class Settings:
 
 LOG_LEVELS = frozenset({"debug", "info", "warning", "error"})
 DRIVERS = frozenset({"auto", "linux", "simulated"})
+RUNTIMES = frozenset({"auto", "runc", "crun"})
+MOST: Final = 2**53
+"""Where numbers of bytes and files end: JSON's, which a support bundle has."""
+MOST_UID: Final = 2**31
+"""Users of the host beyond it are negative numbers to some programs."""
+HOST_NAME: Final = re.compile(
+    r"(?=.{1,253}$)(?:(?:^|\.)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+"
+)
+"""RFC 1123, as a certificate has to have it."""
+NIC_TAG: Final = re.compile(r"[A-Za-z0-9_/-]{1,31}(=[A-Za-z0-9][A-Za-z0-9_.-]{0,14})?")
+"""vmadm's grammar of a tag, and of an interface what iproute2 and nftables both take unquoted."""
 
 
 def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
@@ -114,7 +150,7 @@ def parse(wanted: dict[str, Any], subject: str = "settings") -> Settings:
             continue
         try:
             values[name] = _convert(kinds[name], value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             wrong.append(Violation(name, f"{_kind_text(kinds[name])}, not {value!r}"))
     settings = Settings(**values)
     wrong += _violations(settings)
@@ -139,6 +175,8 @@ def _convert(kind: Any, value: Any) -> Any:
         return _text(value)
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise TypeError
+    if kind is int and isinstance(value, float):
+        raise ValueError("what is behind the point would be lost in silence")
     return kind(value)
 
 
@@ -164,18 +202,41 @@ def _kind_text(kind: Any) -> str:
 
 
 def _violations(settings: Settings) -> list[Violation]:
-    checks = {
+    checks: dict[str, tuple[object, str]] = {
         "driver": (settings.driver in DRIVERS, "auto, linux or simulated"),
         "log_level": (settings.log_level in LOG_LEVELS, "debug, info, warning or error"),
         "simulated_hosts": (1 <= settings.simulated_hosts <= 10_000, "1 to 10,000"),
         "simulated_latency_s": (0 <= settings.simulated_latency_s <= 60, "0 to 60"),
         "sample_s": (0.1 <= settings.sample_s <= 3_600, "0.1 to 3,600"),
-        "log_file_bytes": (settings.log_file_bytes >= 10_000, "at least 10,000"),
+        "log_file_bytes": (10_000 <= settings.log_file_bytes <= MOST, f"10,000 to {MOST:,}"),
         "drain_s": (0 <= settings.drain_s <= 600, "0 to 600"),
         "listen": (_is_address(settings.listen), "an address and a port, like 127.0.0.1:7443"),
         "metrics_listen": (_is_address(settings.metrics_listen), "an address and a port"),
+        "name": (
+            not settings.name or HOST_NAME.fullmatch(settings.name),
+            "a host name like node-1.example: letters, digits, - and .",
+        ),
+        "prefix": (
+            PREFIX.fullmatch(settings.prefix),
+            "2 to 5 small letters and digits, a letter first",
+        ),
+        "nic_tags": (_are_nic_tags(settings.nic_tags), "each tag once, like lan or lan=br0"),
+        "runtime": (settings.runtime in RUNTIMES, "auto, runc or crun"),
+        "uid_base": (
+            settings.uid_base == 0 or UIDS <= settings.uid_base < MOST_UID,
+            f"0, or {UIDS:,} to {MOST_UID - 1:,}",
+        ),
+        **{
+            name: (1 <= getattr(settings, name) <= MOST, f"1 to {MOST:,}")
+            for name in ("image_download_bytes", "image_unpacked_bytes", "image_entries")
+        },
     }
     return [Violation(name, told) for name, (right, told) in checks.items() if not right]
+
+
+def _are_nic_tags(texts: tuple[str, ...]) -> bool:
+    tags = {text.partition("=")[0] for text in texts}
+    return len(tags) == len(texts) and all(NIC_TAG.fullmatch(text) for text in texts)
 
 
 def _is_address(text: str) -> bool:

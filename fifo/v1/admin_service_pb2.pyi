@@ -129,7 +129,9 @@ class ResetAdminTokenRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """A UUID4 that makes a repetition harmless: for 24 h it gets the first answer."""
+    """A UUID4, which is checked and no more: the node keeps no token to give again, so that a
+    repetition makes another token, and the last one holds.
+    """
     validate_only: _builtins.bool
     """Checks everything and changes nothing."""
     def __init__(

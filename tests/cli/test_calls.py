@@ -46,6 +46,7 @@ COMMANDS = (
     "snapshot rollback web s --force --no-wait",
     "hypervisor get here",
     "hypervisor label here rack=a",
+    "hypervisor update here labels={}",
     "hypervisor cordon here",
     "hypervisor uncordon here",
     "hypervisor probe here",

@@ -53,6 +53,14 @@ def test_vmadm_s_form_names_things_by_uid(node: NodeProcess, image: str) -> None
     assert (told["image_uuid"], told["state"]) == (uid, "running")
 
 
+def test_a_shell_inside_gives_the_command_its_status(node: NodeProcess, image: str) -> None:
+    assert image
+    done = node.fifo("instance", "console", "web", "--shell", told="echo here\nexit 3\n")
+    assert (done.returncode, "shell exited" in done.stderr) == (3, True), done
+    assert "here" in done.stdout
+    assert node.fifo("instance", "console", "nobody", "--shell", told="").returncode == 3
+
+
 def test_labels_are_set_and_removed(node: NodeProcess) -> None:
     (host,) = node.fifo("hypervisor", "list", "-o", "name").stdout.split()
     assert node.fifo("hypervisor", "label", host, "rack=a", "tier=b").stdout == "rack=a\ntier=b\n"

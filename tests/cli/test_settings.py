@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fifo.cli.serving.program import reached_at
 from fifo.cli.settings import Settings, load, parse, reference
 from fifo.model.errors import InvalidInput, NotReady
 from tests.house.source import ROOT
@@ -87,3 +88,74 @@ def test_every_setting_is_read_somewhere() -> None:
             if isinstance(own, ast.Attribute) and ast.unparse(own.value) in READERS:
                 read.add(own.attr)
     assert {own.name for own in dataclasses.fields(Settings)} - read == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("log_file_bytes", float("inf")),
+        ("log_file_bytes", 10**400),
+        ("log_file_bytes", 20_000.5),
+        ("simulated_hosts", 2.7),
+        ("simulated_hosts", "2.7"),
+        ("simulated_seed", float("nan")),
+        ("sample_s", float("nan")),
+        ("sample_s", 10**400),
+        ("drain_s", float("inf")),
+        ("image_entries", 0),
+        ("image_download_bytes", -1),
+        ("image_unpacked_bytes", 2**60),
+        ("uid_base", 1_000),
+        ("uid_base", -1),
+        ("uid_base", 2**32),
+        ("runtime", "youki"),
+        ("prefix", ""),
+        ("prefix", "f"),
+        ("prefix", "Fleet"),
+        ("prefix", "toolong"),
+        ("nic_tags", ["lan", "lan=br0"]),
+        ("nic_tags", ["=br0"]),
+        ("nic_tags", ["lan="]),
+        ("nic_tags", ["lan=a bridge"]),
+        ("nic_tags", ["lan=sixteen-letters-"]),
+        ("nic_tags", [""]),
+        ("name", "two words"),
+        ("name", "-node"),
+        ("name", "node..one"),
+        ("name", "n" * 64),
+        ("name", "bü"),
+    ],
+)
+def test_a_value_that_could_not_work_is_refused_by_its_name(name: str, value: object) -> None:
+    with pytest.raises(InvalidInput, match=f"{name}: "):
+        parse({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("uid_base", 0),
+        ("uid_base", 65_536),
+        ("runtime", "crun"),
+        ("prefix", "a1"),
+        ("nic_tags", ("lan", "wan=br0", "admin/1=eno1.30")),
+        ("name", "node-1.rack.example"),
+        ("image_entries", 1),
+    ],
+)
+def test_a_value_at_the_edge_is_taken(name: str, value: object) -> None:
+    assert getattr(parse({name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("listen", "reached"),
+    [
+        ("0.0.0.0:9443", "node-1"),
+        ("[::]:9443", "node-1"),
+        ("127.0.0.1:0", "127.0.0.1"),
+        ("[fd00::1]:9443", "[fd00::1]"),
+        ("metrics.example:9443", "metrics.example"),
+    ],
+)
+def test_discovery_gives_an_address_that_can_be_reached(listen: str, reached: str) -> None:
+    assert reached_at(listen, "node-1") == reached

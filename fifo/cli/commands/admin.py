@@ -36,6 +36,7 @@ def token() -> None:
 @pass_target
 def reset(target: Target, *, yes: bool) -> None:
     """Make a new admin token; every older one is good no longer."""
+    from fifo.cli import output
     from fifo.v1 import admin_service_pb2 as messages
 
     if not yes:
@@ -43,7 +44,8 @@ def reset(target: Target, *, yes: bool) -> None:
     with target.client() as client:
         request = messages.ResetAdminTokenRequest(request_id=client.request_id())
         made = client.call(stub_of(client).ResetAdminToken, request)
-        click.echo(f"The new token is in {made.token_file}")
+        facts = {"token_file": made.token_file}
+        output.show_done(target.output, made.token_file, "the new token is there", facts)
 
 
 @COMMAND.command()
@@ -103,9 +105,9 @@ def services(target: Target) -> None:
 @pass_target
 def backup(target: Target, file: str) -> None:
     """Copy the node's store into a new file while it runs; verified before it is sent."""
-    from fifo.cli.files import write_stream
+    from fifo.cli.files import save
     from fifo.v1 import admin_service_pb2 as messages
 
     with target.client() as client:
         pieces = client.stream(stub_of(client).BackupStore, messages.BackupStoreRequest())
-        click.echo(f"{file}: {write_stream(file, pieces)} bytes")
+        save(target.output, file, pieces)

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from fifo.cli.commands import admin
+from fifo.cli.options import pass_target
 from fifo.model.errors import DataLoss, FifoError, InvalidInput, NotFound, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from fifo.cli.target import Target
 
 IDENTITY: Final = "node.json"
 """What the private part of a node's data has, and its data directory has not."""
@@ -77,24 +80,30 @@ def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 @COMMAND.command()
 @click.argument("backup", type=click.Path(exists=True))
-def verify(backup: str) -> None:
+@pass_target
+def verify(target: Target, backup: str) -> None:
     """Read a backup whole and compare it with its manifest."""
+    from fifo.cli import output
     from fifo.store.backup import verify as check
 
     with _read(backup) as directory:
         manifest = check(directory)
-    click.echo(f"{backup}: whole, revision {manifest.revision}, made {manifest.made_at}")
+    told = f"whole, revision {manifest.revision}, made {manifest.made_at}"
+    facts = {"file": backup, "revision": manifest.revision, "made_at": manifest.made_at}
+    output.show_done(target.output, backup, told, facts)
 
 
 @COMMAND.command()
 @click.argument("backup", type=click.Path(exists=True))
 @click.argument("data_dir", type=click.Path(file_okay=False))
-def restore(backup: str, data_dir: str) -> None:
+@pass_target
+def restore(target: Target, backup: str, data_dir: str) -> None:
     """Put a backup into DATA_DIR, a node's data directory; the node must not run.
 
     The store that is there has to be moved away before (DATA_DIR/private/store). Instances that
     the backup does not know are listed as foreign afterwards, and never deleted.
     """
+    from fifo.cli import output
     from fifo.security import private_files
     from fifo.store.backup import restore as put_back
 
@@ -102,9 +111,11 @@ def restore(backup: str, data_dir: str) -> None:
     if (data / IDENTITY).exists():
         told = f"this is the private part of a node's data; name {data.parent}"
         raise InvalidInput(data_dir, (Violation("DATA_DIR", told),))
-    target = data / "private" / "store"
+    store = data / "private" / "store"
     data.mkdir(parents=True, exist_ok=True)
-    private_files.make_directory(target.parent)
+    private_files.make_directory(store.parent)
     with _read(backup) as directory:
-        put_back(directory, target)
-    click.echo(f"{target}: restored; start the node with `fifo serve --data-dir {data_dir}`")
+        put_back(directory, store)
+    told = f"restored; start the node with `fifo serve --data-dir {data_dir}`"
+    facts = {"file": backup, "store": str(store)}
+    output.show_done(target.output, str(store), told, facts)

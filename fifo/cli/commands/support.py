@@ -26,10 +26,10 @@ def COMMAND() -> None:  # noqa: N802 - the name by which groups are found
 def bundle(target: Target, file: str, log_bytes: int) -> None:
     """Collect logs, settings and state of the node, with secrets removed."""
     from fifo.cli.commands.admin import stub_of
-    from fifo.cli.files import write_stream
+    from fifo.cli.files import save
     from fifo.v1 import admin_service_pb2 as messages
 
     with target.client() as client:
         request = messages.GetSupportBundleRequest(max_log_bytes=log_bytes)
         pieces = client.stream(stub_of(client).GetSupportBundle, request)
-        click.echo(f"{file}: {write_stream(file, pieces)} bytes")
+        save(target.output, file, pieces)

@@ -11,7 +11,7 @@ from fifo.agent.clockwork import NodeClockwork
 from fifo.agent.settings import AgentSettings
 from fifo.hypervisors.linux.keeper_client import KeeperClient, start_keeper
 from fifo.hypervisors.linux.opening import open_driver
-from fifo.hypervisors.linux.settings import NicTag
+from fifo.hypervisors.linux.settings import ImageLimits, NicTag
 from fifo.hypervisors.linux.settings import Settings as LinuxSettings
 from fifo.hypervisors.simulated import keeping
 from fifo.hypervisors.simulated.driver import SimulatedDriver
@@ -108,6 +108,13 @@ async def _linux(settings: Settings, directories: Directories) -> Hosts:
         run_dir=directories.linux_run,
         prefix=settings.prefix,
         nic_tags=dict(_nic_tag(text) for text in settings.nic_tags),
+        uid_base=settings.uid_base,
+        runtime="" if settings.runtime == "auto" else settings.runtime,
+        image_limits=ImageLimits(
+            download_bytes=settings.image_download_bytes,
+            unpacked_bytes=settings.image_unpacked_bytes,
+            entries=settings.image_entries,
+        ),
         private_sources=settings.images_from_private_addresses,
     )
     driver = await open_driver(wanted, keeper, directories.keeper)

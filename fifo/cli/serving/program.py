@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
@@ -149,8 +150,9 @@ def _edges(
     running: Running,
 ) -> tuple[ChildSpec, ...]:
     def targets() -> list[dict[str, Any]]:
-        address = settings.metrics_listen.rpartition(":")[0]
-        labels = {"__meta_fifo_node": settings.name or host_name()}
+        own = settings.name or host_name()
+        address = reached_at(settings.metrics_listen, own)
+        labels = {"__meta_fifo_node": own}
         return [{"targets": [f"{address}:{running.web_port}"], "labels": labels}]
 
     patience_ms = round(1000 * (settings.drain_s + 5.0))
@@ -188,6 +190,16 @@ def _found(reason: Any) -> FifoError | None:
     inside = reason.detail if isinstance(reason, Shutdown) else reason
     parts = inside if isinstance(inside, (tuple, list)) else ()
     return next((found for part in parts if (found := _found(part)) is not None), None)
+
+
+def reached_at(listen: str, own: str) -> str:
+    """Give where others reach what listens at an address; at all of them the node's own name."""
+    address = listen.rpartition(":")[0]
+    try:
+        anywhere = ip_address(address.removeprefix("[").removesuffix("]")).is_unspecified
+    except ValueError:
+        return address  # A name, which the operator has chosen.
+    return own if anywhere else address
 
 
 def _listeners(settings: Settings, directories: Directories, running: Running) -> tuple[str, ...]:

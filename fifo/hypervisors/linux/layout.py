@@ -8,6 +8,7 @@ STATE/instances/UID/root/           a zone's root file system, mounted while it 
 STATE/instances/.new-UID/    a create that has not finished; swept away
 STATE/instances/.gone-UID/   a delete that has not finished; swept away
 STATE/images/UID/            an image in the cache: `image.json` and `rootfs/`
+STATE/uid-base               the host's user that is root in all of them
 RUN/runtime/                 the OCI runtime's own state
 ```
 All of it is for root alone but for the way to the root file systems, which a zone's users need.
@@ -20,8 +21,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from fifo.hypervisors.linux.settings import UID_BASE
 from fifo.model import records
-from fifo.model.errors import DataLoss, NotFound
+from fifo.model.errors import DataLoss, InvalidInput, NotFound, Violation
 from fifo.model.instance import Claim, Exit, InstanceSpec, Nic  # noqa: TC001 -- msgspec reads them
 from fifo.model.names import is_uid
 from fifo.model.network import Network  # noqa: TC001 -- msgspec reads it
@@ -97,12 +99,28 @@ class Layout:
     def __init__(self, state_dir: Path, run_dir: Path) -> None:
         self.instances = state_dir / "instances"
         self.images = state_dir / "images"
+        self._uid_base = state_dir / "uid-base"
         self.run_dir = run_dir
         self.runtime = run_dir / "runtime"
         for directory in (state_dir, run_dir, self.instances, self.images):
             directory.mkdir(parents=True, exist_ok=True)
             directory.chmod(PASSABLE)
         self.runtime.mkdir(mode=0o700, exist_ok=True)
+
+    def take_users(self, uid_base: int) -> None:
+        """Remember whose the files are; raises InvalidInput where they are another root's.
+
+        Nothing moves them: images and zones of one `uid_base` are a stranger's with another.
+        """
+        file = self._uid_base
+        before = int(file.read_text(encoding="ascii")) if file.exists() else UID_BASE
+        if before == uid_base and file.exists():
+            return
+        used = any(any(each.iterdir()) for each in (self.instances, self.images))
+        if used and before != uid_base:
+            wanted = f"{before}, which what is in {file.parent} is of, or an empty directory"
+            raise InvalidInput("settings of the Linux driver", (Violation("uid_base", wanted),))
+        replace(file, str(uid_base).encode())
 
     def instance(self, uid: str) -> Path:
         """Give an instance's directory; raises NotFound for what is no uid, whatever is there."""

@@ -57,6 +57,7 @@ async def open_driver(
     of_settings.check(settings)
     run = run or runner(keeper)
     layout = Layout(settings.state_dir, settings.run_dir)
+    layout.take_users(settings.uid_base)
     facts.require_way_in(settings)
     known = facts.gather()
     await reboot.clear_stale(run, layout, known.boot_id, settings.cgroup)

@@ -47,7 +47,9 @@ SNAPSHOT: Final = "snapshot"
 """The verb that stands for all of snapshots in `unsupported`."""
 AFTERWARDS: Final = frozenset({"lost_reply", "half", "deaf"})
 """Faults that do not keep a verb from its work."""
-SHELLS: Final = frozenset({("sh",), ("/bin/sh",), ("bash",), ("/bin/bash",)})
+SHELLS: Final = frozenset(
+    (shell, *login) for shell in ("sh", "/bin/sh", "bash", "/bin/bash") for login in ((), ("-l",))
+)
 
 
 class SimulatedDriver:
