@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from fifo.api.resources.instances import Cache
     from fifo.api.sealing import Seals
     from fifo.api.settings import ApiSettings
-    from fifo.api.usage import Usage
     from fifo.fleet.commits import Remembering
     from fifo.fleet.operations import Operations
     from fifo.store.catalog import Catalog
@@ -32,7 +31,6 @@ class Backend:
     node: Node
     gateway: Gateway
     references: References
-    usage: Usage
     seals: Seals
     orders: Orders
     instances: Cache

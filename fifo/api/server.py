@@ -24,7 +24,6 @@ from fifo.api.references import References
 from fifo.api.resources.instances import Cache
 from fifo.api.services import health
 from fifo.api.services.table import services_of
-from fifo.api.usage import Usage
 from fifo.api.validation import Validation
 from fifo.fleet.commits import Remembering
 from fifo.model.errors import NotReady, Unavailable
@@ -133,7 +132,6 @@ class Api:
             self.door.end_streams(gone, but=health.SERVICE)
             await self._server.stop(self.settings.drain_s if grace_s is None else grace_s)
             self.changes.close()
-            self._backend_made.usage.close()
             self._backend_made.orders.close()
         self.identity.close()
         await self.audit.close()
@@ -155,7 +153,6 @@ class Api:
             node=given.node,
             gateway=given.gateway,
             references=self._references,
-            usage=Usage(catalog),
             seals=await sealing.load(given.world.store, given.randomness(sealing.KEY_BYTES)),
             orders=Orders(catalog),
             instances=Cache(catalog, limits.CACHED_MESSAGES),

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from fifo.api.resources import events, instances
+from fifo.api.resources import events, images, instances, networks, packages, snapshots
 from fifo.api.resources.kinds import KINDS, EventParts, touched
-from fifo.model import keys
+from fifo.model import keys, records
+from fifo.model.instance import InstanceSpec, InstanceStatus
 from fifo.store.catalog import View
+from fifo.store.usage import used_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from fifo.store.catalog import Table
     from fifo.store.contract import KeyValue
+
+
+Own: TypeAlias = tuple[str, str]
+"""A resource: its type, and its uid or path."""
 
 
 class Change(NamedTuple):
@@ -43,12 +49,13 @@ class Tables(View):
         made.revision = view.revision
         for own, other in zip(made.tables, view.tables, strict=True):
             own.entries.update(other.entries)
+        made.usage = view.usage.copy()
         return made
 
     def load(self, stored: Iterable[KeyValue]) -> None:
         """Take records over as they are, telling no change."""
         for kv in stored:
-            self._take(kv)
+            self.take(kv.key, kv)
 
     def move(self, changed: Iterable[KeyValue], at: float) -> Iterator[Change]:
         """Apply commits in their order, and give the changes of each, none split."""
@@ -59,11 +66,12 @@ class Tables(View):
     def _commit(self, revision: int, group: tuple[KeyValue, ...], at: float) -> Iterator[Change]:
         found = dict.fromkeys(filter(None, (touched(kv.key) for kv in group)))
         for kv in group:
-            if kv.key.startswith(keys.HYPERVISOR_STATUS):
-                found |= dict.fromkeys(self._on_host(keys.uid_of(kv.key)))
+            for prefix, beside in _BESIDE:
+                if kv.key.startswith(prefix):
+                    found |= dict.fromkeys(beside(self, kv.key[len(prefix) :].decode(), kv))
         before = {own: KINDS[own[0]].capture(self, own[1]) for own in found}
         for kv in group:
-            self._take(kv)
+            self.take(kv.key, None if kv.deleted else kv)
         for own in found:
             after = KINDS[own[0]].capture(self, own[1])
             if after != before[own]:
@@ -72,17 +80,41 @@ class Tables(View):
             if kv.version == 1 and kv.key.startswith(keys.STORY):
                 yield Change(revision, events.TYPE, None, EventParts(kv), at)
 
-    def _on_host(self, host: str) -> Iterator[tuple[str, str]]:
+    def on_host(self, host: str, kv: KeyValue) -> Iterator[Own]:
         """Yield the instances of a host, which are in limbo while it cannot be reached."""
+        del kv
         for claim in self.claims:
             if claim.record.host == host:
                 yield instances.TYPE, claim.record.uid
 
-    def _take(self, kv: KeyValue) -> None:
-        for table in self.tables:
-            if kv.key.startswith(table.prefix):
-                table.apply(kv.key, None if kv.deleted else kv)
-                return
+    def around_spec(self, uid: str, kv: KeyValue) -> Iterator[Own]:
+        """Yield what an instance is counted for, and what goes or is owed with it."""
+        coming = None if kv.deleted else records.decode(InstanceSpec, kv.value, kv.key.decode())
+        before, after = self.usage.used(uid), used_by(coming)
+        for image in before.images ^ after.images:
+            yield images.TYPE, image
+        if before.package != after.package:
+            yield from ((packages.TYPE, own) for own in (before.package, after.package) if own)
+        if kv.deleted or kv.version == 1:
+            yield from self._snapshots(uid)
+            if (claim := self.claims.record(uid)) is not None:
+                yield from ((networks.ADDRESS_TYPE, own) for own in networks.held(claim))
+
+    def around_status(self, uid: str, kv: KeyValue) -> Iterator[Own]:
+        """Yield the snapshots that an instance had, and those that it has from here on."""
+        yield from self._snapshots(uid)
+        if not kv.deleted:
+            coming = records.decode(InstanceStatus, kv.value, kv.key.decode())
+            yield from ((snapshots.TYPE, f"{uid}/{own.name}") for own in coming.snapshots)
+
+    def _snapshots(self, uid: str) -> Iterator[Own]:
+        for parts in snapshots.of_instance(self, uid):
+            yield snapshots.TYPE, f"{uid}/{parts.snapshot.name}"
+
+    def around_address(self, path: str, kv: KeyValue) -> Iterator[Own]:
+        """Yield the network whose pool an address is of."""
+        del kv
+        yield networks.TYPE, path.partition("/")[0]
 
     def resources(self, kinds: Iterable[str]) -> Iterator[tuple[str, Any]]:
         """Give every resource of some kinds, with its records."""
@@ -100,3 +132,15 @@ class Tables(View):
                 parts = KINDS[kind].capture(self, own)
                 if parts is not None:
                     yield kind, parts
+            if kind == snapshots.TYPE:
+                for uid in self.statuses.entries:
+                    yield from ((kind, parts) for parts in snapshots.of_instance(self, uid))
+
+
+_BESIDE: Final[tuple[tuple[bytes, Callable[[Tables, str, KeyValue], Iterator[Own]]], ...]] = (
+    (keys.HYPERVISOR_STATUS, Tables.on_host),
+    (keys.INSTANCE_SPEC, Tables.around_spec),
+    (keys.INSTANCE_STATUS, Tables.around_status),
+    (keys.ADDRESS, Tables.around_address),
+)
+"""What else a record's change is seen in, besides the resource that it is part of."""

@@ -12,7 +12,7 @@ from fifo.cli.rows import Rows
 from fifo.v1 import event_service_pb2, event_service_pb2_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from fifo.cli.client import Client
     from fifo.cli.output import Column
@@ -32,6 +32,7 @@ WATCHED: Final = {
     "fifo/Package": Watched("fifo.v1.package_pb2", "Package"),
     "fifo/Network": Watched("fifo.v1.network_pb2", "Network"),
     "fifo/Address": Watched("fifo.v1.network_pb2", "Address"),
+    "fifo/Snapshot": Watched("fifo.v1.snapshot_pb2", "Snapshot"),
     "fifo/Operation": Watched("google.longrunning.operations_pb2", "Operation"),
     "fifo/Event": Watched("fifo.v1.event_pb2", "Event"),
 }
@@ -72,44 +73,3 @@ def watch_resources(
             rows.show(("current", own) for own in first([resource_of(e) for e in batch.events]))
         else:
             rows.show((enum(event, "type"), resource_of(event)) for event in batch.events)
-
-
-def watch_parts(
-    client: Client,
-    output: str,
-    parent: str,
-    find: Callable[[], list[Any]],
-    columns: Sequence[Column],
-) -> None:
-    """Print parts of an instance that no watch tells of themselves, and what becomes of them.
-
-    They are listed again whenever their instance changes; `find` lists them.
-    """
-    stub = event_service_pb2_grpc.EventServiceStub(client.channel)
-    request = event_service_pb2.WatchRequest(
-        resource_types=["fifo/Instance"], parent=parent.rpartition("/instances/")[0],
-        filter=f'name = "{parent}"',
-    )  # fmt: skip
-    following = Following(
-        lambda asked: client.stream(stub.Watch, asked), request, time.monotonic, time.sleep
-    )
-    rows = Rows(output, columns)
-    known: dict[str, Any] | None = None
-    for _ in following.batches():
-        found = {own.name: own for own in find()}
-        if known is None:
-            rows.show(("current", own) for own in found.values())
-        else:
-            rows.show(_differences(known, found))
-        known = found
-
-
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, own in now.items():
-        if name not in before:
-            yield "created", own
-        elif own != before[name]:
-            yield "updated", own
-    for name, own in before.items():
-        if name not in now:
-            yield "deleted", own

@@ -55,6 +55,9 @@ class Reporting:
             if not reply.succeeded:
                 raise Conflict("the host has a newer owner", self.host)
         self.taken = entries[-1].sequence
+        for entry in entries:
+            if entry.status is not None and entry.status.state == "deleted":
+                self.stories.forget(entry.uid)
 
     def _is_ours(self, uid: str) -> bool:
         """Tell whether an instance is known and has its place on this host.

@@ -1,19 +1,36 @@
 """Stories: the events of each instance, the latest `STORY_EVENTS`, older ones dropped for good.
 
 An event is written in the transaction of the change that it tells of; what that pushes out goes in
-the same transaction.
+the same transaction, and the event says how many have gone by then.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from fifo.model import keys, limits, records
+from fifo.model.story import StoryEvent
 from fifo.store.contract import Delete, Put
 
 if TYPE_CHECKING:
-    from fifo.model.story import StoryEvent
-    from fifo.store.contract import Store
+    from fifo.store.contract import KeyValue, Store
+
+
+class _Story:
+    """The keys of one story in their order, and how many events it has lost."""
+
+    __slots__ = ("dropped", "keys")
+
+    def __init__(self) -> None:
+        self.keys: list[bytes] = []
+        self.dropped = 0
+
+
+def dropped_of(newest: KeyValue) -> int:
+    """Tell how many events a story has lost, by its newest event; raises DataLoss."""
+    return records.decode(StoryEvent, newest.value, newest.key.decode()).dropped
 
 
 class Stories:
@@ -21,27 +38,33 @@ class Stories:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._keys: dict[str, list[bytes]] = {}
+        self._known: dict[str, _Story] = {}
 
     async def know(self, uid: str) -> None:
         """Look up which events an instance has already."""
-        if uid in self._keys:
+        if uid in self._known:
             return
         prefix = keys.stories(uid)
+        story = _Story()
         page = await self.store.range(prefix, keys.end_of(prefix), keys_only=True)
-        self._keys[uid] = [kv.key for kv in page.kvs]
+        story.keys = [kv.key for kv in page.kvs]
+        if story.keys and (newest := (await self.store.get(story.keys[-1])).kvs):
+            story.dropped = dropped_of(newest[0])
+        self._known[uid] = story
 
     def add(self, event: StoryEvent, number: int) -> list[Put | Delete]:
         """Give the writes that append an event; `know` was asked before. A repeat writes anew."""
-        own = self._keys[event.uid]
+        own = self._known[event.uid]
         key = keys.story(event.uid, number)
-        writes: list[Put | Delete] = [Put(key, records.encode(event))]
-        if key not in own[-limits.JOURNAL_REPORT_ENTRIES :]:
-            own.append(key)
-        while len(own) > limits.STORY_EVENTS:
-            writes.append(Delete(own.pop(0)))
-        return writes
+        writes: list[Put | Delete] = []
+        if key not in own.keys[-limits.JOURNAL_REPORT_ENTRIES :]:
+            own.keys.append(key)
+        while len(own.keys) > limits.STORY_EVENTS:
+            writes.append(Delete(own.keys.pop(0)))
+            own.dropped += 1
+        marked = msgspec.structs.replace(event, dropped=own.dropped)
+        return [Put(key, records.encode(marked)), *writes]
 
     def forget(self, uid: str) -> None:
         """Drop what is known of an instance that is gone."""
-        self._keys.pop(uid, None)
+        self._known.pop(uid, None)

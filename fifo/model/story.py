@@ -22,3 +22,5 @@ class StoryEvent(Record, frozen=True, tag="story_event/1"):
     host: str = ""
     operation: str = ""
     figures: dict[str, str] = {}
+    dropped: int = 0
+    """Older events of the instance that are gone by now: the marker of a story that is cut."""

@@ -16,6 +16,7 @@ from fifo.model.network import AddressClaim, Network
 from fifo.model.operation import FINAL, Operation
 from fifo.model.package import Package
 from fifo.store.contract import WatchBatch
+from fifo.store.usage import Usage
 from supervisors import Future
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Table(Generic[R]):
 
 
 class View:
-    """Every record as of one revision, in a table for each kind."""
+    """Every record as of one revision, in a table for each kind, and who uses what."""
 
     def __init__(self) -> None:
         self.revision = 0
@@ -105,6 +106,22 @@ class View:
         self.tables: tuple[Table[Any], ...] = tuple(
             table for table in vars(self).values() if isinstance(table, Table)
         )
+        self.usage = Usage()
+
+    def take(self, key: bytes, stored: KeyValue | None) -> tuple[Table[Any], str] | None:
+        """Take a change over, None for a key that is gone, and give the table and whose it was.
+
+        None for a key of no table. Raises DataLoss for a spec that is none.
+        """
+        for table in self.tables:
+            if key.startswith(table.prefix):
+                uid = table.apply(key, stored)
+                if table is self.specs:
+                    self.usage.take(uid, self.specs.record(uid))
+                elif table is self.addresses:
+                    self.usage.take_address(uid, taken=stored is not None)
+                return table, uid
+        return None
 
 
 class Catalog(View):
@@ -149,12 +166,12 @@ class Catalog(View):
     # -- following ---------------------------------------------------------------------------
 
     def _take(self, key: bytes, stored: KeyValue | None) -> tuple[bytes, str] | None:
-        for table in self.tables:
-            if key.startswith(table.prefix):
-                uid = table.apply(key, stored)
-                if table is self.operations and stored is not None:
-                    self._note_busy(self.operations.entries[uid].record)
-                return table.prefix, uid
+        taken = self.take(key, stored)
+        if taken is not None:
+            table, uid = taken
+            if table is self.operations and stored is not None:
+                self._note_busy(self.operations.entries[uid].record)
+            return table.prefix, uid
         if key.startswith(keys.INDEX):
             if stored is None:
                 self.ids.pop(key, None)

@@ -49,8 +49,8 @@ class WatchRequest(_message.Message):
     """After what an earlier answer covered."""
     @_builtins.property
     def resource_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Types of resources: fifo/Instance, fifo/Event, fifo/Operation. Absent means all that the caller
-        may see.
+        """Types of resources: fifo/Instance, fifo/Snapshot, fifo/Hypervisor, fifo/Image, fifo/Package,
+        fifo/Network, fifo/Address, fifo/Operation, fifo/Event. Absent means all that the caller may see.
         """
 
     @_builtins.property

@@ -197,7 +197,9 @@ class Image(_message.Message):
     unpacked_size_bytes: _builtins.int
     """What it takes unpacked; of a disk, its size as a VM sees it."""
     instance_count: _builtins.int
-    """Instances made of it; it cannot be deleted before they are."""
+    """Instances made of it; it cannot be deleted before they are. A watch tells each change of it, as
+    of the other counts, though it leaves the etag as it is.
+    """
     @_builtins.property
     def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """For selection by programs."""

@@ -178,7 +178,9 @@ class AddressPool(_message.Message):
     gateway: _builtins.str
     """Where other networks are reached; absent means nowhere."""
     claimed_count: _builtins.int
-    """Addresses given and reserved."""
+    """Addresses of this family given and reserved. A watch tells each change of it, though it leaves
+    the etag as it is.
+    """
     free_count: _builtins.int
     """Addresses left, at most 2^62."""
     def __init__(

@@ -107,7 +107,9 @@ class Package(_message.Message):
     zfs_io_priority: _builtins.int
     """Weight against neighbours when I/O is short; absent means 100."""
     instance_count: _builtins.int
-    """Instances that have it; it cannot be deleted before they are."""
+    """Instances that have it; it cannot be deleted before they are. A watch tells each change of it,
+    though it leaves the etag as it is.
+    """
     generation: _builtins.int
     """Counts the changes of what is settable."""
     @_builtins.property

@@ -171,14 +171,14 @@ def test_a_package_and_a_network_survive_being_told_and_set_again() -> None:
         uid=UID, id="big", create_time=1.0, alias="A", max_physical_memory=4096, max_swap=8192,
         quota=0, cpu_cap=0, required_labels={"a": "b"}, tags={"c": "d"},
     )  # fmt: skip
-    made = packages.message(Tables(), packages.Parts(entry(package)))
+    made = packages.message(Tables(), packages.parts_of(Tables(), entry(package)))
     assert packages.changed(package, made) == package
     network = Network(
         uid=UID, id="lan", create_time=1.0, vlan_id=7, mtu=9000, isolated=False,
         pools=(AddressPool(subnet="10.0.0.0/24", first="10.0.0.9", last="10.0.0.99"),),
         resolvers=("10.0.0.1",), routes={"10.9.0.0/16": "10.0.0.2"},
     )  # fmt: skip
-    told = networks.message(Tables(), networks.Parts(entry(network)))
+    told = networks.message(Tables(), networks.parts_of(Tables(), entry(network)))
     assert networks.changed(network, told) == network
 
 

@@ -199,7 +199,7 @@ def test_a_bug_is_told_by_a_mark_and_written_to_the_log(
     async def scene(stage: Stage) -> None:
         async with stage.channel() as channel:
             broken = dict[str, Any]()
-            monkeypatch.setattr(stage.api._backend_made.usage, "packages", broken)
+            monkeypatch.setattr(stage.catalog.usage, "packages", broken)
             told = await refused(call(channel, "PackageService.GetPackage", name="packages/small"))
             assert (told.code, told.reason) == ("INTERNAL", "INTERNAL")
             marked = told.details["RequestInfo"].request_id

@@ -43,15 +43,22 @@ BOOTS: Final = MappingProxyType(
 
 
 class Parts(NamedTuple):
-    """The record that an image is seen from."""
+    """The record that an image is seen from, and its use."""
 
     image: Entry[Image]
+    instances: int
+    """How many instances are made of it."""
 
 
 def capture(view: View, uid: str) -> Parts | None:
-    """Take an image's record as it is now; None if there is none."""
+    """Take an image's record and its use as they are now; None if there is none."""
     image = view.images.get(uid)
-    return None if image is None else Parts(image)
+    return None if image is None else parts_of(view, image)
+
+
+def parts_of(view: View, image: Entry[Image]) -> Parts:
+    """Give what an image is seen from."""
+    return Parts(image, view.usage.images[image.record.uid])
 
 
 def name_of(parts: Parts) -> str:
@@ -60,7 +67,7 @@ def name_of(parts: Parts) -> str:
 
 
 def message(view: View, parts: Parts) -> Message:
-    """Make what callers see, but for the number of its instances."""
+    """Make what callers see."""
     image = parts.image.record
     made = Message(
         name=name_of(parts),
@@ -81,6 +88,7 @@ def message(view: View, parts: Parts) -> Message:
         # What stands behind a question mark may be a secret.
         source=image.source.partition("?")[0],
         sha256=image.sha256,
+        instance_count=parts.instances,
     )
     if image.state != "importing":
         # Until it is there these are bounds.

@@ -13,6 +13,7 @@ from fifo.api.resources import (
     networks,
     operations,
     packages,
+    snapshots,
 )
 from fifo.model import keys
 
@@ -78,6 +79,8 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
                 networks.Address.DESCRIPTOR,
                 networks.address_message,
             ),
+            # A snapshot is only a name, too.
+            _plain(snapshots, lambda parts: ""),  # noqa: ARG005 - as above
             _plain(operations, lambda parts: str(parts.operation.record.id))._replace(
                 described=operations.Metadata.DESCRIPTOR,
                 filtered=lambda view, parts: operations.metadata(view, parts.operation.record),

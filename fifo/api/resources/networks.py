@@ -9,15 +9,17 @@ import msgspec
 
 from fifo.api.resources.values import etag, set_time
 from fifo.api.resources.view import instance_name, network_name
-from fifo.model import names
+from fifo.model import address_pool, keys, names
 from fifo.model.network import AddressPool
 from fifo.v1 import network_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterator
 
+    from fifo.model.instance import Claim
     from fifo.model.network import AddressClaim, Network
     from fifo.store.catalog import Entry, View
+    from fifo.store.usage import PoolCount
 
 Message = network_pb2.Network
 Address = network_pb2.Address
@@ -29,15 +31,22 @@ _COUNT_MOST: Final = 2**62
 
 
 class Parts(NamedTuple):
-    """The record that a network is seen from."""
+    """The record that a network is seen from, and its use."""
 
     network: Entry[Network]
+    pools: tuple[PoolCount, ...]
+    """How much of each pool is taken."""
 
 
 def capture(view: View, uid: str) -> Parts | None:
-    """Take a network's record as it is now; None if there is none."""
+    """Take a network's record and its use as they are now; None if there is none."""
     network = view.networks.get(uid)
-    return None if network is None else Parts(network)
+    return None if network is None else parts_of(view, network)
+
+
+def parts_of(view: View, network: Entry[Network]) -> Parts:
+    """Give what a network is seen from."""
+    return Parts(network, view.usage.pools(network.record))
 
 
 def name_of(parts: Parts) -> str:
@@ -46,7 +55,7 @@ def name_of(parts: Parts) -> str:
 
 
 def message(view: View, parts: Parts) -> Message:
-    """Make what callers see, but for the counts of its pools."""
+    """Make what callers see."""
     del view
     network = parts.network.record
     made = Message(
@@ -64,20 +73,17 @@ def message(view: View, parts: Parts) -> Message:
         isolated=network.isolated,
         generation=network.generation,
     )
-    for pool in network.pools:
-        made.pools.add(subnet=pool.subnet, first=pool.first, last=pool.last, gateway=pool.gateway)
+    for pool, use in zip(network.pools, parts.pools, strict=True):
+        made.pools.add(
+            subnet=pool.subnet,
+            first=pool.first,
+            last=pool.last,
+            gateway=pool.gateway,
+            claimed_count=use.claimed,
+            free_count=min(use.free, _COUNT_MOST),
+        )
     set_time(made.create_time, network.create_time)
     return made
-
-
-def count(made: Message, taken: Mapping[int, Iterable[int]]) -> None:
-    """Write how many addresses of each pool are taken and free; `taken` by family, as numbers."""
-    for pool in made.pools:
-        first, last = (int(ipaddress.ip_address(text)) for text in (pool.first, pool.last))
-        own = tuple(taken.get(ipaddress.ip_network(pool.subnet).version, ()))
-        inside = sum(first <= number <= last for number in own)
-        pool.claimed_count = len(own)
-        pool.free_count = min(last - first + 1 - inside, _COUNT_MOST)
 
 
 def changed(network: Network, given: Message) -> Network:
@@ -149,6 +155,14 @@ def capture_address(view: View, path: str) -> AddressParts | None:
         return None
     owner = entry.record.uid
     return AddressParts(entry, bool(owner) and view.specs.get(owner) is None)
+
+
+def held(claim: Claim) -> Iterator[str]:
+    """Give the paths of the addresses that an instance holds by its claim."""
+    for mac, texts in claim.addresses.items():
+        for text in texts:
+            key = keys.address(claim.networks[mac], address_pool.bare(text))
+            yield key[len(keys.ADDRESS) :].decode()
 
 
 def address_name(view: View, claim: AddressClaim) -> str:

@@ -199,13 +199,11 @@ def _image(view: View, record: Operation) -> images.Message | None:
 
 
 def _snapshot(view: View, record: Operation) -> snapshots.Message | None:
-    status_of = view.statuses.record(record.uids[0])
-    wanted = record.input["snapshot"]
-    for own in status_of.snapshots if status_of is not None else ():
-        if own.name == wanted:
-            return snapshots.message(instance_name(view, record.uids[0]), own)
+    parts = snapshots.capture(view, f"{record.uids[0]}/{record.input['snapshot']}")
     # Its host has not reported it yet, or it is gone again.
-    return snapshots.Message(name=record.target)
+    return (
+        snapshots.Message(name=record.target) if parts is None else snapshots.message(view, parts)
+    )
 
 
 def _nothing(view: View, record: Operation) -> Any_Message:

@@ -23,15 +23,22 @@ NUMBERS: Final = (
 
 
 class Parts(NamedTuple):
-    """The record that a package is seen from."""
+    """The record that a package is seen from, and its use."""
 
     package: Entry[Package]
+    instances: int
+    """How many instances have it."""
 
 
 def capture(view: View, uid: str) -> Parts | None:
-    """Take a package's record as it is now; None if there is none."""
+    """Take a package's record and its use as they are now; None if there is none."""
     package = view.packages.get(uid)
-    return None if package is None else Parts(package)
+    return None if package is None else parts_of(view, package)
+
+
+def parts_of(view: View, package: Entry[Package]) -> Parts:
+    """Give what a package is seen from."""
+    return Parts(package, view.usage.packages[package.record.uid])
 
 
 def name_of(parts: Parts) -> str:
@@ -40,7 +47,7 @@ def name_of(parts: Parts) -> str:
 
 
 def message(view: View, parts: Parts) -> Message:
-    """Make what callers see, but for the number of its instances."""
+    """Make what callers see."""
     del view
     package = parts.package.record
     made = Message(
@@ -51,6 +58,7 @@ def message(view: View, parts: Parts) -> Message:
         description=package.description,
         tags=package.tags,
         required_labels=package.required_labels,
+        instance_count=parts.instances,
         generation=package.generation,
         **{number: getattr(package, number) for number in NUMBERS},
     )

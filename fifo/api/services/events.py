@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from fifo.api import limits, listing
 from fifo.api.ordering import Place
 from fifo.api.resources import events
+from fifo.fleet.stories import dropped_of
 from fifo.model import keys, names, records
-from fifo.model import limits as model_limits
 from fifo.model.errors import InvalidInput, Violation
 from fifo.model.story import StoryEvent
 from fifo.v1 import event_service_pb2
@@ -55,7 +55,8 @@ class EventLists:
         return event_service_pb2.ListEventsResponse(
             events=page.messages,
             next_page_token=page.next_page_token,
-            truncated=bool(uid) and len(stored) >= model_limits.STORY_EVENTS,
+            # They stand in the order of what happened.
+            truncated=bool(uid and stored) and dropped_of(stored[-1]) > 0,
         )
 
     def _uid(self, parent: str) -> str:

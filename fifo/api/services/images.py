@@ -52,11 +52,7 @@ class ImageService:
 
     def _make(self, uid: str) -> images.Message | None:
         parts = images.capture(self._backend.catalog, uid)
-        if parts is None:
-            return None
-        made = images.message(self._backend.catalog, parts)
-        made.instance_count = self._backend.usage.images[uid]
-        return made
+        return None if parts is None else images.message(self._backend.catalog, parts)
 
     def get_image(self, request: image_service_pb2.GetImageRequest, call: Call) -> Any:
         """Give one image."""
@@ -144,7 +140,7 @@ class ImageService:
             return accepting.done_already(backend, call, work, empty_pb2.Empty())
         entry = reading.find(backend, self._collection, request.name)
         accepting.check_etag(request.etag, etag(entry.raw), request.name)
-        count = backend.usage.images[entry.record.uid]
+        count = backend.catalog.usage.images[entry.record.uid]
         if count:
             raise WrongState(
                 f"{count} instances are made from it",
@@ -210,7 +206,7 @@ class ImageService:
             raise AlreadyExists("an image has this name or uuid already", name, "choose another")
         work = Work(kind, name, (image.uid,), msgspec.to_builtins(image))
         if only_check:
-            parts = images.Parts(accepting.as_if(image))
+            parts = images.parts_of(backend.catalog, accepting.as_if(image))
             made = images.message(backend.catalog, parts)
             return accepting.only_validated(backend, call, work, made)
         return await accepting.submit(backend, call, accepting.prepare(backend, call, work))

@@ -36,12 +36,11 @@ class NetworkService:
 
     def _make(self, uid: str) -> networks.Message | None:
         parts = networks.capture(self._backend.catalog, uid)
-        return None if parts is None else self._of(parts)
+        return None if parts is None else networks.message(self._backend.catalog, parts)
 
-    def _of(self, parts: networks.Parts) -> networks.Message:
-        made = networks.message(self._backend.catalog, parts)
-        networks.count(made, self._backend.usage.addresses(parts.network.record.uid))
-        return made
+    def _of(self, entry: Entry[Network]) -> networks.Message:
+        catalog = self._backend.catalog
+        return networks.message(catalog, networks.parts_of(catalog, entry))
 
     def get_network(self, request: network_service_pb2.GetNetworkRequest, call: Call) -> Any:
         """Give one network."""
@@ -75,7 +74,7 @@ class NetworkService:
         network = networks.changed(blank, given)
         if only_check:
             await fleet_networks.create(backend.world, network)
-            return self._of(networks.Parts(accepting.as_if(network)))
+            return self._of(accepting.as_if(network))
         done = await commit(
             backend.world,
             lambda: fleet_networks.create(backend.world, network),
@@ -100,7 +99,7 @@ class NetworkService:
         fleet_networks.check(backend.catalog, changed)
         if request.validate_only:
             await fleet_networks.update(backend.world, uid, changed, entry)
-            return self._of(networks.Parts(accepting.as_if(changed)))
+            return self._of(accepting.as_if(changed))
         if not fleet_networks.cuts(entry.record, changed):
 
             async def grown() -> Plan:
@@ -127,7 +126,7 @@ class NetworkService:
         backend, given = self._backend, request.network
         entry = reading.find(backend, self._collection, given.name, "network.name")
         accepting.check_etag(given.etag, etag(entry.raw), given.name)
-        present = networks.message(backend.catalog, networks.Parts(entry))
+        present = self._of(entry)
         merged = masks.merge(present, given, request.update_mask, "network")
         return entry, networks.changed(entry.record, merged)
 

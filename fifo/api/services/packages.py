@@ -34,12 +34,11 @@ class PackageService:
 
     def _make(self, uid: str) -> packages.Message | None:
         parts = packages.capture(self._backend.catalog, uid)
-        return None if parts is None else self._of(parts)
+        return None if parts is None else packages.message(self._backend.catalog, parts)
 
-    def _of(self, parts: packages.Parts) -> packages.Message:
-        made = packages.message(self._backend.catalog, parts)
-        made.instance_count = self._backend.usage.packages[parts.package.record.uid]
-        return made
+    def _of(self, entry: Entry[Package]) -> packages.Message:
+        catalog = self._backend.catalog
+        return packages.message(catalog, packages.parts_of(catalog, entry))
 
     def get_package(self, request: package_service_pb2.GetPackageRequest, call: Call) -> Any:
         """Give one package."""
@@ -76,7 +75,7 @@ class PackageService:
 
         if only_check and await recall(backend.store, asked_of(call)) is None:
             plan()
-            return self._of(packages.Parts(accepting.as_if(package)))
+            return self._of(accepting.as_if(package))
         return await self._commit(plan, call, call.resource)
 
     async def update_package(
@@ -94,12 +93,12 @@ class PackageService:
         def changed() -> tuple[Entry[Package], Package]:
             entry = reading.find(backend, self._collection, given.name, "package.name")
             accepting.check_etag(given.etag, etag(entry.raw), given.name)
-            present = packages.message(backend.catalog, packages.Parts(entry))
+            present = self._of(entry)
             merged = masks.merge(present, given, request.update_mask, "package")
             return entry, packages.changed(entry.record, merged)
 
         if request.validate_only:
-            return self._of(packages.Parts(accepting.as_if(changed()[1])))
+            return self._of(accepting.as_if(changed()[1]))
         return await self._commit(lambda: next_generation(*changed()), call, given.name)
 
     async def delete_package(

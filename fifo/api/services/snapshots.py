@@ -39,7 +39,7 @@ class SnapshotService:
         entry, name = self._find(request.name)
         for own in self._of(entry.record.uid):
             if own.name == name:
-                return snapshots.message(_name(entry), own)
+                return snapshots.message(self._backend.catalog, snapshots.Parts(_name(entry), own))
         raise absent(request.name)
 
     async def list_snapshots(
@@ -51,11 +51,12 @@ class SnapshotService:
         oldest = sorted(found.values(), key=lambda own: (own.created, own.name))
         places = [Place(f"{index:06}/{own.name}", own.name) for index, own in enumerate(oldest)]
         question = listing.asked(call.method.path, request, entry.record.uid)
+        catalog = self._backend.catalog
         page = await listing.page(
             self._backend.seals,
             question,
             places,
-            lambda own: snapshots.message(_name(entry), found[own]),
+            lambda own: snapshots.message(catalog, snapshots.Parts(_name(entry), found[own])),
             snapshots.Message.DESCRIPTOR,
         )
         return snapshot_service_pb2.ListSnapshotsResponse(

@@ -39,21 +39,23 @@ def list_snapshots(
 
     with target.client() as client:
         parent = name_of(client, target, "instance", instance)
+        if watch:
+            from fifo.cli.watching import watch_resources
+
+            watch_resources(
+                client, target.output, "fifo/Snapshot", columns.SNAPSHOTS,
+                parent=parent, filter_text=filter_text, first=_oldest_first,
+            )  # fmt: skip
+            return
         request = messages.ListSnapshotsRequest(
             parent=parent, filter=filter_text, order_by=order_by
         )
-        method = _stub(client).ListSnapshots
+        found = client.pages(_stub(client).ListSnapshots, request, "snapshots", limit)
+        output.show(target.output, found, columns.SNAPSHOTS)
 
-        def find() -> list[Any]:
-            request.page_token = ""
-            return client.pages(method, request, "snapshots", limit)
 
-        if not watch:
-            output.show(target.output, find(), columns.SNAPSHOTS)
-            return
-        from fifo.cli.watching import watch_parts
-
-        watch_parts(client, target.output, parent, find, columns.SNAPSHOTS)
+def _oldest_first(found: list[Any]) -> list[Any]:
+    return sorted(found, key=lambda own: (own.create_time.ToNanoseconds(), own.name))
 
 
 @COMMAND.command()
