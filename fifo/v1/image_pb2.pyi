@@ -191,7 +191,9 @@ class Image(_message.Message):
     from_instance: _builtins.str
     """The instance that it was made of."""
     sha256: _builtins.str
-    """The checksum of its bytes as they came, 64 hexadecimal digits."""
+    """The checksum of its bytes as they came, 64 hexadecimal digits; of an image from a registry the
+    digest that the registry shows for it.
+    """
     size_bytes: _builtins.int
     """The size of those bytes."""
     unpacked_size_bytes: _builtins.int

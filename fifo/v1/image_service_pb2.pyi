@@ -154,7 +154,9 @@ class ImportImageRequest(_message.Message):
     format: _image_pb2.Image.Format.ValueType
     """How its bytes are to be read."""
     sha256: _builtins.str
-    """The checksum its bytes have to have, 64 hexadecimal digits. Absent means none is checked."""
+    """The checksum its bytes have to have, 64 hexadecimal digits. Absent means none is checked. Of an
+    image in a registry it is the digest that the registry shows, as after `@sha256:`.
+    """
     max_size_bytes: _builtins.int
     """Refused above this; absent or larger means the node's limit."""
     max_unpacked_size_bytes: _builtins.int

@@ -225,8 +225,11 @@ class Cache:
             return await asyncio.to_thread(_examine, Path(image.source), image, most_bytes)
         if image.source.startswith(targets.REGISTRY):
             pulled = place / LAYOUT
-            await registry.pull(self._run, image.source, pulled, most_bytes, private=private)
-            return await asyncio.to_thread(_examine, pulled, image, most_bytes)
+            found = await registry.pull(
+                self._run, image.source, pulled, most_bytes, machine=platform.machine(),
+                private=private, sha256=image.sha256,
+            )  # fmt: skip
+            return Fetched(pulled, found.size_bytes, found.sha256)
         path = place / FETCHED
         download = Download(image.source, most_bytes, progress, private=private)
         digest = await download.to(path)

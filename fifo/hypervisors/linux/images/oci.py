@@ -57,11 +57,15 @@ class Descriptor(msgspec.Struct, frozen=True):
     platform: dict[str, Any] = {}
 
 
-class _Index(msgspec.Struct, frozen=True):
+class Index(msgspec.Struct, frozen=True):
+    """Manifests of one image, by platform."""
+
     manifests: tuple[Descriptor, ...] = ()
 
 
-class _Manifest(msgspec.Struct, frozen=True):
+class Manifest(msgspec.Struct, frozen=True):
+    """What an image is made of."""
+
     config: Descriptor
     layers: tuple[Descriptor, ...] = ()
 
@@ -94,7 +98,7 @@ class Contents(NamedTuple):
 
 def read(layout: Path, machine: str) -> Contents:
     """Read a layout, and check every digest in it; raises Refused. Blocks on the disk."""
-    index = _decode(_Index, _document(layout / "index.json"), "index.json")
+    index = _decode(Index, _document(layout / "index.json"), "index.json")
     manifest = _manifest(layout, index, machine)
     if len(manifest.layers) > limits.LAYERS:
         raise Refused(f"{len(manifest.layers)} layers, at most {limits.LAYERS}")
@@ -103,20 +107,21 @@ def read(layout: Path, machine: str) -> Contents:
     return Contents(layers, _image_config(config.config or _Execution()))
 
 
-def _manifest(layout: Path, index: _Index, machine: str) -> _Manifest:
+def _manifest(layout: Path, index: Index, machine: str) -> Manifest:
     """Follow the indexes, one in another at most, to the manifest for this machine."""
     for _ in range(2):
-        chosen = _choose(index, machine)
+        chosen = choose(index, machine)
         data = _blob_bytes(layout, chosen)
         if chosen.media_type not in INDEXES:
             break
-        index = _decode(_Index, data, "an index")
+        index = _decode(Index, data, "an index")
     if chosen.media_type not in MANIFESTS:
         raise Refused(f"a manifest of media type {chosen.media_type!r}")
-    return _decode(_Manifest, data, "the manifest")
+    return _decode(Manifest, data, "the manifest")
 
 
-def _choose(index: _Index, machine: str) -> Descriptor:
+def choose(index: Index, machine: str) -> Descriptor:
+    """Choose the manifest for a machine; raises Refused."""
     wanted = ARCHITECTURES.get(machine, machine)
     fitting = [
         each

@@ -1,23 +1,27 @@
 """Pulling an image from an OCI registry, by skopeo.
 
-skopeo follows a registry's redirects by itself, so that the address is checked before it is started
-and not at each of its connections; a host that needs more keeps it in its own firewall.
+What a name stands for is looked up first, down to the manifest for this machine, and that manifest
+is then copied by its digest: what was counted and compared is what comes. skopeo follows a
+registry's redirects by itself, so that the address is checked before it is started and not at each
+of its connections; a host that needs more keeps it in its own firewall.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+import hashlib
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from fifo.hypervisors.linux import limits
 from fifo.hypervisors.linux.commands import succeed
-from fifo.hypervisors.linux.images import targets
+from fifo.hypervisors.linux.images import oci, targets
+from fifo.hypervisors.linux.images.archive import Refused
 from fifo.model.errors import DataLoss, NoRoom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from fifo.hypervisors.linux.commands import Run
@@ -27,47 +31,101 @@ if TYPE_CHECKING:
 TAG: Final = "image"
 
 
+class Pulled(NamedTuple):
+    """What came: its size as its manifest says, and the digest that the registry knows it by.
+
+    Of an image for several machines that is the digest of the index, as registries show it.
+    """
+
+    size_bytes: int
+    sha256: str
+
+
 async def pull(
     run: Run,
     reference: str,
     layout: Path,
     most_bytes: int,
     *,
+    machine: str,
     private: bool,
+    sha256: str = "",
     ask: Admitted = targets.admitted,
-) -> int:
-    """Copy an image to a new OCI layout and give its size in bytes; raises FifoError.
+) -> Pulled:
+    """Copy an image to a new OCI layout; raises FifoError.
+
+    `sha256` is the digest that it has to have, as one in the reference is too; '' for any.
 
     A registry within the host's own network, where one has no public name to certify, need not
     prove who it is; any other has to, whatever `private` allows.
 
-    Its manifest says how large its layers are, before any of them is fetched; a layer that lies is
-    cut off by a limit on file sizes (prlimit(1)).
+    Manifests say how large the layers are, before any of them is fetched; a layer that lies is
+    cut off by a limit on file sizes (prlimit(1)), that of the largest.
     """
     host, port = targets.registry_host(reference)
     addresses = await asyncio.to_thread(ask, host, port, private=private)
     # One public address is enough to verify: skopeo may connect to any of them.
     inside = bool(addresses) and not any(map(targets.is_public, addresses))
     verify = f"--tls-verify={'false' if inside else 'true'}"
-    raw = await succeed(
-        run, ["skopeo", "inspect", verify, "--raw", "--", reference], subject=reference,
-        deadline_s=limits.COMMAND_S,
-    )  # fmt: skip
-    size_bytes = _size_bytes(raw, reference)
-    if size_bytes > most_bytes:
-        raise NoRoom(f"{size_bytes} bytes, at most {most_bytes}", reference, "use a smaller image")
-    argv = ["prlimit", f"--fsize={most_bytes}", "skopeo", "copy", f"--src-{verify[2:]}", "--quiet"]
+    named, _, pinned = reference.partition("@sha256:")
+    repository = _repository(named)
+
+    async def look(digest: str) -> bytes:
+        """Fetch a manifest, by its digest or else by its name."""
+        what = f"{repository}@sha256:{digest}" if digest else reference
+        raw = await succeed(
+            run, ["skopeo", "inspect", verify, "--raw", "--", what], subject=reference,
+            deadline_s=limits.COMMAND_S,
+        )  # fmt: skip
+        _check(raw, digest, reference)
+        return raw
+
+    top = await look(pinned)
+    digest = hashlib.sha256(top).hexdigest()
+    _check(top, sha256, reference)
+    try:
+        manifest, own = await _manifest(look, top, machine)
+    except (Refused, msgspec.DecodeError, RecursionError) as error:
+        raise DataLoss(f"a manifest that is none ({error})", reference, "push it again") from None
+    sizes = [blob.size for blob in (manifest.config, *manifest.layers)]
+    if sum(sizes) > most_bytes or min(sizes) < 0:
+        told = f"{sum(sizes)} bytes, at most {most_bytes}"
+        raise NoRoom(told, reference, "use a smaller image")
+    most = f"--fsize={max(*sizes, limits.DOCUMENT_BYTES)}"
+    argv = ["prlimit", most, "skopeo", "copy", f"--src-{verify[2:]}", "--quiet", "--"]
     await succeed(
-        run, [*argv, "--", reference, f"oci:{layout}:{TAG}"], subject=reference,
+        run, [*argv, f"{repository}@sha256:{own}", f"oci:{layout}:{TAG}"], subject=reference,
         deadline_s=limits.COPY_S,
     )  # fmt: skip
-    return size_bytes
+    return Pulled(sum(sizes), digest)
 
 
-def _size_bytes(raw: bytes, reference: str) -> int:
-    """Add up what a manifest says; an index names no layers, and counts as nothing."""
-    try:
-        manifest: dict[str, Any] = msgspec.json.decode(raw, type=dict)
-        return sum(int(layer["size"]) for layer in manifest.get("layers", ()))
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
-        raise DataLoss(f"a malformed manifest ({error})", reference, "push it again") from None
+async def _manifest(
+    look: Callable[[str], Awaitable[bytes]], raw: bytes, machine: str
+) -> tuple[oci.Manifest, str]:
+    """Follow indexes, one in another at most, to a machine's manifest; gives its digest too."""
+    digest = hashlib.sha256(raw).hexdigest()
+    for _ in range(2):
+        if not (index := msgspec.json.decode(raw, type=oci.Index)).manifests:
+            break
+        chosen = oci.DIGEST.fullmatch(oci.choose(index, machine).digest)
+        if chosen is None:
+            raise Refused("a digest that is no sha256")
+        digest = chosen[1]
+        raw = await look(digest)
+    return msgspec.json.decode(raw, type=oci.Manifest), digest
+
+
+def _check(raw: bytes, digest: str, reference: str) -> None:
+    found = hashlib.sha256(raw).hexdigest()
+    if digest and digest != found:
+        raise DataLoss(
+            f"its digest is {found}, not {digest}", reference,
+            "see whether the tag was moved, and correct the checksum",
+        )  # fmt: skip
+
+
+def _repository(named: str) -> str:
+    """Take the tag off a reference: what stands behind a colon that no slash follows."""
+    head, colon, tag = named.rpartition(":")
+    return head if colon and "/" not in tag else named

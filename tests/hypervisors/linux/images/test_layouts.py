@@ -39,6 +39,10 @@ class Layout:
         (self.place / "blobs" / "sha256" / digest).write_bytes(data)
         return {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(data)}
 
+    def size(self, digest: str) -> int:
+        """Give the size of a blob that is there."""
+        return (self.place / "blobs" / "sha256" / digest).stat().st_size
+
     def finish(self, layers: list[dict[str, Any]], config: dict[str, Any]) -> None:
         """Write configuration, manifest and index."""
         kind = "application/vnd.oci.image"
