@@ -45,6 +45,12 @@ UPGRADES: Final[Mapping[str, Callable[[Raw], Raw]]] = {"linux_vm/1": _without_ni
 Each entry has a test with a record as that version wrote it (`tests/model/test_records.py`).
 """
 
+
+def version_of(kind: type[Record]) -> int:
+    """Give the version that records of a kind are written in."""
+    return int(str(kind.__struct_config__.tag).rpartition("/")[2])
+
+
 _encoder = msgspec.json.Encoder()
 
 

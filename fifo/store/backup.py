@@ -21,7 +21,15 @@ import msgspec
 
 from fifo.model.errors import AlreadyExists, DataLoss, FifoError, NotFound, StoreTooNew
 from fifo.store.keyspace import FIRST_REVISION
-from fifo.store.sqlite.connection import EVERYTHING, SCHEMA, connect_to_read, explain, explain_use
+from fifo.store.sqlite.connection import (
+    EVERYTHING,
+    RESTORED_AT,
+    RESTORED_REVISION,
+    SCHEMA,
+    connect_to_read,
+    explain,
+    explain_use,
+)
 from fifo.store.sqlite.directory import DATABASE, LOCK, DirectoryLock, denied, explain_write, sync
 from fifo.store.sqlite.rows import PLACE_BITS, read_row
 from supervisors import Future
@@ -204,10 +212,13 @@ def verify(backup: Path) -> Manifest:
     return manifest
 
 
-def restore(backup: Path, directory: Path, *, incarnation: str | None = None) -> Manifest:
+def restore(
+    backup: Path, directory: Path, *, at: float, incarnation: str | None = None
+) -> Manifest:
     """Verify a backup and put it into an empty data directory, with an incarnation of its own.
 
-    Blocks, for the CLI; no node may run on the directory. Gives the manifest of what was restored.
+    Blocks, for the CLI; no node may run on the directory. `at` is the time in UTC seconds, which
+    the store tells of from then on. Gives the manifest of what was restored.
     Raises what `verify` does, and AlreadyExists, StoreTaken, StoreDenied or StoreFull.
     """
     manifest = verify(backup)
@@ -219,9 +230,14 @@ def restore(backup: Path, directory: Path, *, incarnation: str | None = None) ->
         shutil.copyfile(backup / DATABASE, partial)
         partial.chmod(0o600)
         with closing(sqlite3.connect(partial, isolation_level=None)) as copy:
-            copy.execute(
-                "UPDATE meta SET value = ? WHERE name = 'incarnation'",
-                (incarnation or secrets.token_hex(16),),
+            # Over those that the backup of a store has which was restored itself.
+            copy.executemany(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+                (
+                    ("incarnation", incarnation or secrets.token_hex(16)),
+                    (RESTORED_AT, at),
+                    (RESTORED_REVISION, manifest.revision),
+                ),
             )
         with partial.open("rb+") as file:
             os.fsync(file.fileno())

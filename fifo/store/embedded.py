@@ -29,7 +29,7 @@ from fifo.store.contract import CLOSED, FAILED, RangeReply, Store, Txn, TxnReply
 from fifo.store.keyspace import Keyspace
 from fifo.store.leases import Leases
 from fifo.store.pipeline import Commit, Pipeline
-from fifo.store.statistics import StoreStatistics
+from fifo.store.statistics import NEVER_RESTORED, Restored, StoreStatistics
 from fifo.store.watching import EmbeddedWatch, WatchHub
 from supervisors import Future
 from supervisors.future import ERROR, VALUE
@@ -58,6 +58,7 @@ class Image(msgspec.Struct):
     compacted: int
     kvs: Iterable[KeyValue]
     lease_ttls_s: Mapping[int, int]
+    restored: Restored = NEVER_RESTORED
 
 
 class PastRead(msgspec.Struct, frozen=True):
@@ -80,6 +81,7 @@ class EmbeddedStore(Store):
         self._shard = node.shard
         self._random = node.random
         self._incarnation = image.incarnation
+        self._restored = image.restored
         self._leases = Leases(image.lease_ttls_s, self._shard.now_s())
         self._keyspace = Keyspace(
             image.kvs, revision=image.revision, compacted=image.compacted, leases=self._leases
@@ -158,6 +160,7 @@ class EmbeddedStore(Store):
             changes=pipeline.changes,
             failed_commits=pipeline.failed_commits,
             events=self._hub.events,
+            restored=self._restored,
         )
 
     # -- reading ----------------------------------------------------------------------------------

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final, NamedTuple
+
 import msgspec
 
 from fifo.store import limits
+
+
+class Restored(NamedTuple):
+    """When a store was put back, in UTC seconds (0: never), and the revision of its backup."""
+
+    at: float = 0.0
+    revision: int = 0
+
+
+NEVER_RESTORED: Final = Restored()
 
 
 class StoreStatistics(msgspec.Struct, frozen=True):
@@ -31,6 +43,7 @@ class StoreStatistics(msgspec.Struct, frozen=True):
     failed_commits: int
     events: int
     """Events delivered, counted once a watcher."""
+    restored: Restored = NEVER_RESTORED
 
     @property
     def alarm(self) -> bool:

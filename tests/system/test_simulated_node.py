@@ -169,8 +169,22 @@ def test_a_backup_is_verified_and_restored_into_another_node(
     restored = fifo("store", "restore", str(backup), str(data))
     assert restored.returncode == 0, restored.stderr
     assert f"--data-dir {data}" in restored.stdout
+    revision = int(rows(node.fifo("-o", "json", "admin", "info"))["store"]["revision"])
     with NodeProcess(tmp_path) as other:
         names = [row["name"] for row in rows(other.fifo("-o", "json", "instance", "list"))]
+        told = rows(other.fifo("-o", "json", "admin", "info"))["store"]
+        assert 0 < int(told["restored_revision"]) <= revision
+        assert told["restore_time"].startswith("20")
+        assert not told.get("last_backup_time"), "the backup was another node's"
+        assert other.fifo("admin", "backup", str(tmp_path / "second.backup")).returncode == 0
+        backed_up = rows(other.fifo("-o", "json", "admin", "info"))["store"]["last_backup_time"]
+        other.kill()
+        other.start()
+        again = rows(other.fifo("-o", "json", "admin", "info"))
+        assert again["store"]["last_backup_time"] == backed_up
+        assert again["store"]["restore_time"] == told["restore_time"]
+        assert again["store"]["record_version"] == 1
+        assert {"python", "sqlite", "grpcio", "protobuf"} <= again["node"]["versions"].keys()
     inside = fifo("store", "restore", str(backup), str(data / "private"))
     assert (inside.returncode, "private part" in inside.stderr) == (2, True)
     over = fifo("store", "restore", str(backup), str(data))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tarfile
 import tempfile
+import time
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -115,7 +116,7 @@ def restore(target: Target, backup: str, data_dir: str) -> None:
     data.mkdir(parents=True, exist_ok=True)
     private_files.make_directory(store.parent)
     with _read(backup) as directory:
-        put_back(directory, store)
+        put_back(directory, store, at=time.time())
     told = f"restored; start the node with `fifo serve --data-dir {data_dir}`"
     facts = {"file": backup, "store": str(store)}
     output.show_done(target.output, str(store), told, facts)

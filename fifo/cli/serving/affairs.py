@@ -7,8 +7,10 @@ import dataclasses
 import datetime as dt
 import hashlib
 import io
+import platform
 import re
 import shutil
+import sqlite3
 import tarfile
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from fifo.api.affairs import BackupSummary, NodeFacts, StoreFacts
+from fifo.model import records
 from fifo.store.backup import back_up
 from fifo.store.owner import STORE
 
@@ -53,7 +56,7 @@ class Affairs:
         self._directories = directories
         self._identity = identity
         self._started = parts.utc()
-        self._backed_up = 0.0
+        self._backed_up = directories.last_backup_time()
         self.listeners: tuple[str, ...] = ()
         self.warnings: tuple[str, ...] = ()
 
@@ -65,13 +68,26 @@ class Affairs:
             start_time=self._started,
             hypervisor=self._identity.hosts[0],
             listeners=self.listeners,
-            versions=tuple((name, version(name)) for name in PACKAGES),
+            versions=(
+                ("python", platform.python_version()),
+                ("sqlite", sqlite3.sqlite_version),
+                *((name, version(name)) for name in PACKAGES),
+            ),
             warnings=self.warnings,
         )
 
     def store_facts(self) -> StoreFacts:
         """Say what is known of the store besides its counts."""
-        return StoreFacts(engine="sqlite", last_backup_time=self._backed_up)
+        assert self._parts.fleet is not None, "it is asked by the API, which the fleet is before"
+        catalog = self._parts.fleet.world.catalog
+        restored = catalog.store.statistics().restored
+        return StoreFacts(
+            engine="sqlite",
+            record_version=max(records.version_of(table.kind) for table in catalog.tables),
+            last_backup_time=self._backed_up,
+            restore_time=restored.at,
+            restored_revision=restored.revision,
+        )
 
     async def backup(self) -> AsyncIterator[bytes | BackupSummary]:
         """Give a verified copy of the store as a tar, then what to check it by."""
@@ -89,6 +105,7 @@ class Affairs:
                     digest.update(piece)
                     yield piece
             size = packed.stat().st_size
+        await asyncio.to_thread(self._directories.note_backup, now)
         self._backed_up = now
         yield BackupSummary(manifest.revision, manifest.incarnation, size, digest.hexdigest())
 

@@ -33,6 +33,12 @@ class NodeIdentity(records.Record, frozen=True, tag="node_identity/1"):
     driver: str = ""
 
 
+class LastBackup(records.Record, frozen=True, tag="last_backup/1"):
+    """When the store's last backup was sent whole, in UTC seconds."""
+
+    at: float
+
+
 class Directories:
     """A node's directories, made with their modes; raises NotReady where that cannot be.
 
@@ -89,6 +95,20 @@ class Directories:
         """Say which driver the node had the last time; empty where that is not known."""
         known = self._known()
         return known.driver if known is not None else ""
+
+    def note_backup(self, at: float) -> None:
+        """Remember when a backup was sent whole; blocks for the disk."""
+        private_files.write(self._backup_file, records.encode(LastBackup(at=at)))
+
+    def last_backup_time(self) -> float:
+        """Say when the last backup was sent, 0 if none was; raises DataLoss for other bytes."""
+        data = private_files.read(self._backup_file)
+        return 0.0 if data is None else records.decode(LastBackup, data, str(self._backup_file)).at
+
+    @property
+    def _backup_file(self) -> Path:
+        """Beside the store, not in it: a restored store's backups were another's."""
+        return self.private / "last_backup.json"
 
     @property
     def _identity_file(self) -> Path:

@@ -12,6 +12,7 @@ from fifo.store.embedded import Image
 from fifo.store.keyspace import FIRST_REVISION
 from fifo.store.sqlite.directory import DATABASE, denied
 from fifo.store.sqlite.rows import COLUMNS, CREATE, PLACE_BITS, RESTORE, Row, read_row
+from fifo.store.statistics import Restored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,11 @@ APPLICATION: Final = 0x4669466F
 
 SCHEMA: Final = 1
 """Version of the tables; a higher one is of a newer FiFo."""
+
+RESTORED_AT: Final = "restored_at"
+"""The name in `meta` of when the store was restored, in UTC seconds; absent if it never was."""
+RESTORED_REVISION: Final = "restored_revision"
+"""The name in `meta` of the revision of the backup that it was restored from."""
 
 PAGE_BYTES: Final = 4_096
 TABLES: Final = (
@@ -141,4 +147,5 @@ def load(connection: sqlite3.Connection) -> Image:
         compacted=meta["compacted"],
         kvs=[read_row(row) for row in present.values()],
         lease_ttls_s=dict(connection.execute("SELECT id, ttl_s FROM lease")),
+        restored=Restored(meta.get(RESTORED_AT, 0.0), meta.get(RESTORED_REVISION, 0)),
     )

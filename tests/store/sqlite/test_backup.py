@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fifo.store.backup import Manifest
 
 NOON = "2026-11-24T12:00:00Z"
+NOON_S = 1_795_521_600.0
 
 
 def backed_up(sqlite: SqliteEngine, target: Path) -> Manifest:
@@ -60,7 +61,9 @@ def test_a_restored_store_has_everything_but_its_incarnation(
     sqlite: SqliteEngine, tmp_path: Path
 ) -> None:
     manifest = backed_up(sqlite, tmp_path / "backup")
-    assert restore(tmp_path / "backup", tmp_path / "new", incarnation="f" * 32) == manifest
+    assert (
+        restore(tmp_path / "backup", tmp_path / "new", at=NOON_S, incarnation="f" * 32) == manifest
+    )
     assert (tmp_path / "new" / DATABASE).stat().st_mode & 0o777 == 0o600
     engine = SqliteEngine(tmp_path / "new")
     store = engine.open()
@@ -73,8 +76,9 @@ def test_a_restored_store_has_everything_but_its_incarnation(
     store.txn(Txn()).get(timeout=PATIENCE_S)
     assert store.get(b"held").get(timeout=PATIENCE_S).kvs == ()
     engine.end()
+    assert store.statistics().restored == (NOON_S, 4)
     # The backup is as it was: it can be restored any number of times.
-    restore(tmp_path / "backup", tmp_path / "newer")
+    restore(tmp_path / "backup", tmp_path / "newer", at=NOON_S)
     assert verify(tmp_path / "backup") == manifest
 
 
@@ -86,18 +90,18 @@ def test_nothing_is_written_over(sqlite: SqliteEngine, tmp_path: Path) -> None:
     with pytest.raises(AlreadyExists, match="name a new directory"):
         again.get(timeout=PATIENCE_S)
     with pytest.raises(AlreadyExists, match=r"not empty .*; restore into an empty directory"):
-        restore(tmp_path / "backup", sqlite.directory)
+        restore(tmp_path / "backup", sqlite.directory, at=NOON_S)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "photo.jpg").touch()
     with pytest.raises(AlreadyExists, match=r"photo\.jpg is there"):
-        restore(tmp_path / "backup", tmp_path / "taken")
+        restore(tmp_path / "backup", tmp_path / "taken", at=NOON_S)
 
 
 def test_a_restore_that_was_cut_off_is_begun_again(sqlite: SqliteEngine, tmp_path: Path) -> None:
     backed_up(sqlite, tmp_path / "backup")
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / f"{DATABASE}.partial").write_bytes(b"half")
-    restore(tmp_path / "backup", tmp_path / "new")
+    restore(tmp_path / "backup", tmp_path / "new", at=NOON_S)
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["lock", DATABASE]
 
 
@@ -128,7 +132,7 @@ def test_a_damaged_backup_is_never_restored(
         case _:
             manifest.write_text(manifest.read_text().replace('"revision": 4', '"revision": 5'))
     with pytest.raises(DataLoss):
-        restore(tmp_path / "backup", tmp_path / "new")
+        restore(tmp_path / "backup", tmp_path / "new", at=NOON_S)
     assert not (tmp_path / "new").exists()
 
 
@@ -145,5 +149,28 @@ def test_a_directory_in_use_is_not_restored_into(sqlite: SqliteEngine, tmp_path:
     backed_up(sqlite, tmp_path / "backup")
     lock = DirectoryLock(tmp_path / "new")
     with pytest.raises(StoreTaken):
-        restore(tmp_path / "backup", tmp_path / "new")
+        restore(tmp_path / "backup", tmp_path / "new", at=NOON_S)
     lock.release()
+
+
+def test_a_store_tells_when_it_was_restored_also_after_it_was_backed_up_and_restored_again(
+    sqlite: SqliteEngine, tmp_path: Path
+) -> None:
+    backed_up(sqlite, tmp_path / "backup")
+    assert sqlite.store is not None
+    assert sqlite.store.statistics().restored == (0.0, 0)
+    restore(tmp_path / "backup", tmp_path / "new", at=NOON_S)
+    for _ in range(2):
+        engine = SqliteEngine(tmp_path / "new")
+        store = engine.open()
+        assert store.statistics().restored == (NOON_S, 4)
+        engine.end()
+    engine = SqliteEngine(tmp_path / "new")
+    store = engine.open()
+    store.put(b"later", b"").get(timeout=PATIENCE_S)
+    back_up(engine.node, store, tmp_path / "second", made_at=NOON).get(timeout=PATIENCE_S)
+    engine.end()
+    restore(tmp_path / "second", tmp_path / "newest", at=NOON_S + 60.0)
+    engine = SqliteEngine(tmp_path / "newest")
+    assert engine.open().statistics().restored == (NOON_S + 60.0, 5)
+    engine.end()
