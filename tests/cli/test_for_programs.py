@@ -102,7 +102,7 @@ def test_what_was_done_to_files_of_this_machine_is_told_as_json_too(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("fifo.store.backup.verify", lambda _: MANIFEST)
-    monkeypatch.setattr("fifo.store.backup.restore", lambda *_: MANIFEST)
+    monkeypatch.setattr("fifo.store.backup.restore", lambda *_, at: MANIFEST)
     whole, data = str(tmp_path), str(tmp_path / "data")
     told = json.loads(run("store", "verify", whole, "-o", "json").stdout)
     assert told == {"file": whole, "revision": 7, "made_at": MANIFEST.made_at}
