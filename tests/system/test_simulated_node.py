@@ -141,9 +141,12 @@ def test_a_support_bundle_holds_no_secret(node: NodeProcess, tmp_path: Path) -> 
     image = rows(node.fifo("-o", "json", "image", "get", "tiny"))["uid"]
     payload = json.dumps({**PAYLOAD, "image_uuid": image, "alias": "with secrets"})
     assert node.fifo("instance", "create", "-f", "-", told=payload).returncode == 0
+    token = node.token_file.read_bytes().strip()
+    # A simulated host has no keeper: this is as if one had written down what it must not.
+    keeper_log = node.base / "run" / "keeper" / "keeper.log"
+    keeper_log.write_bytes(b"a line " + token + b"\n")
     file = tmp_path / "bundle.tar.gz"
     assert node.fifo("support", "bundle", str(file)).returncode == 0
-    token = node.token_file.read_bytes().strip()
     with tarfile.open(file) as archive:
         names = archive.getnames()
         for member in archive:
@@ -152,7 +155,22 @@ def test_a_support_bundle_holds_no_secret(node: NodeProcess, tmp_path: Path) -> 
             text = content.read()
             assert token not in text, member.name
             assert b"s3cr3t-value" not in text, member.name
-    assert {"fifo-support/settings.json", "fifo-support/instances.json"} <= set(names)
+            if member.name == "fifo-support/metrics.txt":
+                assert b"fifo_hypervisor_ready{" in text
+            if member.name == "fifo-support/images.json":
+                assert b'"id": "tiny"' in text
+    assert {
+        f"fifo-support/{name}"
+        for name in (
+            "settings.json", "instances.json", "images.json", "networks.json", "packages.json",
+            "cleanups.json", "metrics.txt", "tree.json", "logs/fifo.log", "logs/keeper.log",
+        )
+    } <= set(names)  # fmt: skip
+    few = tmp_path / "few.tar.gz"
+    assert node.fifo("support", "bundle", "--log-bytes", "7", str(few)).returncode == 0
+    with tarfile.open(few) as archive:
+        sizes = {own.name: own.size for own in archive if "/logs/" in own.name}
+    assert sizes == {"fifo-support/logs/fifo.log": 7, "fifo-support/logs/keeper.log": 7}
 
 
 def test_a_backup_is_verified_and_restored_into_another_node(

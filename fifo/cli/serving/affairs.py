@@ -6,36 +6,34 @@ import asyncio
 import dataclasses
 import datetime as dt
 import hashlib
-import io
 import platform
-import re
 import shutil
 import sqlite3
 import tarfile
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Final
 
 from fifo.api.affairs import BackupSummary, NodeFacts, StoreFacts
+from fifo.cli.serving.support_bundle import as_json, logs_of, pack, records_of
 from fifo.model import records
+from fifo.model.errors import FifoError
 from fifo.store.backup import back_up
 from fifo.store.owner import STORE
+from supervisors import SupervisorsError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from fifo.cli.serving.directories import Directories, NodeIdentity
+    from fifo.cli.serving.metrics_page import MetricsPage
     from fifo.cli.serving.tree import Parts
     from fifo.cli.settings import Settings
     from supervisors import Node
 
 PIECE_BYTES: Final = 256 * 1024
 """Bytes of one message of a stream: small beside gRPC's bound, large beside its cost."""
-SECRETS: Final = re.compile(rb"fpat_[A-Za-z0-9_-]+|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*-----")
-"""What must not leave the node, wherever it was written by mistake."""
 PACKAGES: Final = ("fifo", "grpcio", "protobuf", "pykka", "msgspec", "numpy")
 
 
@@ -59,6 +57,7 @@ class Affairs:
         self._backed_up = directories.last_backup_time()
         self.listeners: tuple[str, ...] = ()
         self.warnings: tuple[str, ...] = ()
+        self.page: Callable[[], MetricsPage | None] = lambda: None
 
     def facts(self) -> NodeFacts:
         """Say what the node is."""
@@ -110,57 +109,37 @@ class Affairs:
         yield BackupSummary(manifest.revision, manifest.incarnation, size, digest.hexdigest())
 
     async def bundle(self, max_log_bytes: int) -> AsyncIterator[bytes]:
-        """Give logs, settings and state as a tar.gz; secrets are blotted out of every file."""
+        """Give logs, settings, state and metrics as a tar.gz; secrets are blotted out of it."""
         snapshot = await self._node.observer.snapshot()
-        files = {"tree.json": _json(snapshot.rows), **self._state()}
+        files = {
+            "tree.json": as_json(snapshot.rows),
+            "settings.json": as_json(dataclasses.asdict(self._settings)),
+            "facts.json": as_json(self.facts()._asdict()),
+            "metrics.txt": await self._metrics(),
+        }
+        if self._parts.fleet is not None:
+            files |= records_of(self._parts.fleet.world.catalog)
+        logs = (self._directories.logs, self._directories.keeper)
         with TemporaryDirectory(dir=self._directories.private) as scratch:
             packed = Path(scratch) / "bundle.tar.gz"
-            await asyncio.to_thread(self._pack_bundle, packed, files, max_log_bytes)
+
+            def write() -> None:
+                pack(packed, files | dict(logs_of(logs, max_log_bytes)))
+
+            await asyncio.to_thread(write)
             with packed.open("rb") as stream:
                 while piece := await asyncio.to_thread(stream.read, PIECE_BYTES):
                     yield piece
 
-    def _state(self) -> dict[str, bytes]:
-        """Collect facts and records as JSON; metadata and tags of instances stay out."""
-        fleet = self._parts.fleet
-        state: dict[str, bytes] = {
-            "settings.json": _json(dataclasses.asdict(self._settings)),
-            "facts.json": _json(self.facts()._asdict()),
-        }
-        if fleet is not None:
-            catalog = fleet.world.catalog
-            state["hosts.json"] = _json([own.record for own in catalog.host_statuses])
-            state["instances.json"] = _json(
-                [
-                    msgspec.structs.replace(
-                        own.record, customer_metadata={}, internal_metadata={}, tags={}, extra={}
-                    )
-                    for own in catalog.specs
-                ]
-            )
-            state["statuses.json"] = _json([own.record for own in catalog.statuses])
-            state["operations.json"] = _json(
-                [msgspec.structs.replace(own.record, input=None) for own in catalog.operations]
-            )
-        return state
-
-    def _pack_bundle(self, target: Path, files: dict[str, bytes], max_log_bytes: int) -> None:
-        room = max_log_bytes
-        for log in sorted(self._directories.logs.glob("*.log*")):
-            text = log.read_bytes()[-room:] if room > 0 else b""
-            room -= len(text)
-            files[f"logs/{log.name}"] = text
-        with tarfile.open(target, "w:gz") as archive:
-            for name, content in files.items():
-                clean = SECRETS.sub(b"[removed]", content)
-                entry = tarfile.TarInfo(f"fifo-support/{name}")
-                entry.size = len(clean)
-                entry.mode = 0o600
-                archive.addfile(entry, io.BytesIO(clean))
-
-
-def _json(value: Any) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value, enc_hook=str))
+    async def _metrics(self) -> bytes:
+        """Give the page of `/metrics`, or why there is none: a bundle is wanted all the same."""
+        page = self.page()
+        if page is None:
+            return b"# the metrics are not served now\n"
+        try:
+            return await page.render()
+        except (FifoError, SupervisorsError) as error:
+            return f"# the metrics cannot be told: {error}\n".encode()
 
 
 def _pack(directory: Path, target: Path) -> None:

@@ -92,6 +92,7 @@ async def run(settings: Settings, ready: Callable[[Running, Directories], None])
             host_ids=_host_ids(identity.hosts, settings.name or host_name()),
         )
         affairs = Affairs(node, parts, settings, directories, identity)
+        affairs.page = lambda: running.page
         affairs.warnings = (hosts.warning,) if hosts.warning else ()
         parts.edges = _edges(parts, settings, directories, affairs, running)
         running.root = await _start(node, parts)

@@ -1,0 +1,124 @@
+"""A support bundle says what there is, at most so much of each log, and no secret."""
+
+from __future__ import annotations
+
+import tarfile
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fifo.cli.serving.support_bundle import logs_of, pack, records_of, without_secrets
+from fifo.model import keys, records
+from fifo.model.image import Image
+from fifo.model.instance import Claim, Cleanup, InstanceSpec, Shares
+from fifo.model.network import Network
+from fifo.model.operation import Operation
+from fifo.model.package import Package
+from fifo.store.catalog import View
+from fifo.store.contract import KeyValue
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fifo.store.catalog import Table
+
+R = TypeVar("R", bound=records.Record)
+TOKEN = "fpat_abc-DEF_123"  # noqa: S105 - it opens nothing
+KEY = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nbm90aGluZw==\n-----END EC"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (f"authorization: Bearer {TOKEN}", "authorization: Bearer [removed]"),
+        (f"it read {KEY} PRIVATE KEY-----", "it read [removed] EC PRIVATE KEY-----"),
+        (KEY[:50], "[removed]"),
+        ("from https://me:pass@host/x.qcow2", "from https://[removed]@host/x.qcow2"),
+        ('"docker://me:pass@host/x"', '"docker://[removed]@host/x"'),
+        ("get 'http://host/x?sig=abc&e=1' failed", "get 'http://host/x?[removed]' failed"),
+        ("me@example.org asked https://host/x?", "me@example.org asked https://host/x?"),
+    ],
+)
+def test_what_looks_like_a_secret_is_removed_and_all_else_stays(text: str, left: str) -> None:
+    assert without_secrets(text.encode()).decode() == left
+
+
+@given(st.binary(max_size=200))
+def test_what_was_cleaned_is_clean(content: bytes) -> None:
+    clean = without_secrets(content)
+    assert without_secrets(clean) == clean
+
+
+def put(table: Table[R], key: bytes, record: R) -> None:
+    table.apply(key, KeyValue(key, records.encode(record), 1, 1, 1))
+
+
+def test_records_of_each_kind_are_there_without_what_tenants_told() -> None:
+    view = View()
+    told = {"word": "s3cr3t"}
+    metadata: dict[str, str | int | float | bool] = {**told}
+    claim = Claim(uid="u", host="h", shares=Shares(memory=1))
+    spec = InstanceSpec(
+        uid="u", id="web", org="default", generation=1, wanted="running", brand="lx",
+        create_time=0.0, customer_metadata=metadata, internal_metadata=metadata, tags=metadata,
+    )  # fmt: skip
+    cleanup = Cleanup(uid="u", host="h", operation="op-1", since=1.0, claim=claim)
+    network = Network(uid="n", id="lan", create_time=0.0, tags=told)
+    image = Image(
+        uid="i", id="base", create_time=0.0, format="raw", source="https://h/x?s3cr3t", tags=told
+    )
+    operation = Operation(
+        id="op-1", kind="create_instance", target="t", principal="admin", create_time=0.0,
+        deadline=1.0, uids=("u",), input=told,
+    )  # fmt: skip
+    put(view.specs, keys.INSTANCE_SPEC + b"u", spec)
+    put(view.claims, keys.CLAIM + b"u", claim)
+    put(view.cleanups, keys.cleanup("h", "u"), cleanup)
+    put(view.networks, keys.NETWORK + b"n", network)
+    put(view.images, keys.IMAGE + b"i", image)
+    put(view.packages, keys.PACKAGE + b"p", Package(uid="p", id="small", create_time=0.0))
+    put(view.operations, keys.OPERATION + b"op-1", operation)
+    files = {name: without_secrets(text) for name, text in records_of(view).items()}
+    for name in ("instances", "claims", "cleanups", "networks", "images", "packages", "operations"):
+        assert b'"type"' in files[f"{name}.json"], name
+    assert not any(b"s3cr3t" in text for text in files.values())
+
+
+def write(directory: Path, **logs: str) -> Path:
+    directory.mkdir(exist_ok=True)
+    for name, text in logs.items():
+        (directory / name.replace("_", ".")).write_text(text, encoding="utf-8")
+    return directory
+
+
+def test_of_each_log_there_is_the_newest_with_what_was_put_aside(tmp_path: Path) -> None:
+    own = write(tmp_path / "logs", fifo_log="newest", fifo_log_1="middle", fifo_log_2="oldest")
+    keeper = write(tmp_path / "keeper", keeper_log="the keeper's", keeper_log_1="before")
+    write(keeper, keeper_journal="no log")
+    assert dict(logs_of((own, keeper), 9)) == {
+        "logs/fifo.log": b"newest", "logs/fifo.log.1": b"dle", "logs/keeper.log": b" keeper's",
+    }  # fmt: skip
+    assert len(dict(logs_of((own, keeper), 1_000))) == 5
+    assert dict(logs_of((own, keeper, tmp_path / "not there"), 0)) == {}
+
+
+@pytest.mark.parametrize("most_bytes", range(1, 40))
+def test_a_log_that_is_cut_in_a_secret_gives_no_part_of_it(tmp_path: Path, most_bytes: int) -> None:
+    own = write(tmp_path / "logs", fifo_log=f"token {TOKEN} was used")
+    (found,) = dict(logs_of((own,), most_bytes)).values()
+    assert len(found) <= most_bytes
+    assert b"abc" not in found
+    assert b"123" not in found
+
+
+def test_the_files_of_a_bundle_are_for_its_reader_alone_and_clean(tmp_path: Path) -> None:
+    target = tmp_path / "bundle.tar.gz"
+    pack(target, {"metrics.txt": f"fifo {TOKEN}\n".encode()})
+    with tarfile.open(target) as archive:
+        (member,) = archive
+        assert (member.name, member.mode) == ("fifo-support/metrics.txt", 0o600)
+        content = archive.extractfile(member)
+        assert content is not None
+        assert content.read() == b"fifo [removed]\n"
