@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fifo.agent import limits, names
 from fifo.agent.orders import Answer, Order
-from fifo.model.errors import FifoError, WrongState
+from fifo.model.errors import Cancelled, FifoError, WrongState
 from supervisors import Continue, Future, GenServer
 
 if TYPE_CHECKING:
     from fifo.agent.settings import AgentSettings
     from fifo.model.image import Image
     from supervisors import Ref
+
+logger = logging.getLogger("fifo.agent")
 
 PROGRESS: Final = "progress"
 """Call: bytes done and in all of each transfer under way, by the image's uid."""
@@ -31,7 +34,10 @@ class Ensure(NamedTuple):
 
 
 class Drop(NamedTuple):
-    """Delete an image from the cache; answered with an Answer, WrongState while it is used."""
+    """Delete an image from the cache; answered with an Answer, WrongState while it is used.
+
+    A transfer that no instance waits for is given up: it goes when its bytes are through.
+    """
 
     uid: str
     to: Ref[Any]
@@ -62,6 +68,7 @@ class ImageCache(GenServer):
         self.transfers: dict[str, tuple[int, int]] = {}
         self.fetching: dict[int, str] = {}
         self.dropping: dict[int, Drop] = {}
+        self.unwanted: set[str] = set()
         self.users: dict[str, str] = {}
         self.count = _LIST
         return Continue(None)
@@ -108,6 +115,10 @@ class ImageCache(GenServer):
             waiting.append(wish)
             return
         self.waiting[uid] = [wish]
+        self._fetch(wish)
+
+    def _fetch(self, wish: Ensure) -> None:
+        uid = wish.image.uid
         ref = self.ref
 
         def progress(done_bytes: int, size_bytes: int) -> None:
@@ -119,19 +130,34 @@ class ImageCache(GenServer):
 
     def _drop(self, drop: Drop) -> None:
         users = sorted(user for user, image in self.users.items() if image == drop.uid)
-        if users or drop.uid in self.waiting:
+        if users:
             more = len(users) - limits.NAMED_USERS
-            named = ", ".join(users[: limits.NAMED_USERS]) or "a transfer that is under way"
+            named = ", ".join(users[: limits.NAMED_USERS])
             error = WrongState(
                 f"it is in use by {named}" + (f" and {more} more" if more > 0 else ""),
                 f"image {drop.uid}", "delete those instances first",
             )  # fmt: skip
             self._tell(drop.to, Answer(drop.token, "delete_image", None, error))
             return
+        if drop.uid in self.waiting:
+            self._give_up(drop)
+            return
         self.count += 1
         self.dropping[self.count] = drop
         self.there.pop(drop.uid, None)
         self._order("delete_image", (drop.uid,), drop.uid, limits.DELETE_DEADLINE_S)
+
+    def _give_up(self, drop: Drop) -> None:
+        """Let a transfer come to nothing: its bytes cannot be stopped, but are dropped then.
+
+        This need not be on disk: a transfer ends with its agent, and leaves nothing.
+        """
+        self.unwanted.add(drop.uid)
+        told = Cancelled("the image is deleted", f"image {drop.uid}")
+        waiting, self.waiting[drop.uid] = self.waiting[drop.uid], []
+        for wish in waiting:
+            self._tell(wish.to, Answer(wish.token, "ensure", None, told))
+        self._tell(drop.to, Answer(drop.token, "delete_image", None, None))
 
     def _order(self, verb: str, args: tuple[Any, ...], uid: str, deadline_s: float) -> None:
         self.driver.cast(
@@ -145,16 +171,31 @@ class ImageCache(GenServer):
         elif answer.token in self.fetching:
             uid = self.fetching.pop(answer.token)
             self._fetched(uid, answer.value, answer.error)
-        elif answer.error is None:
+        elif answer.error is not None:
+            logger.warning("The cache of images: %s failed: %s", answer.verb, answer.error)
+        elif answer.verb == "images":
             for uid in answer.value:
                 self.there.setdefault(uid, None)
 
     def _fetched(self, uid: str, image: Image | None, error: FifoError | None) -> None:
         self.transfers.pop(uid, None)
+        if uid in self.unwanted:
+            self._drop_fetched(uid)
+            return
         if error is None:
             self.there[uid] = image
         for wish in self.waiting.pop(uid):
             self._tell(wish.to, Answer(wish.token, "ensure", image, error))
+
+    def _drop_fetched(self, uid: str) -> None:
+        """Drop what was given up; whoever has asked for it since then gets it fetched anew."""
+        self.unwanted.discard(uid)
+        self.count += 1
+        self._order("delete_image", (uid,), uid, limits.DELETE_DEADLINE_S)
+        if self.waiting[uid]:
+            self._fetch(self.waiting[uid][0])
+        else:
+            del self.waiting[uid]
 
     def _tell(self, to: Ref[Any], answer: Answer) -> None:
         if to.is_alive():

@@ -101,7 +101,6 @@ IMAGES: Final = (
     Column("AGE", lambda own: since(own.create_time), right=True),
     Column("SOURCE", lambda own: own.source, wide=True),
     Column("SHA256", lambda own: own.sha256, wide=True),
-    Column("REASON", lambda own: own.state_reason, wide=True),
 )
 UPLOADS: Final = (
     Column("UPLOAD", lambda own: own.upload_id),

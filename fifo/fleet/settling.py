@@ -45,24 +45,33 @@ class Settling:
             debt = entry.record
             if debt.host != self.host:
                 continue
+            verb: Verb = "remove" if debt.what == "instance" else "delete_image"
             try:
-                answer = await self._order("remove", debt.uid, debt.claim, None, "cleanup")
+                answer = await self._order(verb, debt.uid, debt.claim, None, "cleanup")
             except (FifoError, SupervisorsError) as error:
                 logger.warning("Host %s still owes %s: %s", self.host, debt.uid, error)
                 continue
             if answer.failure is not None:
                 logger.error("Host %s refused a cleanup: %s", self.host, answer.failure.what)
                 continue
-            spec = catalog.specs.record(debt.uid)
-            await self.world.placement.release((debt.uid,))
-            gone = [Delete(entry.key), Delete(keys.by_uid(keys.INSTANCE_STATUS, debt.uid))]
-            if spec is not None and spec.deleting:
-                gone.append(Delete(keys.by_uid(keys.INSTANCE_SPEC, debt.uid)))
-                index = keys.index("instances", spec.org, spec.id)
-                if catalog.ids.get(index) == debt.uid:
-                    gone.append(Delete(index))
+            gone = [Delete(entry.key)]
+            if debt.what == "instance":
+                await self.world.placement.release((debt.uid,))
+                gone += self._records_of(debt.uid)
             reply = await self.world.store.txn(Txn(then=tuple(gone)))
             await catalog.at(reply.revision)
+
+    def _records_of(self, uid: str) -> list[Delete]:
+        """Give what goes with an instance that its host has removed."""
+        catalog = self.world.catalog
+        gone = [Delete(keys.by_uid(keys.INSTANCE_STATUS, uid))]
+        spec = catalog.specs.record(uid)
+        if spec is not None and spec.deleting:
+            gone.append(Delete(keys.by_uid(keys.INSTANCE_SPEC, uid)))
+            index = keys.index("instances", spec.org, spec.id)
+            if catalog.ids.get(index) == uid:
+                gone.append(Delete(index))
+        return gone
 
     async def _bring_specs(self, hello: Hello) -> None:
         """Bring specs that no operation is about and that the agent has not seen yet."""

@@ -7,7 +7,7 @@ from typing import Literal
 from fifo.model.records import Record
 
 ImageFormat = Literal["oci_layout", "oci_archive", "rootfs_tar", "qcow2", "raw"]
-ImageState = Literal["importing", "ready", "deleting", "failed"]
+ImageState = Literal["importing", "ready", "deleting"]
 
 
 class Image(Record, frozen=True, tag="image/1"):
@@ -37,4 +37,3 @@ class Image(Record, frozen=True, tag="image/1"):
     min_ram: int = 0
     from_instance: str = ""
     tags: dict[str, str] = {}
-    reason: str = ""

@@ -242,9 +242,10 @@ class Snapshot(Value, frozen=True):
 
 
 class Cleanup(Record, frozen=True, tag="cleanup/1"):
-    """What a host still owes: the removal of an instance that it could not be asked for.
+    """What a host still owes: the removal of something that it could not be asked for.
 
-    The claim stays held until the host confirms or is removed by force (design: section 6).
+    `uid` is an instance's, or an image's. An instance's claim stays held until the host confirms or
+    is removed by force (design: section 6).
     """
 
     uid: str
@@ -252,3 +253,4 @@ class Cleanup(Record, frozen=True, tag="cleanup/1"):
     operation: str
     since: float
     claim: Claim | None = None
+    what: Literal["instance", "image"] = "instance"

@@ -102,9 +102,13 @@ class Image(_message.Message):
         READY: Image._State.ValueType  # 2
         """Instances can be made of it."""
         FAILED: Image._State.ValueType  # 3
-        """Its import failed: `state_reason` says why."""
+        """Never sent: an import that fails, is cancelled or is late leaves no image behind, and its
+        operation says why. One that a crash cut off goes on, and is IMPORTING until it ends.
+        """
         DELETING: Image._State.ValueType  # 4
-        """Being taken away from the hosts that hold it; nothing can be made of it any more."""
+        """Being taken away from the hosts that hold it; nothing can be made of it any more. If a host
+        refuses, the operation says why, and it stays so until it is deleted again.
+        """
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """What can be done with it."""
@@ -116,9 +120,13 @@ class Image(_message.Message):
     READY: Image.State.ValueType  # 2
     """Instances can be made of it."""
     FAILED: Image.State.ValueType  # 3
-    """Its import failed: `state_reason` says why."""
+    """Never sent: an import that fails, is cancelled or is late leaves no image behind, and its
+    operation says why. One that a crash cut off goes on, and is IMPORTING until it ends.
+    """
     DELETING: Image.State.ValueType  # 4
-    """Being taken away from the hosts that hold it; nothing can be made of it any more."""
+    """Being taken away from the hosts that hold it; nothing can be made of it any more. If a host
+    refuses, the operation says why, and it stays so until it is deleted again.
+    """
 
     @_typing.final
     class TagsEntry(_message.Message):
@@ -185,7 +193,7 @@ class Image(_message.Message):
     state: Global___Image.State.ValueType
     """What can be done with it."""
     state_reason: _builtins.str
-    """Why its import failed."""
+    """Never set, as no image is kept of an import that failed: see its operation."""
     source: _builtins.str
     """Where it came from, secrets removed."""
     from_instance: _builtins.str

@@ -104,7 +104,9 @@ class ImageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteImage(self, request, context):
-        """Takes an image away from every host. FAILED_PRECONDITION while an instance is made of it.
+        """Takes an image away from every host. A host that is away does it when it is back: until then
+        it is among `owed_cleanups` of the operation and `owed_images` of the host.
+        FAILED_PRECONDITION while an instance is made of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,7 +48,10 @@ class ImageServiceStub:
     `offset_bytes`; OUT_OF_RANGE names the right one.
     """
     DeleteImage: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.DeleteImageRequest, _operations_pb2.Operation]
-    """Takes an image away from every host. FAILED_PRECONDITION while an instance is made of it."""
+    """Takes an image away from every host. A host that is away does it when it is back: until then
+    it is among `owed_cleanups` of the operation and `owed_images` of the host.
+    FAILED_PRECONDITION while an instance is made of it.
+    """
     CreateImageFromInstance: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.CreateImageFromInstanceRequest, _operations_pb2.Operation]
     """Makes an image of what a stopped instance holds."""
 
@@ -70,7 +73,10 @@ class ImageServiceAsyncStub(ImageServiceStub):
     `offset_bytes`; OUT_OF_RANGE names the right one.
     """
     DeleteImage: _aio.UnaryUnaryMultiCallable[_image_service_pb2.DeleteImageRequest, _operations_pb2.Operation]  # type: ignore[assignment]
-    """Takes an image away from every host. FAILED_PRECONDITION while an instance is made of it."""
+    """Takes an image away from every host. A host that is away does it when it is back: until then
+    it is among `owed_cleanups` of the operation and `owed_images` of the host.
+    FAILED_PRECONDITION while an instance is made of it.
+    """
     CreateImageFromInstance: _aio.UnaryUnaryMultiCallable[_image_service_pb2.CreateImageFromInstanceRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Makes an image of what a stopped instance holds."""
 
@@ -119,7 +125,10 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _image_service_pb2.DeleteImageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
-        """Takes an image away from every host. FAILED_PRECONDITION while an instance is made of it."""
+        """Takes an image away from every host. A host that is away does it when it is back: until then
+        it is among `owed_cleanups` of the operation and `owed_images` of the host.
+        FAILED_PRECONDITION while an instance is made of it.
+        """
 
     @_abc_1.abstractmethod
     def CreateImageFromInstance(

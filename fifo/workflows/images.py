@@ -9,6 +9,7 @@ import msgspec
 from fifo.model import keys, names, records
 from fifo.model.errors import AlreadyExists, FifoError, NoRoom, NotFound, WrongState
 from fifo.model.image import Image
+from fifo.model.instance import Cleanup
 from fifo.model.link import Command
 from fifo.store.contract import Delete, Put, absent, unchanged
 from fifo.workflows.failures import error_of
@@ -86,12 +87,27 @@ async def _order(run: Run, host: str, verb: Verb, step: str, uid: str = "") -> o
 
 
 async def _drop(run: Run, items: Items, step: str = "drop") -> Outcome:
-    """Have every host that is ready take it out of its cache."""
+    """Have every host take it out of its cache; one that is away owes that.
+
+    A debt compares that its host is still away: one that is back meanwhile is asked instead.
+    """
     del items
-    for entry in run.catalog.host_statuses:
+    outcome = Outcome()
+    for entry in list(run.catalog.host_statuses):
+        host = entry.record.uid
         if entry.record.condition == "ready":
-            await _order(run, entry.record.uid, "delete_image", step)
-    return Outcome()
+            await _order(run, host, "delete_image", step)
+            continue
+        debt = Cleanup(
+            uid=run.operation.uids[0],
+            host=host,
+            operation=run.operation.id,
+            since=run.world.utc(),
+            what="image",
+        )
+        outcome.compares.append(unchanged(entry.key, entry.revision))
+        outcome.writes.append(Put(keys.cleanup(host, debt.uid), records.encode(debt)))
+    return outcome
 
 
 async def _unfetch(run: Run, items: Items) -> Outcome:

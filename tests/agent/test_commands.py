@@ -1,4 +1,4 @@
-"""The gateway: fences, repeats, deadlines, strangers, images."""
+"""The gateway: fences, repeats, deadlines, strangers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fifo.agent import limits, names
-from fifo.agent.image_cache import IMAGES, PROGRESS
 from fifo.agent.messages import Lookup
 from fifo.agent.sampling import LATEST, Fresh
 from fifo.hypervisors.driver import Wanted
 from fifo.hypervisors.simulated.faults import Fault
 from fifo.hypervisors.simulated.settings import HostSettings
 from fifo.model.errors import Conflict, DriverFailed, NotFound
-from tests.agent.world import HOST, AgentWorld, claim_of, image_of, newer, spec_of, uid_of
+from tests.agent.world import HOST, AgentWorld, claim_of, newer, spec_of, uid_of
 
 if TYPE_CHECKING:
     from fifo.model.link import Verb
@@ -254,68 +253,6 @@ def test_nothing_is_wanted_of_what_is_being_removed(world: AgentWorld) -> None:
     ):
         assert failure is not None
         assert failure.kind == "WrongState"
-
-
-# -- images ---------------------------------------------------------------------------------------
-
-
-def test_an_image_is_fetched_once_however_many_wait(world: AgentWorld) -> None:
-    image = image_of(1, size_bytes=1_000_000_000)
-    fetches: list[str] = []
-    strike = world.host.faults.strike
-
-    def count(verb: str, uid: str = "", image: str = "") -> Fault | None:
-        if verb == "fetch_image":
-            fetches.append(image)
-        return strike(verb, uid, image)
-
-    world.host.faults.strike = count  # type: ignore[method-assign]
-    specs = [spec_of(number, image=image.uid) for number in range(20)]
-    for spec in specs:
-        world.realise(spec, image=image)
-    world.time.advance(5.0)
-    cache = world.node.address(names.image_cache(HOST))
-    done_bytes, size_bytes = cache.call(PROGRESS).get()[image.uid]
-    assert 0 < done_bytes < size_bytes == 1_000_000_000
-    for spec in specs:
-        world.await_state(spec.uid, "running")
-    assert fetches == [image.uid]
-    assert cache.call(IMAGES).get() == (image.uid,)
-    assert cache.call(PROGRESS).get() == {}
-
-
-def test_an_image_is_not_deleted_while_it_is_used(world: AgentWorld) -> None:
-    image = image_of(1)
-    for number in (1, 2):
-        world.realise(spec_of(number, image=image.uid), image=image)
-        world.await_state(uid_of(number), "running")
-    failure = world.command("delete_image", image.uid, argument=image.uid).failure
-    assert failure is not None
-    assert f"in use by {uid_of(1)}, {uid_of(2)}" in failure.what
-    world.crash_agent()
-    world.start_agent()
-    world.time.advance(1.0)
-    assert world.command("delete_image", image.uid, argument=image.uid).failure is not None
-    for number in (1, 2):
-        world.command("remove", uid_of(number))
-    assert world.command("delete_image", image.uid, argument=image.uid).failure is None
-    assert world.host.images == {}
-
-
-def test_a_fetched_image_is_answered_with_its_record(world: AgentWorld) -> None:
-    image = image_of(1)
-    result = world.command("fetch_image", image.uid, image=image, argument=image.uid)
-    assert result.failure is None
-    assert (result.value["uid"], result.value["state"]) == (image.uid, "ready")
-
-
-def test_an_image_that_cannot_be_had_fails_those_who_need_it(world: AgentWorld) -> None:
-    image = image_of(1)
-    world.host.faults.add(Fault("fetch_image", "error", text="404", times=1))
-    spec = spec_of(1, image=image.uid)
-    world.realise(spec, image=image)
-    world.await_state(spec.uid, "failed")
-    assert "404" in world.status(spec.uid).reason
 
 
 # -- figures --------------------------------------------------------------------------------------

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fifo.v1 import hypervisor_pb2, image_pb2, image_service_pb2, instance_pb2
-from tests.api.calls import call, done, refused, stream
+from fifo.hypervisors.simulated.faults import Fault
+from fifo.v1 import hypervisor_pb2, image_pb2, image_service_pb2, instance_pb2, operation_pb2
+from tests.api.calls import call, done, ended, metadata_of, refused, stream
+from tests.api.stage import DISK_IMAGE, IMAGE
 from tests.api.test_instances import WEB, ZONE, create
 
 if TYPE_CHECKING:
@@ -126,6 +128,51 @@ def test_an_image_is_imported_used_and_deleted(play: Play) -> None:
             assert (await refused(call(channel, "ImageService.GetImage", name=made.name))).code == (
                 "NOT_FOUND"
             )
+
+    play(scene)
+
+
+def test_an_import_that_fails_leaves_no_image_and_its_operation_says_why(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            asked = {
+                "image_id": "debian",
+                "url": "https://images.example.com/debian.tar",
+                "format": "ROOTFS_TAR",
+            }
+            stage.simulated.faults.add(Fault("fetch_image", "error", times=1, text="cut short"))
+            operation = await call(channel, "ImageService.ImportImage", **asked)
+            operation = await ended(channel, operation)
+            assert "cut short" in operation.error.message
+            told = await refused(call(channel, "ImageService.GetImage", name="images/debian"))
+            assert told.code == "NOT_FOUND"
+            assert not set(stage.simulated.images) - {IMAGE, DISK_IMAGE}
+            again = await call(channel, "ImageService.ImportImage", **asked)
+            made = await done(channel, again, image_pb2.Image())
+            assert made.state == image_pb2.Image.READY
+
+    play(scene)
+
+
+def test_an_import_that_is_cancelled_is_undone_while_its_bytes_are_still_coming(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            stage.simulated.faults.add(Fault("fetch_image", "hang", times=1))
+            operation = await call(
+                channel,
+                "ImageService.ImportImage",
+                image_id="debian",
+                url="https://images.example.com/debian.tar",
+                format="ROOTFS_TAR",
+            )
+            during = await call(channel, "ImageService.GetImage", name="images/debian")
+            assert during.state == image_pb2.Image.IMPORTING
+            await call(channel, "Operations.CancelOperation", name=operation.name)
+            operation = await ended(channel, operation)
+            state = metadata_of(operation).state
+            assert state == operation_pb2.OperationMetadata.CANCELLED
+            told = await refused(call(channel, "ImageService.GetImage", name="images/debian"))
+            assert told.code == "NOT_FOUND"
 
     play(scene)
 

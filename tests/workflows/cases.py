@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from fifo.model import keys, records
+from fifo.model.hypervisor import HypervisorStatus
 from fifo.model.image import Image
 from fifo.model.instance import StopPatience
 from fifo.model.operation import Operation
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fifo.model.instance import InstanceSpec
 
 IMAGE = "00000000-0000-4000-8000-00000000c001"
+AWAY = "00000000-0000-4000-8000-00000000a002"
 
 
 def operation(kind: str, uids: tuple[str, ...], asked: Any = None, **more: Any) -> Operation:
@@ -63,7 +65,13 @@ def _with_image(stage: Stage) -> None:
     key = keys.by_uid(keys.IMAGE, IMAGE)
     index = keys.index("images", "", "tiny")
     record = msgspec.structs.replace(image(), state="ready")
-    stage.write(Put(key, records.encode(record)), Put(index, IMAGE.encode()))
+    # A second host is away, and owes what it cannot be asked for.
+    away = HypervisorStatus(uid=AWAY, condition="unreachable", since=0.0)
+    stage.write(
+        Put(key, records.encode(record)),
+        Put(index, IMAGE.encode()),
+        Put(keys.by_uid(keys.HYPERVISOR_STATUS, AWAY), records.encode(away)),
+    )
     stage.truth.images.add(IMAGE)
 
 

@@ -34,6 +34,7 @@ class Parts(NamedTuple):
     status: Entry[HypervisorStatus] | None
     allocation: Entry[Allocation] | None
     owed: tuple[str, ...]
+    owed_images: tuple[str, ...]
 
 
 def capture(view: View, uid: str) -> Parts | None:
@@ -41,10 +42,16 @@ def capture(view: View, uid: str) -> Parts | None:
     spec = view.hosts.get(uid)
     if spec is None:
         return None
-    owed = tuple(
-        path.partition("/")[2] for path in view.cleanups.entries if path.startswith(f"{uid}/")
+    debts = [
+        own.record for path, own in view.cleanups.entries.items() if path.startswith(f"{uid}/")
+    ]
+    return Parts(
+        spec,
+        view.host_statuses.get(uid),
+        view.allocations.get(uid),
+        tuple(debt.uid for debt in debts if debt.what == "instance"),
+        tuple(debt.uid for debt in debts if debt.what == "image"),
     )
-    return Parts(spec, view.host_statuses.get(uid), view.allocations.get(uid), owed)
 
 
 def name_of(parts: Parts) -> str:
@@ -66,6 +73,7 @@ def message(view: View, parts: Parts) -> Message:
         generation=spec.generation,
         foreign_instances=(),
         owed_cleanups=parts.owed,
+        owed_images=parts.owed_images,
     )
     set_time(made.create_time, spec.create_time)
     if parts.allocation is not None:

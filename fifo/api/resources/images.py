@@ -33,7 +33,6 @@ STATES: Final = MappingProxyType(
     {
         "importing": Message.IMPORTING,
         "ready": Message.READY,
-        "failed": Message.FAILED,
         "deleting": Message.DELETING,
     }
 )
@@ -84,7 +83,6 @@ def message(view: View, parts: Parts) -> Message:
         min_ram=image.min_ram,
         format=FORMATS[image.format],
         state=STATES[image.state],
-        state_reason=image.reason,
         # What stands behind a question mark may be a secret.
         source=image.source.partition("?")[0],
         sha256=image.sha256,

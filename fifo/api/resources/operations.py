@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -19,7 +20,7 @@ from fifo.workflows.failures import error_of
 from fifo.workflows.registry import WORKFLOWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from google.protobuf.message import Message as Any_Message
 
@@ -147,11 +148,7 @@ def _status(view: View, record: Operation, failure: Failure) -> Any:
 
 def _add_effects(view: View, made: Metadata, record: Operation) -> None:
     """Write what came of it besides its result: what is owed, unhonoured, live, or for later."""
-    for item in record.owed[:_LISTED]:
-        uid = record.uids[item]
-        hosts = [path.partition("/")[0] for path in view.cleanups.entries if path.endswith(uid)]
-        where = hypervisor_name(view, hosts[0]) if hosts else "its host"
-        made.owed_cleanups.append(f"{where} still has to remove {instance_name(view, uid)}")
+    made.owed_cleanups.extend(islice(_owed(view, record), _LISTED))
     if record.kind.startswith("create_instance"):
         unhonoured = {own for uid in record.uids for own in _unhonoured(view, uid)}
         made.unhonoured_properties.extend(sorted(unhonoured)[:_LISTED])
@@ -169,6 +166,20 @@ def _add_effects(view: View, made: Metadata, record: Operation) -> None:
         made.pending_reboot.extend(
             own for own in record.result.get("at_start", ()) if own not in vain
         )
+
+
+def _owed(view: View, record: Operation) -> Iterator[str]:
+    """Say what hosts still have to clear: instances by the record, images as long as they owe."""
+    for item in record.owed:
+        uid = record.uids[item]
+        hosts = [path.partition("/")[0] for path in view.cleanups.entries if path.endswith(uid)]
+        where = hypervisor_name(view, hosts[0]) if hosts else "its host"
+        yield f"{where} still has to remove {instance_name(view, uid)}"
+    if record.kind in _OF_IMAGES:
+        for debt in (own.record for own in view.cleanups):
+            if debt.what == "image" and debt.operation == record.id:
+                where = hypervisor_name(view, debt.host)
+                yield f"{where} still has to remove {record.target}"
 
 
 def _unhonoured(view: View, uid: str) -> tuple[str, ...]:
@@ -233,3 +244,4 @@ _RESULTS: Final[MappingProxyType[str, Callable[[View, Operation], Any_Message | 
 )
 """Workflow -> what its operation ends with, as the methods' operation_info says."""
 _BATCHES: Final = frozenset({"create_instances", "delete_instances"})
+_OF_IMAGES: Final = frozenset({"import_image", "create_image", "delete_image"})
