@@ -144,6 +144,10 @@ _VM: Final = Program("ours", "vm", (2,))
 _BARE_VM: Final = Program("raw", "bare_vm", (2,))
 _BARE_ZONE: Final = Program("raw", "bare_zone", (15,))
 
+# `fifo` as a process, so many times each.
+_CLI: Final = Program("ours", "command_line", (15,))
+_PYTHON: Final = Program("raw", "bare_python", (15,))
+
 
 def _alone(program: Program, name: str, unit: str, floor: Floor) -> Row:
     return Row(name, Figure(program, name, unit), None, floor)
@@ -151,6 +155,21 @@ def _alone(program: Program, name: str, unit: str, floor: Floor) -> Row:
 
 def _times(relation: Literal["<=", ">="], bound: float) -> Floor:
     return Floor("ratio", relation, bound)
+
+
+def _command_line(of: str, bare: str, bound_ms: float) -> tuple[Row, Row]:
+    """Return the floor on a command's time, and beside it what it uses of a processor."""
+    return (
+        Row(
+            of, Figure(_CLI, of, "ms"), Figure(_PYTHON, bare, "ms"), Floor("figure", "<", bound_ms)
+        ),
+        Row(
+            f"{of}_cpu",
+            Figure(_CLI, f"{of}_cpu", "CPU ms"),
+            Figure(_PYTHON, f"{bare}_cpu", "CPU ms"),
+            None,
+        ),
+    )
 
 
 ROWS: Final = (
@@ -229,4 +248,9 @@ ROWS: Final = (
         Figure(_BARE_VM, "vm_to_prompt", "s"),
         _times("<=", 1.15),
     ),
+    # --- the command line: a process each -------------------------------------------------------
+    *_command_line("cli_help", "bare_python", 200),
+    *_command_line("cli_completion", "bare_python", 200),
+    *_command_line("cli_usage_error", "bare_python", 200),
+    *_command_line("cli_first_request", "bare_grpc", 450),
 )

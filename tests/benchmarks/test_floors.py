@@ -76,4 +76,8 @@ def test_every_floor_of_the_project_has_its_row() -> None:
         "memory_a_zone": ("<=", 1_024, "KiB"),
         "zone_restart_p99": ("<", 1, "s"),
         "vm_to_prompt_vs_qemu": ("<=", 1.15, "x raw"),
+        "cli_help": ("<", 200, "ms"),
+        "cli_completion": ("<", 200, "ms"),
+        "cli_usage_error": ("<", 200, "ms"),
+        "cli_first_request": ("<", 450, "ms"),
     }
