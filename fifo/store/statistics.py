@@ -48,7 +48,14 @@ class StoreStatistics(msgspec.Struct, frozen=True):
     @property
     def alarm(self) -> bool:
         """Whether either size is near its bound: compact, delete, or give the store more room."""
-        return (
-            self.live_bytes * 100 >= self.live_limit_bytes * limits.ALARM_PERCENT
-            or self.size_bytes * 100 >= self.size_limit_bytes * limits.ALARM_PERCENT
-        )
+        return self.live_bytes >= self.live_alarm_bytes or self.size_bytes >= self.size_alarm_bytes
+
+    @property
+    def live_alarm_bytes(self) -> int:
+        """Give the least `live_bytes` that raise the alarm."""
+        return -(-self.live_limit_bytes * limits.ALARM_PERCENT // 100)
+
+    @property
+    def size_alarm_bytes(self) -> int:
+        """Give the least `size_bytes` that raise the alarm."""
+        return -(-self.size_limit_bytes * limits.ALARM_PERCENT // 100)

@@ -62,6 +62,8 @@ METRICS: Final = (
     Metric("fifo_store_commits_total", "counter", (), "Transactions made durable.", "1"),
     Metric("fifo_store_changes_total", "counter", (), "Keys written or deleted.", "1"),
     Metric("fifo_store_alarm", "gauge", (), "1 when the store is nearly full.", "1"),
+    Metric("fifo_store_live_alarm_bytes", "gauge", (), "Live bytes that raise the alarm.", "1"),
+    Metric("fifo_store_file_alarm_bytes", "gauge", (), "File bytes that raise the alarm.", "1"),
     # Hosts.
     Metric(
         "fifo_hypervisor_ready", "gauge", ("hypervisor",), "1 while a host can be asked.", "hosts"
@@ -108,6 +110,14 @@ METRICS: Final = (
     Metric(
         "fifo_agent_store_alarm", "gauge", ("hypervisor",),
         "1 when an agent's own store is nearly full.", "hosts",
+    ),
+    Metric(
+        "fifo_agent_store_live_alarm_bytes", "gauge", ("hypervisor",),
+        "Live bytes that raise an agent's alarm.", "hosts",
+    ),
+    Metric(
+        "fifo_agent_store_file_alarm_bytes", "gauge", ("hypervisor",),
+        "File bytes that raise an agent's alarm.", "hosts",
     ),
     Metric(
         "fifo_instances", "gauge", ("hypervisor", "state"),

@@ -132,6 +132,7 @@ def test_a_store_that_is_full_takes_deletes_and_no_puts(
     assert not store.statistics().alarm
     monkeypatch.setattr(store, "_live_limit_bytes", 100)
     assert store.statistics().alarm
+    assert store.statistics().live_alarm_bytes == limits.ALARM_PERCENT
     with pytest.raises(StoreFull, match="delete what is no longer needed"):
         store.put(b"b", b"v" * 90).get(timeout=PATIENCE_S)
     store.delete(b"a").get(timeout=PATIENCE_S)

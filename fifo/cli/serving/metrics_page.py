@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -31,6 +32,16 @@ if TYPE_CHECKING:
     from supervisors import Node
 
 PARTS = ("cpu", "memory", "disk")
+STORE_SIZES = MappingProxyType(
+    {
+        "live_bytes": "live_bytes",
+        "file_bytes": "size_bytes",
+        "live_alarm_bytes": "live_alarm_bytes",
+        "file_alarm_bytes": "size_alarm_bytes",
+        "alarm": "alarm",
+    }
+)
+"""What is told of every store, and what its statistics call that."""
 LOADS = ("1", "5", "15")
 SIZES = ("memory_bytes", "memory_available_bytes", "storage_bytes", "storage_available_bytes")
 
@@ -103,11 +114,10 @@ class MetricsPage:
         statistics = catalog.store.statistics()
         page.add("fifo_store_revision", [((), catalog.store.revision)])
         page.add("fifo_store_keys", [((), statistics.keys)])
-        page.add("fifo_store_live_bytes", [((), statistics.live_bytes)])
-        page.add("fifo_store_file_bytes", [((), statistics.size_bytes)])
         page.add("fifo_store_commits_total", [((), statistics.commits)])
         page.add("fifo_store_changes_total", [((), statistics.changes)])
-        page.add("fifo_store_alarm", [((), int(statistics.alarm))])
+        for name, field in STORE_SIZES.items():
+            page.add(f"fifo_store_{name}", [((), int(getattr(statistics, field)))])
         ids = {entry.record.uid: entry.record.id for entry in catalog.hosts}
         self._add_hosts(page, catalog, ids)
         self._add_driver_calls(page, ids)
@@ -180,9 +190,11 @@ class MetricsPage:
                 with contextlib.suppress(SupervisorsError):
                     store = await owner.call(STORE)
                     found[ids.get(agent.host, agent.host)] = store.statistics()
-        page.add("fifo_agent_store_live_bytes", [((k,), v.live_bytes) for k, v in found.items()])
-        page.add("fifo_agent_store_file_bytes", [((k,), v.size_bytes) for k, v in found.items()])
-        page.add("fifo_agent_store_alarm", [((k,), int(v.alarm)) for k, v in found.items()])
+        for name, field in STORE_SIZES.items():
+            page.add(
+                f"fifo_agent_store_{name}",
+                [((host,), int(getattr(own, field))) for host, own in found.items()],
+            )
 
     async def _latest(self) -> dict[str, Sample]:
         """Collect the latest samples by host; without hosts whose sampling is between two lives."""

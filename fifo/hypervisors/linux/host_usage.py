@@ -18,17 +18,34 @@ KIB: Final = 1024
 
 
 def read(storage: Path, proc: Path = PROC) -> HostUsage:
-    """Read all of it; some files, in a thread beside the loop. Raises OSError."""
-    memory = _memory((proc / "meminfo").read_text(encoding="ascii"))
-    disk = os.statvfs(storage)
+    """Read all that can be read; some files, in a thread beside the loop."""
+    memory = _memory(_text(proc / "meminfo"))
+    size_bytes, available_bytes = _room(storage)
     return HostUsage(
-        load=tuple(map(float, (proc / "loadavg").read_text(encoding="ascii").split()[:3])),
-        cpu_seconds=_processors((proc / "stat").read_text(encoding="ascii")),
+        load=tuple(map(float, _text(proc / "loadavg").split()[:3])),
+        cpu_seconds=_processors(_text(proc / "stat")),
         memory_bytes=memory.get("MemTotal"),
         memory_available_bytes=memory.get("MemAvailable"),
-        storage_bytes=disk.f_blocks * disk.f_frsize,
-        storage_available_bytes=disk.f_bavail * disk.f_frsize,
+        storage_bytes=size_bytes,
+        storage_available_bytes=available_bytes,
     )
+
+
+def _text(path: Path) -> str:
+    """Give what a file says; nothing where the kernel hides it, and so nothing is told of it."""
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError:
+        return ""
+
+
+def _room(storage: Path) -> tuple[int | None, int | None]:
+    """Give the size of a file system and what is left to others than root, if it answers."""
+    try:
+        disk = os.statvfs(storage)
+    except OSError:
+        return None, None
+    return disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
 
 
 def _memory(meminfo: str) -> dict[str, int]:
@@ -39,7 +56,12 @@ def _memory(meminfo: str) -> dict[str, int]:
 
 
 def _processors(stat: str) -> dict[str, float]:
-    """Give the seconds of all processors by mode, from the first line, which adds them up."""
+    """Give the seconds of all processors by mode, from the first line, which adds them up.
+
+    Where they are all 0 nobody counts: a kernel in user space shows the file and not its numbers.
+    """
     ticks = os.sysconf("SC_CLK_TCK")
-    words = stat.partition("\n")[0].split()[1:]
-    return {mode: int(count) / ticks for mode, count in zip(MODES, words, strict=False)}
+    counts = [int(word) for word in stat.partition("\n")[0].split()[1:]]
+    if not any(counts):
+        return {}
+    return {mode: count / ticks for mode, count in zip(MODES, counts, strict=False)}

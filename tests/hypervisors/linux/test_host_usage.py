@@ -41,3 +41,27 @@ def test_what_a_kernel_does_not_tell_is_not_told_of(proc: Path) -> None:
     usage = host_usage.read(proc, proc)
     assert usage.memory_available_bytes is None
     assert list(usage.cpu_seconds) == ["user", "nice", "system"]
+
+
+@pytest.mark.parametrize("hidden", ["stat", "meminfo", "loadavg"])
+def test_a_file_that_is_hidden_takes_nothing_else_away(proc: Path, hidden: str) -> None:
+    (proc / hidden).unlink()
+    usage = host_usage.read(proc, proc)
+    told = {
+        "stat": bool(usage.cpu_seconds),
+        "meminfo": usage.memory_bytes is not None,
+        "loadavg": bool(usage.load),
+    }
+    assert [name for name, is_told in told.items() if not is_told] == [hidden]
+    assert usage.storage_bytes is not None
+
+
+def test_a_storage_that_does_not_answer_has_no_room_to_tell_of(proc: Path) -> None:
+    usage = host_usage.read(proc / "gone", proc)
+    assert (usage.storage_bytes, usage.storage_available_bytes) == (None, None)
+    assert usage.load == (0.5, 1.25, 2.0)
+
+
+def test_processors_whose_time_nobody_counts_are_not_told_as_idle(proc: Path) -> None:
+    (proc / "stat").write_text("cpu  0 0 0 0 0 0 0 0 0 0\n")
+    assert host_usage.read(proc, proc).cpu_seconds == {}
