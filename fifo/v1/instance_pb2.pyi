@@ -671,7 +671,9 @@ class RestartPolicy(_message.Message):
     """This many ends within `window` are a crash loop, and the instance is FAILED; absent means 10."""
     @_builtins.property
     def first_wait(self) -> _duration_pb2.Duration:
-        """The wait before the first restart; absent means 0.1 s."""
+        """The wait before the first restart; absent means 0.1 s. Each wait is up to a fifth longer, by
+        chance: what ended together does not start together.
+        """
 
     @_builtins.property
     def longest_wait(self) -> _duration_pb2.Duration:

@@ -74,6 +74,23 @@ def test_the_node_and_its_store_say_what_they_are(play: Play) -> None:
     play(scene)
 
 
+def test_a_store_that_is_nearly_full_is_among_what_an_operator_is_warned_of(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            info = await call(channel, "AdminService.GetNodeInfo")
+            assert list(info.warnings) == []
+            live_bytes = stage.store.statistics().live_bytes
+            monkeypatch.setattr(stage.store, "_live_limit_bytes", live_bytes)
+            (warning,) = (await call(channel, "AdminService.GetNodeInfo")).warnings
+            assert warning.startswith("the store is nearly full")
+            monkeypatch.undo()
+            assert not (await call(channel, "AdminService.GetNodeInfo")).warnings
+
+    play(scene)
+
+
 def test_health_is_told_and_its_end_before_the_node_goes(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         serving_now = health_pb2.HealthCheckResponse.SERVING

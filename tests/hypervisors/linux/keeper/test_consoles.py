@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fifo.hypervisors.linux import keeper_line
 from fifo.hypervisors.linux.keeper import limits
 from fifo.hypervisors.linux.keeper_client import Attachment, LogFile, Program
 from fifo.model.errors import Busy, NotFound, Unavailable, Unsupported, WrongState
@@ -203,12 +204,30 @@ async def test_input_a_guest_does_not_read_is_refused_at_its_bound(host: KeeperH
         console = await client.attach("zone", write=True)
         await until(console, b"ready")
         writes = (console.write(bytes(60_000)) for _ in range(9))
-        with pytest.raises(Unavailable, match="the guest does not read"):
+        with pytest.raises(Unavailable, match="the guest does not read") as caught:
             await asyncio.gather(*writes)
+        assert caught.value.reason_text == "KEEPER_CONSOLE_FULL"
         os.kill(pid, signal.SIGKILL)
         await host.first_exits(client, 1)
         with pytest.raises(NotFound):
             await console.write(b"late")
+
+
+async def test_a_reader_that_falls_behind_is_detached_and_told_so(
+    host: KeeperHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_line, "OUTPUT_UNREAD_BYTES_MAX", 1_000)
+    async with host.client() as client:
+        await start(client, "read line; head -c 50000 /dev/zero | tr '\\0' x; read line")
+        console = await client.attach("zone", write=True)
+        await console.write(b"go\n")
+        # Each answer comes after what the keeper had sent before it.
+        while not console.reason:
+            await client.inventory()
+        assert await anext(console)
+        with pytest.raises(Unavailable, match="attach again") as caught:
+            await anext(console)
+        assert caught.value.reason_text == "KEEPER_CONSOLE_SLOW"
 
 
 async def test_a_client_that_is_gone_leaves_its_consoles(host: KeeperHost) -> None:
@@ -216,8 +235,9 @@ async def test_a_client_that_is_gone_leaves_its_consoles(host: KeeperHost) -> No
         await start(client)
         async with host.client() as gone:
             attached = await gone.attach("zone", write=True)
-        with pytest.raises(Unavailable, match="lost"):
+        with pytest.raises(Unavailable, match="lost") as caught:
             await rest(attached)
+        assert caught.value.reason_text == "KEEPER_CONSOLE_LOST"
         # The keeper has noticed when the writing is free.
         while True:
             try:

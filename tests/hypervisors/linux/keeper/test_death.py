@@ -237,10 +237,25 @@ async def test_the_keeper_survives_the_death_of_its_starters_whole_process_group
 
 async def test_a_directory_that_cannot_be_used_is_an_error_that_says_so(directory: Path) -> None:
     (directory / "file").write_text("", encoding="utf-8")
-    with pytest.raises(NotReady, match="file"):
+    with pytest.raises(NotReady, match="file") as caught:
         await start_keeper(directory / "file")
-    with pytest.raises(NotReady, match="use a shorter directory"):
+    assert caught.value.reason_text == "NOT_READY"
+    with pytest.raises(NotReady, match="use a shorter directory") as caught:
         await start_keeper(directory / ("long" * 30))
+    assert caught.value.reason_text == "KEEPER_NOT_STARTED"
+
+
+async def test_a_keeper_that_stands_still_is_silent_and_not_lost(host: KeeperHost) -> None:
+    async with host.client() as client:
+        line = await client.line()
+        os.kill(line.hello["pid"], signal.SIGSTOP)
+        try:
+            with pytest.raises(DeadlineExceeded, match="no answer to inventory") as caught:
+                await line.call("inventory", 0.1)
+        finally:
+            os.kill(line.hello["pid"], signal.SIGCONT)
+        assert caught.value.reason_text == "KEEPER_SILENT"
+        assert await client.inventory() == []
 
 
 async def test_without_a_keeper_a_client_says_so_within_its_patience(host: KeeperHost) -> None:
@@ -250,8 +265,9 @@ async def test_without_a_keeper_a_client_says_so_within_its_patience(host: Keepe
         # The first may be sent before the loss is noticed.
         with contextlib.suppress(DeadlineExceeded, Unavailable):
             await client.inventory()
-        with pytest.raises(Unavailable, match="start one"):
+        with pytest.raises(Unavailable, match="start one") as caught:
             await client.inventory()
+        assert caught.value.reason_text == "KEEPER_UNREACHABLE"
 
 
 async def test_a_reader_of_exits_goes_on_with_the_next_keeper(host: KeeperHost) -> None:

@@ -248,6 +248,7 @@ async def test_acknowledged_exits_are_gone_and_their_numbers_not_used_again(
         with pytest.raises(HistoryGone) as caught:
             await host.first_exits(client, 1, from_seq=2)
         assert caught.value.details["first"] == "3"
+        assert caught.value.reason_text == "KEEPER_EXITS_GONE"
         assert [exit_.seq for exit_ in await host.first_exits(client, 1, from_seq=3)] == [3]
         await client.ack(3)
         await client.spawn("later", "s1", script("exit 1"))
