@@ -17,6 +17,9 @@ GREET_S = 10.0
 HEARTBEAT_S = 5.0
 """How often a session asks whether its agent still answers: with the above, a host that hangs is
 told as unreachable within a quarter of a minute, and each costs a message in five seconds."""
+MISSED_S = 30.0
+"""How long a host that this session has never met may be away before its instances are told: at a
+start of the node its agent looks at it first, and takes seconds for that."""
 REPORT_ENTRIES = 30
 """Journal entries of one transaction: three writes each at most, below the store's 100."""
 BRING_SPECS = 64

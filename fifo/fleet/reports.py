@@ -8,6 +8,8 @@ from fifo.fleet import limits
 from fifo.fleet.stories import Stories
 from fifo.model import keys, records
 from fifo.model.errors import Conflict
+from fifo.model.limits import STORY_EVENT_BYTES
+from fifo.model.story import StoryEvent
 from fifo.store.contract import Compare, Put, Txn, unchanged
 
 if TYPE_CHECKING:
@@ -51,13 +53,38 @@ class Reporting:
                 for write in self.stories.add(entry.event, entry.sequence):
                     writes[write.key] = write
         if writes:
-            reply = await self.world.store.txn(Txn((self.own(),), tuple(writes.values())))
-            if not reply.succeeded:
-                raise Conflict("the host has a newer owner", self.host)
+            await self.write(tuple(writes.values()))
         self.taken = entries[-1].sequence
         for entry in entries:
             if entry.status is not None and entry.status.state == "deleted":
                 self.stories.forget(entry.uid)
+
+    async def cut_off(self, text: str, figures: dict[str, str]) -> list[tuple[Put | Delete, ...]]:
+        """Give what tells the host's instances that it is lost, or back, in chunks of one txn."""
+        chunks: list[tuple[Put | Delete, ...]] = []
+        uids = [claim.record.uid for claim in self.world.catalog.claims]
+        uids = [uid for uid in uids if self._is_ours(uid)]
+        for first in range(0, len(uids), limits.REPORT_ENTRIES):
+            chunk: list[Put | Delete] = []
+            for uid in uids[first : first + limits.REPORT_ENTRIES]:
+                await self.stories.know(uid)
+                event = StoryEvent(
+                    uid=uid,
+                    at=self.world.utc(),
+                    kind="cut_off",
+                    text=text[: STORY_EVENT_BYTES // 4],
+                    host=self.host,
+                    figures=figures,
+                )
+                chunk += self.stories.add_own(event)
+            chunks.append(tuple(chunk))
+        return chunks
+
+    async def write(self, writes: tuple[Put | Delete, ...]) -> None:
+        """Write as the host's owner; raises Conflict when replaced."""
+        reply = await self.world.store.txn(Txn((self.own(),), writes))
+        if not reply.succeeded:
+            raise Conflict("the host has a newer owner", self.host)
 
     def _is_ours(self, uid: str) -> bool:
         """Tell whether an instance is known and has its place on this host.

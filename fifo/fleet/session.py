@@ -20,7 +20,7 @@ from fifo.model import keys, names, records
 from fifo.model.errors import Conflict, FifoError, Unavailable
 from fifo.model.hypervisor import HypervisorSpec, HypervisorStatus
 from fifo.model.link import Acknowledge, Blind, Command, Report
-from fifo.store.contract import Put, Txn, unchanged
+from fifo.store.contract import Delete, Put, Txn, unchanged
 from supervisors import Continue, Down, GenServer, NoReply, Stop, SupervisorsError, within
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class Session(GenServer):
         self.world = settings.world
         self.fence = 0
         self.ready = self.met = False
+        self.began_s = self.node.shard.now_s()
         self.retry_s = limits.RECONNECT_FIRST_S
         self.monitor_ref: Any = None
         self.beat: Future[None] | None = None
@@ -130,15 +131,22 @@ class Session(GenServer):
             raise Conflict("a newer owner has ordered this host", self.host, "let that one go on")
         foreign = strangers(self.world.catalog, hello)
         await keep_addresses(self.world, hello, foreign)
+        before = self.world.catalog.host_statuses.record(self.host)
+        now = self.world.utc()
         status = HypervisorStatus(
             uid=self.host,
             condition="ready",
-            since=self.world.utc(),
+            since=now,
             probe=hello.probe,
             agent_version=hello.version,
             foreign=foreign,
         )
-        await self._write_status(status)
+        if before is not None and before.told:
+            away_s = f"{max(0.0, now - before.since):.1f}"
+            told = f"its host is heard of again, after {away_s} s"
+            await self._tell(status, told, {"away_s": away_s})
+        else:
+            await self._write_status(status)
         await self.reporting.take_statuses(hello.statuses)
         settling = Settling(self.host, self.world, self.settings.link, self.fence)
         _Settler.start(settling, hello)
@@ -165,24 +173,42 @@ class Session(GenServer):
     async def _away(self, why: str) -> None:
         """Note that the host cannot be reached, once, and look again later."""
         self.ready = False
+        now = self.world.utc()
         status = self.world.catalog.host_statuses.record(self.host)
-        if status is None or status.condition != "unreachable":
+        if status is None:
+            status = HypervisorStatus(uid=self.host, condition="ready", since=now)
+        gone = status
+        if status.condition != "unreachable":
             # At a start the agent looks at its host first: that is no news.
             level = logging.WARNING if self.met else logging.INFO
             logger.log(level, "Host %s is unreachable: %s", self.host, why)
-            gone = (
-                msgspec.structs.replace(status, condition="unreachable", since=self.world.utc())
-                if status is not None
-                else HypervisorStatus(
-                    uid=self.host, condition="unreachable", since=self.world.utc()
-                )
-            )
+            gone = msgspec.structs.replace(status, condition="unreachable", since=now, reason=why)
+        missed = self.node.shard.now_s() - self.began_s >= limits.MISSED_S
+        if not gone.told and (self.met or missed):
+            gone = msgspec.structs.replace(gone, told=True)
+            await self._tell(gone, f"its host is unreachable: {why}", {})
+        elif gone is not status:
             await self._write_status(gone)
         self.send_after(self.retry_s, CONNECT)
         self.retry_s = min(2 * self.retry_s, limits.RECONNECT_MOST_S)
 
-    async def _write_status(self, status: HypervisorStatus) -> None:
-        puts = [Put(keys.by_uid(keys.HYPERVISOR_STATUS, self.host), records.encode(status))]
+    async def _tell(self, status: HypervisorStatus, text: str, figures: dict[str, str]) -> None:
+        """Write a status, and what it means into the stories of the host's instances.
+
+        The first chunk of them goes with the status; the others follow, each in its own txn.
+        """
+        chunks = await self.reporting.cut_off(text, figures)
+        await self._write_status(status, *chunks[:1])
+        for chunk in chunks[1:]:
+            await self.reporting.write(chunk)
+
+    async def _write_status(
+        self, status: HypervisorStatus, stories: tuple[Put | Delete, ...] = ()
+    ) -> None:
+        puts = [
+            *stories,
+            Put(keys.by_uid(keys.HYPERVISOR_STATUS, self.host), records.encode(status)),
+        ]
         compares = [self.reporting.own()]
         if self.world.catalog.hosts.get(self.host) is None:
             key = keys.by_uid(keys.HYPERVISOR_SPEC, self.host)

@@ -65,6 +65,16 @@ class Stories:
         marked = msgspec.structs.replace(event, dropped=own.dropped)
         return [Put(key, records.encode(marked)), *writes]
 
+    def add_own(self, event: StoryEvent) -> list[Put | Delete]:
+        """Give the writes that append what no agent tells; `know` was asked before."""
+        own = self._keys[event.uid]
+        number, after = keys.story_number(own[-1]) if own else (0, 0)
+        own.append(keys.story(event.uid, number, after + 1))
+        writes: list[Put | Delete] = [Put(own[-1], records.encode(event))]
+        while len(own) > limits.STORY_EVENTS:
+            writes.append(Delete(own.pop(0)))
+        return writes
+
     def forget(self, uid: str) -> None:
         """Drop what is known of an instance that is gone."""
         self._known.pop(uid, None)

@@ -56,11 +56,17 @@ class HypervisorSpec(Record, frozen=True, tag="hypervisor_spec/1"):
 
 
 class HypervisorStatus(Record, frozen=True, tag="hypervisor_status/1"):
-    """What the session that owns a host knows of it."""
+    """What the session that owns a host knows of it.
+
+    `reason` is why it is unreachable. `told` is whether its instances' stories say that they are
+    cut off, and not yet that they are not any more.
+    """
 
     uid: str
     condition: Condition
     since: float
+    reason: str = ""
+    told: bool = False
     probe: Probe | None = None
     agent_version: str = ""
     foreign: tuple[str, ...] = ()

@@ -78,9 +78,18 @@ def addresses(network: str) -> bytes:
     return ADDRESS + f"{network}/".encode()
 
 
-def story(uid: str, number: int) -> bytes:
-    """Give the key of an instance's event; `number` grows with each."""
-    return STORY + f"{uid}/{number:016x}".encode()
+def story(uid: str, number: int, after: int = 0) -> bytes:
+    """Give the key of an instance's event; `number` grows with each that its agent tells.
+
+    What the fleet tells itself stands `after` one of those, the first of such with 1.
+    """
+    return STORY + f"{uid}/{number:016x}{f'.{after:04x}' if after else ''}".encode()
+
+
+def story_number(key: bytes) -> tuple[int, int]:
+    """Give what an event's key was made of: `number` and `after`."""
+    number, _, after = uid_of(key).partition(".")
+    return int(number, 16), int(after or "0", 16)
 
 
 def stories(uid: str) -> bytes:

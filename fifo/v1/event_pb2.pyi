@@ -61,8 +61,8 @@ class Event(_message.Message):
         ROLLED_BACK: Event._Kind.ValueType  # 12
         """It was made what it was at a snapshot."""
         CUT_OFF: Event._Kind.ValueType  # 13
-        """Its host was lost or heard of again. No event of its own yet: its state is LIMBO meanwhile,
-        which Watch tells of.
+        """Its host was lost, or heard of again. A node that starts does not tell of the moment that it
+        takes to find its hosts.
         """
         ADOPTED: Event._Kind.ValueType  # 14
         """A restarted node found it on its host and took it over."""
@@ -101,8 +101,8 @@ class Event(_message.Message):
     ROLLED_BACK: Event.Kind.ValueType  # 12
     """It was made what it was at a snapshot."""
     CUT_OFF: Event.Kind.ValueType  # 13
-    """Its host was lost or heard of again. No event of its own yet: its state is LIMBO meanwhile,
-    which Watch tells of.
+    """Its host was lost, or heard of again. A node that starts does not tell of the moment that it
+    takes to find its hosts.
     """
     ADOPTED: Event.Kind.ValueType  # 14
     """A restarted node found it on its host and took it over."""

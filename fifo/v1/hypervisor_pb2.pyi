@@ -122,6 +122,7 @@ class Hypervisor(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     OWED_IMAGES_FIELD_NUMBER: _builtins.int
+    STATE_REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, `hypervisors/{hypervisor}`."""
     uid: _builtins.str
@@ -154,6 +155,8 @@ class Hypervisor(_message.Message):
     """Changes with each boot."""
     generation: _builtins.int
     """Counts the changes of what is settable."""
+    state_reason: _builtins.str
+    """Why it is unreachable."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """For placement and for selection by programs: rack, pool and the like."""
@@ -245,10 +248,11 @@ class Hypervisor(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         generation: _builtins.int = ...,
         owed_images: _abc.Iterable[_builtins.str] | None = ...,
+        state_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["allocated", b"allocated", "boot_time", b"boot_time", "capacity", b"capacity", "create_time", b"create_time", "reserved", b"reserved", "state_time", b"state_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerator", b"accelerator", "agent_version", b"agent_version", "allocated", b"allocated", "boot_id", b"boot_id", "boot_time", b"boot_time", "brands", b"brands", "capacity", b"capacity", "cgroups", b"cgroups", "cordoned", b"cordoned", "create_time", b"create_time", "driver", b"driver", "etag", b"etag", "foreign_instances", b"foreign_instances", "generation", b"generation", "hostname", b"hostname", "instance_count", b"instance_count", "kernel", b"kernel", "labels", b"labels", "missing", b"missing", "name", b"name", "nic_tags", b"nic_tags", "owed_cleanups", b"owed_cleanups", "owed_images", b"owed_images", "qemu_version", b"qemu_version", "reserved", b"reserved", "runtime", b"runtime", "state", b"state", "state_time", b"state_time", "storage_pools", b"storage_pools", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerator", b"accelerator", "agent_version", b"agent_version", "allocated", b"allocated", "boot_id", b"boot_id", "boot_time", b"boot_time", "brands", b"brands", "capacity", b"capacity", "cgroups", b"cgroups", "cordoned", b"cordoned", "create_time", b"create_time", "driver", b"driver", "etag", b"etag", "foreign_instances", b"foreign_instances", "generation", b"generation", "hostname", b"hostname", "instance_count", b"instance_count", "kernel", b"kernel", "labels", b"labels", "missing", b"missing", "name", b"name", "nic_tags", b"nic_tags", "owed_cleanups", b"owed_cleanups", "owed_images", b"owed_images", "qemu_version", b"qemu_version", "reserved", b"reserved", "runtime", b"runtime", "state", b"state", "state_reason", b"state_reason", "state_time", b"state_time", "storage_pools", b"storage_pools", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

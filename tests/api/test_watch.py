@@ -9,11 +9,10 @@ import grpc.aio
 import msgspec
 import pytest
 
-from fifo.agent.names import gateway
 from fifo.model import keys, records
 from fifo.v1 import event_service_pb2, instance_pb2, package_pb2
 from tests.api.calls import call, done, end_of, refusal_of, refused, stream
-from tests.api.stage import HOST, PACKAGE
+from tests.api.stage import PACKAGE
 from tests.api.test_instances import WEB, create
 
 if TYPE_CHECKING:
@@ -120,28 +119,6 @@ def test_the_life_of_an_instance_is_told_in_order(play: Play) -> None:
                 states.append(instance_pb2.Instance.State.Name(instance.state))
             assert [state for n, state in enumerate(states) if state != states[n - 1]][:2] != []
             assert states.index("RUNNING") < states.index("DELETING")
-            watch.cancel()
-
-    play(scene)
-
-
-def test_an_instance_whose_host_is_lost_goes_into_limbo_and_comes_back(play: Play) -> None:
-    async def scene(stage: Stage) -> None:
-        async with stage.channel() as channel:
-            await create(channel)
-            watch = stream(channel, WATCH, snapshot=True, resource_types=["fifo/Instance"])
-            await snapshot(watch)
-            front = stage.node.whereis(gateway(HOST))
-            assert front is not None
-            front.kill()
-            states: list[str] = []
-            while not {"LIMBO", "RUNNING"} <= set(states):
-                told, _ = await until(watch, 1)
-                for event in told:
-                    instance = instance_pb2.Instance()
-                    event.resource.Unpack(instance)
-                    states.append(instance_pb2.Instance.State.Name(instance.state))
-            assert (states[0], states[-1]) == ("LIMBO", "RUNNING")
             watch.cancel()
 
     play(scene)

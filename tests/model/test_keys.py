@@ -87,3 +87,11 @@ def test_keys_of_one_owner_stand_below_its_prefix() -> None:
 def test_a_key_is_far_below_the_stores_bound() -> None:
     longest = keys.index("instances", "x" * 63, "y" * 63)
     assert len(longest) < 512
+
+
+def test_what_the_fleet_tells_stands_between_what_an_agent_tells() -> None:
+    found = [keys.story("u", number, after) for number in (0, 7, 8) for after in (0, 1, 2, 0xFFFF)]
+    assert found == sorted(found)
+    assert [keys.story_number(key) for key in found] == [
+        (number, after) for number in (0, 7, 8) for after in (0, 1, 2, 0xFFFF)
+    ]

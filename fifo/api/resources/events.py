@@ -27,7 +27,7 @@ KINDS: Final = MappingProxyType(
 
 
 def uid_and_number(key: bytes) -> tuple[str, str]:
-    """Take the key of an event apart: the instance's uid, and its number in hexadecimal."""
+    """Take the key of an event apart: the instance's uid, and its number as in the key."""
     uid, _, number = key[len(keys.STORY) :].decode().partition("/")
     return uid, number
 

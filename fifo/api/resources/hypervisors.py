@@ -84,6 +84,7 @@ def message(view: View, parts: Parts) -> Message:
     made.state = STATES[status.condition] if status is not None else Message.UNREACHABLE
     if status is not None:
         set_time(made.state_time, status.since)
+        made.state_reason = status.reason
         made.agent_version = status.agent_version
         made.foreign_instances.extend(status.foreign)
         if status.probe is not None:

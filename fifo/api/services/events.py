@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _ORDERS = {"": True, "time desc": True, "time": False, "time asc": False}
 _LAST_MICROS = 10**17
 """Microseconds beyond any date: what counts down from it sorts newest first."""
+_LAST_COUNT = 2**80
+"""Likewise, beyond the number of any event with what stands after it."""
 
 
 class EventLists:
@@ -86,8 +88,8 @@ class EventLists:
 def _rank(kv: KeyValue, *, newest_first: bool) -> str:
     """Give a text that sorts events by time, those of one instance by their own order."""
     story = records.decode(StoryEvent, kv.value, kv.key.decode())
-    _, number = events.uid_and_number(kv.key)
-    micros, count = round(story.at * 1_000_000), int(number, 16)
+    number, after = keys.story_number(kv.key)
+    micros, count = round(story.at * 1_000_000), (number << 16) + after
     if newest_first:
-        micros, count = _LAST_MICROS - micros, 2**64 - count
-    return f"{micros:020}/{count:020}/{story.uid}"
+        micros, count = _LAST_MICROS - micros, _LAST_COUNT - count
+    return f"{micros:020}/{count:025}/{story.uid}"
