@@ -44,7 +44,7 @@ WORDS = [
     (instances.MODES, instance.Restart, None, set()),
     (hypervisors.STATES, hypervisor.Condition, hypervisors.Message.State, set()),
     (images.FORMATS, image.ImageFormat, images.Message.Format, set()),
-    (images.STATES, image.ImageState, images.Message.State, set()),
+    (images.STATES, image.ImageState, images.Message.State, {"FAILED"}),
     (operations.STATES, operation.OperationState, operations.Metadata.State, set()),
     (events.KINDS, story.EventKind, events.Message.Kind, set()),
 ]
