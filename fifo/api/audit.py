@@ -1,8 +1,10 @@
 """The audit: every mutation and every refusal as a line of JSON, on disk before it is answered.
 
-One append-only file per node, begun anew at a size. Entries that come while a write is under way
-go together in the next, as commits of the store do. A node that cannot write its audit refuses
-mutations until it can.
+What is audited has a line before it acts, `BEGUN`, and one of what became of it, with the same id.
+Where a node ended between the two it says so at its next start, `UNKNOWN`: the change may have been
+made (docs/decisions/0011). One append-only file per node, begun anew at a size. Entries that come
+while a write is under way go together in the next, as commits of the store do. A node that cannot
+write its audit refuses mutations until it can.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import asyncio
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -24,8 +26,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger("fifo.api")
 
 
+BEGUN: Final = "BEGUN"
+"""The code of a line that stands before what it tells of."""
+UNKNOWN: Final = "UNKNOWN"
+"""The code of the line that a node writes for what it was at when it ended."""
+
+
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line: who asked for what, when (UTC seconds), and what became of it."""
+    """One line: who asked for what, when (UTC seconds), and what became of it.
+
+    `id` is the same in the two lines of a call that came to act.
+    """
 
     at: float
     principal: str
@@ -40,6 +51,14 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     validate_only: bool = False
     dropped: int = 0
     """Refusals before this one that nobody had room to write down."""
+    id: str = ""
+
+
+class _Mark(msgspec.Struct, frozen=True):
+    """What of a line tells whether a call is open."""
+
+    code: str
+    id: str = ""
 
 
 class AuditFile:
@@ -57,6 +76,41 @@ class AuditFile:
         self._files = files
         self._descriptor = -1
         self._size = 0
+        self._open_calls: dict[str, bytes] = {}
+        """The lines that were begun and have no end yet, by id."""
+        self._marks = msgspec.json.Decoder(_Mark)
+
+    def recover(self, utc: float) -> int:
+        """End what the last life left open, and tell how many calls that were; raises OSError.
+
+        Before any append. Open lines are carried into each new file, so that the present one has
+        them all.
+        """
+        path = self._older(0)
+        if not path.exists():
+            return 0
+        for line in path.read_bytes().splitlines(keepends=True):
+            self._follow(line)
+        left = []
+        for line in self._open_calls.values():
+            entry = msgspec.json.decode(line, type=Entry)
+            left.append(
+                msgspec.structs.replace(entry, at=utc, code=UNKNOWN, reason="THE_NODE_ENDED")
+            )
+        if left:
+            self.append(b"".join(msgspec.json.encode(entry) + b"\n" for entry in left))
+        return len(left)
+
+    def _follow(self, line: bytes) -> None:
+        """Note what a line begins or ends; one that a crash cut does neither."""
+        try:
+            mark = self._marks.decode(line)
+        except msgspec.DecodeError:
+            return
+        if mark.code == BEGUN:
+            self._open_calls[mark.id] = line
+        elif mark.id:
+            self._open_calls.pop(mark.id, None)
 
     def append(self, data: bytes) -> None:
         """Write lines so that they are on disk when this returns; raises OSError."""
@@ -65,6 +119,8 @@ class AuditFile:
         elif self._size + len(data) > self._file_bytes and self._size:
             self._rotate()
         before = self._size
+        if not before:
+            data = b"".join(self._open_calls.values()) + data
         try:
             view = memoryview(data)
             while view:
@@ -75,6 +131,8 @@ class AuditFile:
             os.ftruncate(self._descriptor, before)
             raise
         self._size = before + len(data)
+        for line in data.splitlines(keepends=True):
+            self._follow(line)
 
     def close(self) -> None:
         """Close the file."""
@@ -119,18 +177,48 @@ class Audit:
         self.broken = ""
         """Why the last write failed; empty while all is well."""
 
+    async def recover(self, utc: float) -> None:
+        """Say of what the last life was at that nobody knows; before the first entry."""
+        loop = asyncio.get_running_loop()
+        try:
+            count = await loop.run_in_executor(self._thread, self._file.recover, utc)
+        except OSError as error:
+            self.failures += 1
+            self.broken = str(error)
+            logger.log(logging.ERROR, "The audit cannot be read: %s", error)
+        else:
+            if count:
+                logger.warning("The node ended in the middle of %d audited calls", count)
+
+    async def begin(self, entry: Entry) -> None:
+        """Write the line that stands before what it tells of.
+
+        Raises NoRoom if it is not on disk when this returns: the call must do nothing then.
+        """
+        await self._hand_over(self._line(entry))
+        if self.broken:
+            raise self._no_room()
+
     async def note(self, entry: Entry) -> None:
         """Write an entry and return when it is on disk; what cannot be written is counted.
 
-        Beyond `AUDIT_WAITING` a refusal is counted instead, in the next entry that is written.
+        Beyond `AUDIT_WAITING` a refusal of what never began is counted instead, in the next entry
+        that is written.
         """
-        if len(self._waiting) >= limits.AUDIT_WAITING:
+        if len(self._waiting) >= limits.AUDIT_WAITING and not entry.id:
             self._dropped += 1
             return
+        await self._hand_over(self._line(entry))
+
+    def leave(self, entry: Entry) -> None:
+        """Have an entry written that nobody waits for: its caller has left."""
+        self._put(self._line(entry))
+
+    def _line(self, entry: Entry) -> bytes:
         if self._dropped:
             entry = msgspec.structs.replace(entry, dropped=self._dropped)
             self._dropped = 0
-        await self._hand_over(self._encoder.encode(entry) + b"\n")
+        return self._encoder.encode(entry) + b"\n"
 
     async def require(self) -> None:
         """Raise NoRoom while the audit cannot be written: nothing may be changed unseen.
@@ -140,19 +228,25 @@ class Audit:
         if self.broken:
             await self._hand_over(b"")
         if self.broken:
-            raise NoRoom(
-                f"the audit cannot be written: {self.broken}",
-                "audit",
-                "make room on the disk of the node's data directory",
-                reason="AUDIT_BROKEN",
-            )
+            raise self._no_room()
+
+    def _no_room(self) -> NoRoom:
+        return NoRoom(
+            f"the audit cannot be written: {self.broken}",
+            "audit",
+            "make room on the disk of the node's data directory",
+            reason="AUDIT_BROKEN",
+        )
 
     async def _hand_over(self, line: bytes) -> None:
+        await self._put(line)
+
+    def _put(self, line: bytes) -> asyncio.Future[None]:
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((line, done))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
-        await done
+        return done
 
     async def close(self) -> None:
         """Write what waits, and close."""

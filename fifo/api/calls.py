@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 class Call:
     """A call in progress; on the node's loop, in the task that gRPC runs it in."""
 
-    __slots__ = ("context", "ended_by", "measures", "method", "operation", "principal", "request",
-                 "resource", "task", "trailing")  # fmt: skip
+    __slots__ = (
+        "begun", "context", "ended_by", "measures", "method", "operation", "principal", "request",
+        "resource", "task", "trailing",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -37,6 +39,8 @@ class Call:
         """What was asked; of a stream its first frame. None until it could be read."""
         self.resource = ""
         """What the audit names as the resource, where the request does not say it."""
+        self.begun = ""
+        """The id of its lines in the audit; empty before it is begun, and if it never is."""
         self.operation = ""
         """The operation that came of it, for the audit."""
         self.trailing: tuple[tuple[str, str], ...] = ()

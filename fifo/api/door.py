@@ -24,6 +24,7 @@ from fifo.model.errors import (
     DeadlineExceeded,
     FifoError,
     InvalidInput,
+    NoRoom,
     Unauthenticated,
     Unavailable,
     Violation,
@@ -146,6 +147,8 @@ class Door:
             except asyncio.CancelledError:
                 if call.ended_by is None:
                     measures.handled("CANCELLED", clock() - began)
+                    if call.begun:
+                        self._audit.leave(self._entry(call, "CANCELLED", "THE_CALLER_LEFT"))
                     raise
                 await self._fail(call, call.ended_by, clock() - began)
                 return None
@@ -169,12 +172,15 @@ class Door:
         parse = _parser(request)
         deadline_s = method.deadline_s
         awaits = inspect.iscoroutinefunction(function)
+        audited = method.audited
 
         async def run(data: bytes, call: Call) -> bytes:
             measures = call.measures
             measures.received += 1
             call.request = message = parse(data)
             check(message)
+            if audited:
+                await self._begin(call)
             if not awaits:
                 answer = function(message, call)
             elif call.context.time_remaining() is None:
@@ -195,7 +201,7 @@ class Door:
         function: Callable[..., Any],
         takes_stream: bool,  # noqa: FBT001 - called with the same arguments as _unary
     ) -> Callable[[Any, Call], Awaitable[bytes | None]]:
-        del method
+        audited = method.audited
         parse = _parser(request)
 
         def take(data: bytes, call: Call) -> Message:
@@ -208,13 +214,18 @@ class Door:
 
         async def frames(given: AsyncIterator[bytes], call: Call) -> AsyncIterator[Message]:
             async for data in given:
-                yield take(data, call)
+                message = take(data, call)
+                if audited and not call.begun:
+                    await self._begin(call)
+                yield message
 
         async def run(given: Any, call: Call) -> bytes | None:
             call.task = asyncio.current_task()
             self.streams.add(call)
             try:
                 asked = frames(given, call) if takes_stream else take(given, call)
+                if audited and not takes_stream:
+                    await self._begin(call)
                 answer = await function(asked, call)
             finally:
                 self.streams.discard(call)
@@ -228,6 +239,22 @@ class Door:
             return data
 
         return run
+
+    # -- the audit ---------------------------------------------------------------------------
+
+    async def _begin(self, call: Call) -> None:
+        """Have it on disk that this is about to be done; what is only tried out does nothing.
+
+        Raises NoRoom for a mutation if it is not on disk. What only reads goes on all the same.
+        """
+        if getattr(call.request, "validate_only", False):
+            return
+        call.begun = self._new_id()
+        try:
+            await self._audit.begin(self._entry(call, audit.BEGUN, ""))
+        except NoRoom:
+            if call.method.kind == "mutation":
+                raise
 
     # -- refusing ----------------------------------------------------------------------------
 
@@ -256,22 +283,24 @@ class Door:
         await _abort(call.context, code, answer, trailing)
 
     async def _note(self, call: Call, code: str, reason: str) -> None:
+        await self._audit.note(self._entry(call, code, reason))
+
+    def _entry(self, call: Call, code: str, reason: str) -> audit.Entry:
         request, principal = call.request, call.principal
         most = limits.AUDIT_TEXT_CHARACTERS
-        await self._audit.note(
-            audit.Entry(
-                at=self._utc(),
-                principal=principal.name,
-                method=call.method.path,
-                code=code,
-                peer=call.context.peer()[:most],
-                token=principal.token,
-                resource=(call.resource or _resource(request))[:most],
-                request_id=getattr(request, "request_id", "")[:most],
-                operation=call.operation,
-                reason=reason,
-                validate_only=getattr(request, "validate_only", False),
-            )
+        return audit.Entry(
+            at=self._utc(),
+            principal=principal.name,
+            method=call.method.path,
+            code=code,
+            peer=call.context.peer()[:most],
+            token=principal.token,
+            resource=(call.resource or _resource(request))[:most],
+            request_id=getattr(request, "request_id", "")[:most],
+            operation=call.operation,
+            reason=reason,
+            validate_only=getattr(request, "validate_only", False),
+            id=call.begun,
         )
 
 
@@ -310,10 +339,18 @@ def _resource(request: Message | None) -> str:
     fields = request.DESCRIPTOR.fields_by_name
     for name in ("name", "parent"):
         if name in fields:
-            return str(getattr(request, name))
+            return f"{getattr(request, name)}{_chosen(request)}"
     for field, value in request.ListFields():
         if field.message_type is not None and "name" in field.message_type.fields_by_name:
-            return str(getattr(value, "name", ""))
+            return str(getattr(value, "name", "")) or _chosen(request).strip()
+    return ""
+
+
+def _chosen(request: Message) -> str:
+    """Give the id that a caller chose for what is to be made, with the name of its field."""
+    for field, value in request.ListFields():
+        if field.name.endswith("_id") and field.name != "request_id":
+            return f" {field.name}={value}"
     return ""
 
 

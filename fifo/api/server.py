@@ -101,6 +101,7 @@ class Api:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, private_files.make_directory, settings.directory)
         await loop.run_in_executor(None, self.certificates.load)
+        await self.audit.recover(given.world.utc())
         await self.identity.load()
         backend = await self._backend()
         self.changes = Changes(backend)

@@ -54,8 +54,16 @@ class Stories:
 
     def add(self, event: StoryEvent, number: int) -> list[Put | Delete]:
         """Give the writes that append an event; `know` was asked before. A repeat writes anew."""
+        return self._append(event, keys.story(event.uid, number))
+
+    def add_own(self, event: StoryEvent) -> list[Put | Delete]:
+        """Give the writes that append what no agent tells; `know` was asked before."""
+        own = self._known[event.uid].keys
+        number, after = keys.story_number(own[-1]) if own else (0, 0)
+        return self._append(event, keys.story(event.uid, number, after + 1))
+
+    def _append(self, event: StoryEvent, key: bytes) -> list[Put | Delete]:
         own = self._known[event.uid]
-        key = keys.story(event.uid, number)
         writes: list[Put | Delete] = []
         if key not in own.keys[-limits.JOURNAL_REPORT_ENTRIES :]:
             own.keys.append(key)
@@ -64,16 +72,6 @@ class Stories:
             own.dropped += 1
         marked = msgspec.structs.replace(event, dropped=own.dropped)
         return [Put(key, records.encode(marked)), *writes]
-
-    def add_own(self, event: StoryEvent) -> list[Put | Delete]:
-        """Give the writes that append what no agent tells; `know` was asked before."""
-        own = self._keys[event.uid]
-        number, after = keys.story_number(own[-1]) if own else (0, 0)
-        own.append(keys.story(event.uid, number, after + 1))
-        writes: list[Put | Delete] = [Put(own[-1], records.encode(event))]
-        while len(own) > limits.STORY_EVENTS:
-            writes.append(Delete(own.pop(0)))
-        return writes
 
     def forget(self, uid: str) -> None:
         """Drop what is known of an instance that is gone."""

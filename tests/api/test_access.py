@@ -213,13 +213,17 @@ def test_mutations_and_refusals_are_in_the_audit_before_they_are_answered(play: 
             entries = audited(stage)
         told = [(e["principal"], e["method"].rpartition("/")[2], e["code"]) for e in entries]
         assert told == [
+            ("admin", "CreatePackage", "BEGUN"),
             ("admin", "CreatePackage", "OK"),
+            ("admin", "DeletePackage", "BEGUN"),
             ("admin", "DeletePackage", "NOT_FOUND"),
             ("anonymous", "GetPackage", "UNAUTHENTICATED"),
         ]
-        assert entries[0]["resource"] == "packages/large"
-        assert entries[0]["token"] == stage.token.split("_")[1]
-        assert entries[1]["resource"] == "packages/none"
+        begun, created, _, refusal, _ = entries
+        assert (begun["resource"], created["resource"]) == ("package_id=large", "packages/large")
+        assert begun["id"] == created["id"] != refusal["id"]
+        assert created["token"] == stage.token.split("_")[1]
+        assert refusal["resource"] == "packages/none"
         assert stage.token not in (stage.settings.directory / "audit" / "audit.jsonl").read_text()
 
     play(scene)
@@ -234,16 +238,22 @@ def test_nothing_is_changed_while_the_audit_cannot_be_written(
 
         async with stage.channel() as channel:
             monkeypatch.setattr(stage.api.audit._file, "append", fail)
-            await call(channel, "PackageService.CreatePackage", package_id="a", package={})
-            told = await refused(
-                call(channel, "PackageService.CreatePackage", package_id="b", package={})
-            )
-            assert (told.code, told.reason) == ("RESOURCE_EXHAUSTED", "AUDIT_BROKEN")
-            await call(channel, "PackageService.GetPackage", name="packages/a")
+            for own in ("a", "b"):
+                told = await refused(
+                    call(channel, "PackageService.CreatePackage", package_id=own, package={})
+                )
+                assert (told.code, told.reason) == ("RESOURCE_EXHAUSTED", "AUDIT_BROKEN")
+            listed = await call(channel, "PackageService.ListPackages")
+            assert [one.name for one in listed.packages] == ["packages/small"]
             monkeypatch.undo()
             await call(channel, "PackageService.CreatePackage", package_id="b", package={})
-            # What was done when the disk was full is told now.
-            resources = [entry["resource"] for entry in audited(stage)]
-            assert resources == ["packages/a", "packages/b"]
+            # What was refused when the disk was full is told now.
+            told_now = [(entry["resource"], entry["code"]) for entry in audited(stage)]
+            assert told_now == [
+                ("package_id=a", "BEGUN"),
+                ("package_id=a", "RESOURCE_EXHAUSTED"),
+                ("package_id=b", "BEGUN"),
+                ("packages/b", "OK"),
+            ]
 
     play(scene)

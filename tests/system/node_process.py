@@ -98,6 +98,16 @@ class NodeProcess:
         """Run the `fifo` command against its local socket."""
         return fifo("--server", f"unix:{self.socket}", *arguments, told=told)
 
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a `fifo` command against its local socket, for whoever waits for it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "fifo", "--server", f"unix:{self.socket}", *arguments],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=self.environment(),
+        )
+
 
 def fifo(*arguments: str, told: str = "") -> subprocess.CompletedProcess[str]:
     """Run the `fifo` command."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fifo.telemetry.metrics import METRICS
-from tests.system.node_process import NodeProcess, fifo, rows
+from tests.system.node_process import COMMAND_S, NodeProcess, fifo, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -266,8 +266,34 @@ def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: Path) -> None:
         for number in range(3):
             made = node.fifo("package", "create", f"size-{number}", "max_physical_memory=128")
             assert made.returncode == 0, made.stderr
+        # Some are cut off anywhere: what was made, the audit knows of.
+        cut = [
+            node.begin("package", "create", f"size-{number}", "max_physical_memory=128")
+            for number in range(3, 7)
+        ]
+        assert cut[0].wait(COMMAND_S) == 0
         node.kill()
+        for command in cut:
+            command.wait(COMMAND_S)
         node.start()
-        listed = rows(node.fifo("-o", "json", "package", "list"))
-        assert {row["name"] for row in listed} == {f"packages/size-{n}" for n in range(3)}
+        listed = {row["name"] for row in rows(node.fifo("-o", "json", "package", "list"))}
+        sure = {f"packages/size-{number}" for number in range(3)}
+        sure |= {
+            f"packages/size-{number}"
+            for number, command in enumerate(cut, 3)
+            if command.returncode == 0
+        }
+        assert sure <= listed
+        assert len(sure) >= 4
         assert node.stop() == 0
+    lines = (tmp_path / "data/private/audit/audit.jsonl").read_text().splitlines()
+    ends = {}
+    for line in map(json.loads, lines):
+        if line["code"] == "BEGUN":
+            ends[line["id"]] = (line["resource"], "")
+        elif "id" in line:
+            ends[line["id"]] = (ends[line["id"]][0], line["code"])
+    for name in listed:
+        resource = f"package_id={name.rpartition('/')[2]}"
+        assert any(begun == resource and code in {"OK", "UNKNOWN"} for begun, code in ends.values())
+    assert all(code for _, code in ends.values())
