@@ -12,7 +12,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--custom-compile-command "make lock"
 
 # What real zones and VMs need of Debian or Ubuntu; nothing else of the machine is changed.
-PACKAGES := runc busybox-static nftables iproute2 btrfs-progs qemu-system-x86 qemu-utils \
+PACKAGES := runc crun busybox-static nftables iproute2 btrfs-progs qemu-system-x86 qemu-utils \
 	genisoimage e2fsprogs grub-pc-bin skopeo util-linux libzstd1
 
 .DEFAULT_GOAL := help

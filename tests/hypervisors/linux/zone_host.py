@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 IMAGE_UID: Final = "00000000-0000-4000-9000-0000000000aa"
 NETWORK_UID: Final = "00000000-0000-4000-a000-000000000001"
 TAG: Final = "test"
-NEEDED: Final = ("runc", "ip", "nft", "busybox")
+RUNTIME: Final = "FIFO_TEST_RUNTIME"
+"""Names another OCI runtime for all tests of zones: `crun`."""
+NEEDED: Final = (os.environ.get(RUNTIME, "runc"), "ip", "nft", "busybox")
 
 
 def why_not() -> str:
@@ -78,7 +80,7 @@ class ZoneHost:
             run_dir=directory / "run",
             prefix=prefix,
             nic_tags={TAG: NicTag(gateway=True)},
-            runtime="runc",
+            runtime=os.environ.get(RUNTIME, "runc"),
             private_sources=True,
         )
         self.keeper_host = KeeperHost(directory / "k")
