@@ -93,7 +93,7 @@ class NodeInfo(_message.Message):
 
     @_builtins.property
     def versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Versions of what it is made of: python, grpc, protobuf, sqlite."""
+        """Versions of what it is made of: python, sqlite, and packages of Python by their names."""
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -217,7 +217,7 @@ class StoreInfo(_message.Message):
     size_bytes: _builtins.int
     """Room it takes."""
     record_version: _builtins.int
-    """The version its records are written in."""
+    """The highest version that a kind of its records is written in."""
     restored_revision: _builtins.int
     """The revision of the backup it was restored from."""
     @_builtins.property
@@ -336,7 +336,9 @@ class GetSupportBundleRequest(_message.Message):
 
     MAX_LOG_BYTES_FIELD_NUMBER: _builtins.int
     max_log_bytes: _builtins.int
-    """At most this much of each log, the newest; absent means 16 MiB."""
+    """At most this much of each log, the newest; absent means 16 MiB. What was put aside of a log
+    counts as a part of it.
+    """
     def __init__(
         self,
         *,

@@ -37,6 +37,7 @@ KEY = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nbm90aGluZw==\n-
         (KEY[:50], "[removed]"),
         ("from https://me:pass@host/x.qcow2", "from https://[removed]@host/x.qcow2"),
         ('"docker://me:pass@host/x"', '"docker://[removed]@host/x"'),
+        ("docker://me:p@ss@host:5000/x", "docker://[removed]@host:5000/x"),
         ("get 'http://host/x?sig=abc&e=1' failed", "get 'http://host/x?[removed]' failed"),
         ("me@example.org asked https://host/x?", "me@example.org asked https://host/x?"),
     ],

@@ -215,6 +215,23 @@ def test_a_backup_is_verified_and_restored_into_another_node(
     assert fifo("store", "verify", str(broken)).returncode != 0
 
 
+def test_a_damaged_note_of_the_last_backup_is_a_warning_until_the_next(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    with NodeProcess(tmp_path) as node:
+        assert node.fifo("admin", "backup", str(tmp_path / "one.backup")).returncode == 0
+        node.kill()
+        (tmp_path / "data" / "private" / "last_backup.json").write_bytes(b"no note")
+        node.start()
+        info = rows(node.fifo("-o", "json", "admin", "info"))
+        assert not info["store"].get("last_backup_time")
+        (warning,) = info["node"]["warnings"]
+        assert "take one" in warning
+        assert node.fifo("admin", "backup", str(tmp_path / "two.backup")).returncode == 0
+        info = rows(node.fifo("-o", "json", "admin", "info"))
+        assert info["store"]["last_backup_time"]
+        assert not info["node"].get("warnings")
+
+
 def test_a_second_node_on_the_same_data_is_refused(node: NodeProcess, tmp_path: Path) -> None:
     second = fifo(
         "serve", "--data-dir", str(node.base / "data"), "--run-dir", str(tmp_path / "run"),

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import datetime as dt
 import hashlib
+import logging
 import platform
 import shutil
 import sqlite3
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from fifo.cli.settings import Settings
     from supervisors import Node
 
+logger = logging.getLogger("fifo")
+
 PIECE_BYTES: Final = 256 * 1024
 """Bytes of one message of a stream: small beside gRPC's bound, large beside its cost."""
 PACKAGES: Final = ("fifo", "grpcio", "protobuf", "pykka", "msgspec", "numpy")
@@ -54,7 +57,7 @@ class Affairs:
         self._directories = directories
         self._identity = identity
         self._started = parts.utc()
-        self._backed_up = directories.last_backup_time()
+        self._backed_up, self._doubts = _last_backup(directories)
         self.listeners: tuple[str, ...] = ()
         self.warnings: tuple[str, ...] = ()
         self.page: Callable[[], MetricsPage | None] = lambda: None
@@ -72,7 +75,7 @@ class Affairs:
                 ("sqlite", sqlite3.sqlite_version),
                 *((name, version(name)) for name in PACKAGES),
             ),
-            warnings=self.warnings,
+            warnings=(*self.warnings, *self._doubts),
         )
 
     def store_facts(self) -> StoreFacts:
@@ -105,7 +108,7 @@ class Affairs:
                     yield piece
             size = packed.stat().st_size
         await asyncio.to_thread(self._directories.note_backup, now)
-        self._backed_up = now
+        self._backed_up, self._doubts = now, ()
         yield BackupSummary(manifest.revision, manifest.incarnation, size, digest.hexdigest())
 
     async def bundle(self, max_log_bytes: int) -> AsyncIterator[bytes]:
@@ -140,6 +143,16 @@ class Affairs:
             return await page.render()
         except (FifoError, SupervisorsError) as error:
             return f"# the metrics cannot be told: {error}\n".encode()
+
+
+def _last_backup(directories: Directories) -> tuple[float, tuple[str, ...]]:
+    """Say when the last backup was, or warn that it is not known: no reason not to start."""
+    try:
+        return directories.last_backup_time(), ()
+    except (FifoError, OSError) as error:
+        told = f"it is not known when the last backup was, so take one: {error}"
+        logger.warning("%s", told)
+        return 0.0, (told,)
 
 
 def _pack(directory: Path, target: Path) -> None:

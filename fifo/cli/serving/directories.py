@@ -101,7 +101,10 @@ class Directories:
         private_files.write(self._backup_file, records.encode(LastBackup(at=at)))
 
     def last_backup_time(self) -> float:
-        """Say when the last backup was sent, 0 if none was; raises DataLoss for other bytes."""
+        """Say when the last backup was sent, 0 if none was.
+
+        Raises DataLoss for other bytes, NotReady for a file that others could have written.
+        """
         data = private_files.read(self._backup_file)
         return 0.0 if data is None else records.decode(LastBackup, data, str(self._backup_file)).at
 

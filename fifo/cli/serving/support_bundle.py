@@ -25,7 +25,7 @@ SECRETS: Final = (
     (re.compile(rb"fpat_[A-Za-z0-9_-]+"), REMOVED),
     (re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END|\Z)", re.DOTALL), REMOVED),
     # Who fetches an image says so in its URL: by a name and a password, or by a signed query.
-    (re.compile(rb"(://)[^/\s\"'@]+@"), rb"\1" + REMOVED + b"@"),
+    (re.compile(rb"(://)[^/\s\"']+@"), rb"\1" + REMOVED + b"@"),
     (re.compile(rb"(https?://[^\s\"'?]+\?)[^\s\"']+"), rb"\1" + REMOVED),
 )
 """What a secret looks like, and what is written in its place."""
