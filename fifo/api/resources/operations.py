@@ -169,17 +169,11 @@ def _add_effects(view: View, made: Metadata, record: Operation) -> None:
 
 
 def _owed(view: View, record: Operation) -> Iterator[str]:
-    """Say what hosts still have to clear: instances by the record, images as long as they owe."""
-    for item in record.owed:
-        uid = record.uids[item]
-        hosts = [path.partition("/")[0] for path in view.cleanups.entries if path.endswith(uid)]
-        where = hypervisor_name(view, hosts[0]) if hosts else "its host"
-        yield f"{where} still has to remove {instance_name(view, uid)}"
-    if record.kind in _OF_IMAGES:
-        for debt in (own.record for own in view.cleanups):
-            if debt.what == "image" and debt.operation == record.id:
-                where = hypervisor_name(view, debt.host)
-                yield f"{where} still has to remove {record.target}"
+    """Say what hosts still have to clear, as long as they owe it."""
+    for debt in (own.record for own in view.cleanups):
+        if debt.operation == record.id:
+            what = record.target if debt.what == "image" else instance_name(view, debt.uid)
+            yield f"{hypervisor_name(view, debt.host)} still has to remove {what}"
 
 
 def _unhonoured(view: View, uid: str) -> tuple[str, ...]:
