@@ -20,7 +20,7 @@ from fifo.hypervisors.linux.making import destroy
 from fifo.hypervisors.linux.patience import Stops
 from fifo.hypervisors.linux.sharing import remove_shared
 from fifo.hypervisors.linux.watch import alive
-from fifo.model.errors import DriverFailed, FifoError, Unsupported, WrongState
+from fifo.model.errors import DriverFailed, FifoError, NoRoom, Unsupported, WrongState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -202,13 +202,21 @@ class LinuxDriver:
             if kept is not None:
                 kind = self._kind(kept.spec.brand, uid)
                 if self._runs(kept):
-                    with self._stops.of(uid, 0.0) as patience:
-                        await self._end(kept, patience)
+                    await self._end_unwritten(kept)
                 await kind.release(kept)
                 await self._guarded(uid, destroy(self.host, kept))
             for half in (self.host.layout.new(uid), self.host.layout.gone(uid)):
                 await self._guarded(uid, self.host.storage.destroy(half))
         await self._last_one_out()
+
+    async def _end_unwritten(self, kept: Kept) -> None:
+        """Force it to end, also where the disk has no room to say so: it is not wanted any more."""
+        try:
+            with self._stops.of(kept.uid, 0.0) as patience:
+                await self._end(kept, patience)
+        except NoRoom:
+            if self._runs(kept):
+                raise
 
     async def _guarded(self, uid: str, work: Coroutine[Any, Any, Any]) -> Any:
         """Do work that makes or removes things; the disk's refusals become errors of ours."""
@@ -252,19 +260,20 @@ class LinuxDriver:
         """Take one; of a running instance too."""
         async with self._locks.of(uid):
             kept, kind = self._find(uid)
-            return await kind.snapshot(kept, name)
+            taken: Snapshot = await self._guarded(uid, kind.snapshot(kept, name))
+            return taken
 
     async def roll_back(self, uid: str, name: str) -> None:
         """Put a stopped instance back; newer snapshots are destroyed."""
         async with self._locks.of(uid):
             kept, kind = self._find(uid, stopped="roll back")
-            await kind.roll_back(kept, name)
+            await self._guarded(uid, kind.roll_back(kept, name))
 
     async def delete_snapshot(self, uid: str, name: str) -> None:
         """Drop one."""
         async with self._locks.of(uid):
             kept, kind = self._find(uid)
-            await kind.delete_snapshot(kept, name)
+            await self._guarded(uid, kind.delete_snapshot(kept, name))
 
     def _find(self, uid: str, *, running: str = "", stopped: str = "") -> tuple[Kept, Kind]:
         """Give what is kept of an instance and its kind, in the state that a verb needs."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from fifo.hypervisors.linux import limits
 from fifo.hypervisors.linux.commands import disk_error
-from fifo.model.errors import FifoError
+from fifo.model.errors import FifoError, WrongState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,8 +38,21 @@ async def making(host: Host, kept: Kept) -> AsyncIterator[Path]:
 
 
 async def destroy(host: Host, kept: Kept) -> None:
-    """Remove all of an instance that does not run; a rename first, so that half of it is none."""
+    """Remove all of an instance that does not run; a rename first, so that half of it is none.
+
+    The keeper forgets it before that: of half an instance nobody would tell it to.
+    """
+    await forget(host, kept.uid)
     gone = host.layout.gone(kept.uid)
     host.layout.instance(kept.uid).rename(gone)
     await host.storage.destroy(gone)
-    await host.keeper.forget(kept.uid)
+
+
+async def forget(host: Host, uid: str) -> None:
+    """Have the keeper forget an instance that was ended; raises WrongState if it runs on."""
+    try:
+        await host.keeper.forget(uid)
+    except WrongState:
+        # It was killed just now; the keeper has yet to see it end.
+        await host.watch.end_of(uid, limits.FORCE_S)
+        await host.keeper.forget(uid)

@@ -111,8 +111,11 @@ async def _take_over(host: Host, driver: LinuxDriver, kinds: dict[str, Kind]) ->
         await _end_session(host.keeper, watched[name])
     await host.watch.open()
     running = driver.running()
-    for uid in set(host.layout.uids()) - {kept.uid for kept in running}:
-        host.storage.close(host.layout.instance(uid))
+    runs = {kept.uid for kept in running}
+    for uid in list(host.layout.uids()):
+        if uid not in runs:
+            host.storage.close(host.layout.instance(uid))
+        await host.storage.recover(host.layout.instance(uid))
     ports: set[str] = set()
     for kind in dict.fromkeys(kinds.values()):
         own = tuple(kept for kept in running if kept.spec.brand in kind.brands)

@@ -71,6 +71,8 @@ async def _try_runtime(run: Run, runtime: Runtime, settings: Settings, known: Fa
     scratch = settings.run_dir / f"trial-{runtime.name}"
     await remove_tree(run, scratch, limits.PROBE_S)
     trial = f"{TRIAL}-{settings.prefix}-{runtime.name}"
+    # A node that was killed may have left one.
+    await runtime.delete(trial)
     try:
         _write_trial(scratch, settings, known)
         done = await run(runtime.run_argv(trial, scratch), deadline_s=limits.PROBE_S)

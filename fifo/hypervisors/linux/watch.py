@@ -1,7 +1,8 @@
 """How instances end: the keeper tells, it is written down, and then whoever waits or subscribes.
 
 An end is recorded in the instance's directory before the keeper may forget it, so that it is told
-once: to a subscriber that is there, or to the next one.
+once: to a subscriber that is there, or to the next one. While the disk has no room for that the
+keeper is asked again and again, and who waits for the end is told of the disk.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import msgspec
 
 from fifo.hypervisors.driver import Broken, Ended, Inventory
 from fifo.hypervisors.linux import init, limits
+from fifo.hypervisors.linux.commands import disk_error
 from fifo.hypervisors.linux.keeper import processes
-from fifo.model.errors import FifoError, HistoryGone, Unavailable
+from fifo.model.errors import DriverFailed, FifoError, HistoryGone, NoRoom, Unavailable
 from fifo.model.instance import Exit
 from fifo.model.names import is_uid
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from fifo.hypervisors.linux.layout import Kept, Layout
 
 RETRY_S: Final = 1.0
-"""Between attempts to find a keeper, besides the client's own."""
+"""Between attempts to find a keeper, besides the client's own, and to write on a full disk."""
 
 _log = logging.getLogger(__name__)
 
@@ -111,6 +113,9 @@ class Watch:
                 await self._lost(Unavailable("the connection to the keeper has ended"))
             except HistoryGone:
                 continue
+            except (DriverFailed, NoRoom) as error:
+                await self._lost(error)
+                await asyncio.sleep(RETRY_S)
             except FifoError as error:
                 await self._lost(error)
 
@@ -142,7 +147,13 @@ class Watch:
         )
 
     def _record(self, kept: Kept, end: Exit) -> None:
-        self._layout.write(msgspec.structs.replace(kept, exit=end, told=False, pid=0))
+        try:
+            self._write(msgspec.structs.replace(kept, exit=end, told=False, pid=0))
+        except FifoError as error:
+            for waiter in self._waiters.pop(kept.uid, ()):
+                if not waiter.done():
+                    waiter.set_exception(error)
+            raise
         self._forced.discard(kept.uid)
         self._looped.pop(kept.uid, None)
         for waiter in self._waiters.pop(kept.uid, ()):
@@ -166,7 +177,14 @@ class Watch:
         """Note that somebody has heard of an end."""
         kept = self._layout.read(uid)
         if kept is not None and kept.start_id == start_id and not kept.told:
-            self._layout.write(msgspec.structs.replace(kept, told=True))
+            self._write(msgspec.structs.replace(kept, told=True))
+
+    def _write(self, kept: Kept) -> None:
+        """Replace what is kept of an instance; raises NoRoom, DriverFailed."""
+        try:
+            self._layout.write(kept)
+        except OSError as error:
+            raise disk_error(error, kept.uid) from error
 
     def untold(self) -> Iterable[Ended]:
         """Yield the ends nobody was told of."""

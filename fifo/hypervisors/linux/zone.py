@@ -29,11 +29,11 @@ from fifo.hypervisors.linux.commands import disk_error
 from fifo.hypervisors.linux.inside import Inside
 from fifo.hypervisors.linux.keeper.logs import LogFile
 from fifo.hypervisors.linux.layout import Kept
-from fifo.hypervisors.linux.making import making
+from fifo.hypervisors.linux.making import forget, making
 from fifo.hypervisors.linux.runtime import CONFIG
 from fifo.hypervisors.linux.storage.pool import ROOT
 from fifo.hypervisors.linux.together import together
-from fifo.model.errors import FifoError, NotFound, NotReady, WrongState
+from fifo.model.errors import FifoError, NotFound, NotReady
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,12 +191,7 @@ class Zones:
     async def _take_back(self, kept: Kept) -> None:
         """Undo half a start: whatever runs of it is killed, and nobody hears of its end."""
         await self.release(kept)
-        try:
-            await self._host.keeper.forget(kept.uid)
-        except WrongState:
-            # It was killed by the runtime just now; the keeper has yet to see it end.
-            await self._host.watch.end_of(kept.uid, limits.FORCE_S)
-            await self._host.keeper.forget(kept.uid)
+        await forget(self._host, kept.uid)
 
     # -- ending --------------------------------------------------------------------------------
 

@@ -137,6 +137,7 @@ async def test_a_delete_that_fails_at_any_command_can_be_repeated(
         await zones.driver.delete(wanted.spec.uid)
         left = await zones.leftovers()
         assert left.none, (number, how, left)
+        assert await zones.keeper.inventory() == []
     assert failed >= 3
 
 

@@ -103,7 +103,7 @@ class ZoneHost:
         own = network(64 + secrets.randbelow(64), secrets.randbelow(256))
         return cls(directory, f"t{secrets.token_hex(2)}", own)
 
-    def arguments(self) -> tuple[str, ...]:
+    def arguments(self) -> tuple[str, str, str, str]:
         """Give what `node_process` takes to be a node on this share."""
         octets = self.network.pools[0].subnet.split(".")
         return (str(self.directory), self.settings.prefix, octets[1], octets[2])

@@ -3,8 +3,8 @@
 The quota is on all that a root shows, the image's part included, so that it is widened by the
 image's size: what a zone holds twice by a snapshot of its own is not free of it.
 
-A roll-back renames: `root` becomes `root.old` after `root.new` is whole, and whoever opens the root
-finishes what was interrupted between the two.
+A roll-back renames: `root` becomes `root.old` after `root.new` is whole. What a killed node left
+between the two is finished when the next one starts, and what is over is deleted then.
 """
 
 from __future__ import annotations
@@ -91,21 +91,27 @@ class BtrfsStorage:
         await self.resize(directory, image, quota_gib)
 
     def open(self, directory: Path, image: Path) -> bool:  # noqa: ARG002 -- an overlay needs it
-        """Finish an interrupted roll-back; the root is where it is."""
-        root, new = directory / ROOT, directory / NEW
-        if root.exists() or not new.exists():
-            return False
-        new.rename(root)
-        return True
+        """Do nothing: the root is where it is."""
+        return False
 
     def close(self, directory: Path) -> None:
         """Nothing is mounted."""
 
+    async def recover(self, directory: Path) -> None:
+        """Finish a roll-back whose root is whole, undo one whose is not, drop half a snapshot."""
+        root, new = directory / ROOT, directory / NEW
+        if new.exists() and not root.exists():
+            new.rename(root)
+        await self._delete(new)
+        await self._delete(directory / OLD)
+        for place in _inside(directory / SNAPSHOTS):
+            if not (place / RECORD).exists():
+                await self._drop(place)
+
     async def destroy(self, directory: Path) -> None:
         """Delete every subvolume, then the directory."""
-        snapshots = directory / SNAPSHOTS
-        taken = sorted(snapshots.iterdir()) if snapshots.exists() else []
-        for path in (*(each / ROOT for each in taken), *(directory / n for n in (ROOT, NEW, OLD))):
+        taken = (each / ROOT for each in _inside(directory / SNAPSHOTS))
+        for path in (*taken, *(directory / name for name in (ROOT, NEW, OLD))):
             await self._delete(path)
         rootfs = directory / ROOTFS
         await self._delete(rootfs)
@@ -172,8 +178,7 @@ class BtrfsStorage:
         await self._btrfs("subvolume", "snapshot", str(source), str(new))
         await self._btrfs("qgroup", "limit", limit, str(new))
         await self._delete(old)
-        if root.exists():
-            root.rename(old)
+        root.rename(old)
         new.rename(root)
         await self._delete(old)
         for later in names[names.index(name) + 1 :]:
@@ -183,6 +188,9 @@ class BtrfsStorage:
         """Drop one: its record first, so that half of it is none."""
         place = self._place(directory, name)
         (place / RECORD).unlink(missing_ok=True)
+        await self._drop(place)
+
+    async def _drop(self, place: Path) -> None:
         await self._delete(place / ROOT)
         await remove_tree(self._run, place, limits.COMMAND_S)
 
@@ -225,6 +233,10 @@ def is_btrfs(directory: Path) -> bool:
     if libc.statfs(os.fsencode(directory), found):
         raise OSError(ctypes.get_errno(), "statfs", os.fspath(directory))
     return int.from_bytes(found.raw[:8], sys.byteorder) == MAGIC
+
+
+def _inside(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir()) if directory.exists() else []
 
 
 def _is_subvolume(path: Path) -> bool:

@@ -69,6 +69,9 @@ class OverlayStorage:
         """Unmount it."""
         mounting.unmount(directory / ROOT)
 
+    async def recover(self, directory: Path) -> None:
+        """Leave it: nothing of a layer is ever half done."""
+
     async def destroy(self, directory: Path) -> None:
         """Remove it all."""
         self.close(directory)

@@ -42,6 +42,12 @@ class ZoneStorage(Protocol):
     def close(self, directory: Path) -> None:
         """Let go of the root: nothing is mounted any more."""
 
+    async def recover(self, directory: Path) -> None:
+        """Finish or undo what a node that was killed left half done of the root or a snapshot.
+
+        Called when a node starts, before anything else is asked of it.
+        """
+
     async def destroy(self, directory: Path) -> None:
         """Remove the root, its snapshots, and the directory with all else in it."""
 

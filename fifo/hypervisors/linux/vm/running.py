@@ -15,6 +15,7 @@ from fifo.hypervisors.linux import limits as linux_limits
 from fifo.hypervisors.linux import logs
 from fifo.hypervisors.linux.keeper.logs import LogFile
 from fifo.hypervisors.linux.keeper_client import Program
+from fifo.hypervisors.linux.making import forget
 from fifo.hypervisors.linux.together import together
 from fifo.hypervisors.linux.vm import confine, images, limits, made
 from fifo.hypervisors.linux.vm.control_group import ControlGroups
@@ -233,12 +234,7 @@ class Runner:
     async def take_back(self, kept: Kept) -> None:
         """Undo half a start; the keeper forgets it, so that its number may be used again."""
         await self.release(kept)
-        try:
-            await self._host.keeper.forget(kept.uid)
-        except WrongState:
-            # It was killed just now; the keeper has yet to see it end.
-            await self._host.watch.end_of(kept.uid, linux_limits.FORCE_S)
-            await self._host.keeper.forget(kept.uid)
+        await forget(self._host, kept.uid)
 
     async def _end_half(self, kept: Kept) -> None:
         """Kill what runs of a start that nobody finished, and wait until it has ended."""

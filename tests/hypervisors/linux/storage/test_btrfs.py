@@ -101,7 +101,6 @@ async def test_a_roll_back_that_is_cut_off_anywhere_is_finished_by_a_second(
         except FifoError:
             failed += 1
         faulty.disarm()
-        root.storage.open(root.place, disk)
         assert root.text in {f"changed {number}", "as in the image"}
         await root.storage.roll_back(root.place, "a")
         assert root.text == "as in the image"
@@ -115,8 +114,22 @@ async def test_a_root_that_was_being_exchanged_is_found_again(disk: Path) -> Non
     root = await root_on(disk)
     await root.storage.snapshot(root.place, "a", 1.0)
     (root.place / "root").rename(root.place / "root.new")
-    assert root.storage.open(root.place, disk)
+    await root.storage.recover(root.place)
     assert root.text == "as in the image"
+
+
+async def test_half_of_a_snapshot_or_a_roll_back_is_removed_when_a_node_starts(disk: Path) -> None:
+    root = await root_on(disk)
+    await root.storage.snapshot(root.place, "a", 1.0)
+    await root.storage.snapshot(root.place, "b", 2.0)
+    (root.place / "snapshots" / "s-b" / "snapshot.json").unlink()
+    for name in ("root.new", "root.old"):
+        await succeed(
+            run, ["btrfs", "subvolume", "snapshot", f"{root.place}/root", f"{root.place}/{name}"]
+        )
+    await root.storage.recover(root.place)
+    names = [path.name for place in (".", "snapshots") for path in (root.place / place).iterdir()]
+    assert sorted(names) == ["root", "s-a", "snapshots"]
 
 
 @pytest.mark.parametrize("name", [".", "..", "a%:b", "-rf"])

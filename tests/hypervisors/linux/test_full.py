@@ -1,0 +1,191 @@
+"""A full disk: what is asked for is refused with what to do, nothing is left, and it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from fifo.hypervisors.driver import Broken, Ended, Inventory
+from fifo.hypervisors.linux import mounting
+from fifo.model.errors import NoRoom
+from tests.hypervisors.linux.test_adoption import Ear
+from tests.hypervisors.linux.vm.vm_host import VmHost, guest_image, image_record
+from tests.hypervisors.linux.vm.vm_host import why_not as why_no_vms
+from tests.hypervisors.linux.zone_host import ZoneHost, small_zone, why_not, zone_image_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fifo.hypervisors.driver import Wanted
+    from fifo.model.image import Image
+
+SIZES = {"zone": "40m", "vm": "128m"}
+FILL_BYTES = (1024**2, 4096, 1)
+
+
+@pytest.fixture(params=["zone", "vm"])
+def zones(request: pytest.FixtureRequest) -> Iterator[ZoneHost]:
+    """Give a share of this host on a small disk of its own, without an image yet."""
+    kind: str = request.param
+    if reason := why_not() if kind == "zone" else why_no_vms():
+        pytest.skip(reason)
+    small_zone()
+    directory = Path(tempfile.mkdtemp(prefix="fzf"))
+    mounting.mount("tmpfs", directory, "tmpfs", mounting.NODEV, f"size={SIZES[kind]},mode=711")
+    try:
+        made = (VmHost if kind == "vm" else ZoneHost).make(None, directory)
+        yield made
+        made.clear()
+    finally:
+        mounting.unmount(directory)
+        directory.rmdir()
+
+
+def image_of(zones: ZoneHost) -> Image:
+    """Describe the image that instances are made of."""
+    if isinstance(zones, VmHost):
+        return image_record(guest_image().directory)
+    return zone_image_record(small_zone()[1])
+
+
+async def with_image(zones: ZoneHost) -> None:
+    """Open the driver and bring the image in."""
+    await zones.open()
+    await zones.driver.fetch_image(image_of(zones), lambda *_: None)
+
+
+@contextlib.contextmanager
+def full(zones: ZoneHost, *, but_bytes: int = 0) -> Iterator[None]:
+    """Leave no room on the disk, or next to none."""
+    filler = zones.directory / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size_bytes in FILL_BYTES:
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(size_bytes))
+        if but_bytes:
+            os.ftruncate(file.fileno(), filler.stat().st_size - but_bytes)
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+@pytest.mark.parametrize("but_bytes", [0, 300_000])
+async def test_an_image_is_refused_until_there_is_room(zones: ZoneHost, but_bytes: int) -> None:
+    await zones.open()
+    images = zones.settings.state_dir / "images"
+    with full(zones, but_bytes=but_bytes):
+        with pytest.raises(NoRoom, match="make room on the host's disk"):
+            await zones.driver.fetch_image(image_of(zones), lambda *_: None)
+        assert list(images.iterdir()) == []
+    assert (await zones.driver.fetch_image(image_of(zones), lambda *_: None)).state == "ready"
+
+
+async def _life(zones: ZoneHost, wanted: Wanted) -> None:
+    await zones.driver.create(wanted)
+    await zones.driver.start(wanted, 1)
+
+
+@pytest.mark.parametrize("but_bytes", [0, 8_192])
+async def test_an_instance_is_refused_until_there_is_room(zones: ZoneHost, but_bytes: int) -> None:
+    await with_image(zones)
+    neighbour = await zones.running()
+    before = await zones.leftovers()
+    wanted = zones.wanted()
+    both = tuple(sorted((*before.directories, wanted.spec.uid)))
+    with full(zones, but_bytes=but_bytes):
+        # With a little room there is enough for its directory, and none to start it.
+        with pytest.raises(NoRoom, match="make room on the host's disk"):
+            await _life(zones, wanted)
+        # What was acknowledged is there: a directory may be; nothing of a start is.
+        left = await zones.leftovers()
+        assert left._replace(directories=before.directories) == before
+        assert left.directories in {before.directories, both}
+    seen = await zones.driver.inspect(wanted.spec.uid)
+    assert seen is None or seen.state == "stopped"
+    await zones.driver.create(wanted)
+    assert (await zones.driver.start(wanted, 2)).state == "running"
+    found = await zones.driver.inspect(neighbour.spec.uid)
+    assert found is not None
+    assert found.state == "running"
+    left = await zones.remove_all()
+    assert left.none, left
+
+
+async def test_a_change_is_refused_and_the_instance_is_as_it_was(zones: ZoneHost) -> None:
+    await with_image(zones)
+    wanted = zones.wanted(alias="before")
+    await zones.driver.create(wanted)
+    after = wanted._replace(spec=msgspec.structs.replace(wanted.spec, alias="after"))
+    with full(zones):
+        with pytest.raises(NoRoom, match="make room on the host's disk"):
+            await zones.driver.update(after)
+        kept = zones.driver.host.layout.find(wanted.spec.uid)
+        assert kept.spec.alias == "before"
+        another = msgspec.structs.replace(image_of(zones), uid=f"{image_of(zones).uid[:-1]}9")
+        with pytest.raises(NoRoom, match="make room on the host's disk"):
+            await zones.driver.capture_image(wanted.spec.uid, another)
+        assert await zones.driver.images() == (image_of(zones).uid,)
+    assert (await zones.driver.update(after)).live == ("alias",)
+
+
+async def test_an_end_that_cannot_be_written_down_is_told_when_there_is_room(
+    zones: ZoneHost,
+) -> None:
+    await with_image(zones)
+    ending, beside = await zones.running(), await zones.running()
+    ear = Ear(zones)
+    await ear.until(bool)
+    seen = await zones.driver.inspect(ending.spec.uid)
+    assert seen is not None
+    with full(zones):
+        os.kill(seen.pid, 9)
+        await ear.until(lambda heard: isinstance(heard[-1], Broken))
+        told = ear.heard[-1]
+        assert isinstance(told, Broken)
+        assert "make room on the host's disk" in told.reason
+        with pytest.raises(NoRoom):
+            await zones.driver.inspect(ending.spec.uid)
+    await ear.until(lambda heard: isinstance(heard[-1], Ended))
+    assert isinstance(ear.heard[-2], Inventory)
+    assert ear.ends()[ending.spec.uid].exit.signal == 9
+    # And who was beside it is followed as ever.
+    await zones.driver.stop(beside.spec.uid, 0.0)
+    await ear.until(lambda _: beside.spec.uid in ear.ends())
+
+
+async def test_a_stop_says_so_and_a_delete_makes_room(zones: ZoneHost) -> None:
+    await with_image(zones)
+    stopping, going = await zones.running(), await zones.running()
+    with full(zones):
+        with pytest.raises(NoRoom, match="make room on the host's disk"):
+            await zones.driver.stop(stopping.spec.uid, 0.0)
+        await zones.driver.delete(going.spec.uid)
+        await zones.driver.delete(stopping.spec.uid)
+        left = await zones.leftovers()
+        assert left.none, left
+
+
+async def test_a_snapshot_of_a_vm_says_so(zones: ZoneHost) -> None:
+    if not isinstance(zones, VmHost):
+        pytest.skip("a zone on a plain directory has no snapshots")
+    await with_image(zones)
+    wanted = zones.wanted()
+    uid = wanted.spec.uid
+    await zones.driver.create(wanted)
+    taken = await zones.driver.snapshot(uid, "a")
+    with full(zones):
+        for refused in (zones.driver.snapshot(uid, "b"), zones.driver.delete_snapshot(uid, "a")):
+            with pytest.raises(NoRoom, match="make room on the host's disk"):
+                await refused
+    assert await zones.driver.snapshots(uid) == (taken,)
+    await asyncio.gather(zones.driver.snapshot(uid, "b"), zones.driver.delete_snapshot(uid, "a"))
+    assert [each.name for each in await zones.driver.snapshots(uid)] == ["b"]
