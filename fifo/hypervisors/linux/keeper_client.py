@@ -17,7 +17,7 @@ from fifo.hypervisors.linux.keeper.logs import LogFile
 from fifo.hypervisors.linux.keeper_line import Attachment, Line
 from fifo.hypervisors.linux.keeper_start import start_keeper
 from fifo.hypervisors.linux.keeper_values import Exit, Finished, Watched
-from fifo.model.errors import DeadlineExceeded, HistoryGone, Unavailable
+from fifo.model.errors import DeadlineExceeded, DriverFailed, HistoryGone, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -40,6 +40,8 @@ ANSWER_S: Final = 30.0
 """For an answer that needs no waiting: a keeper busy with 50 starts and a slow disk makes it."""
 COMMAND_GRACE_S: Final = 10.0
 """What the answer of a command may come later than its deadline."""
+UNKNOWN: Final = "KEEPER_UNKNOWN_OPERATION"
+"""The reason of a refusal by a keeper that is older than its node."""
 
 
 class Program(NamedTuple):
@@ -169,6 +171,19 @@ class KeeperClient:
         finally:
             line.outputs.pop(number, None)
         return Finished.read(found)
+
+    async def settle(self, patience_s: float) -> None:
+        """Return when no command runs whose client is gone; after `patience_s` they are killed.
+
+        What a node that was killed had begun would else go on under the hands of the next. Those
+        that were talked with are left alone. A keeper of before this could be asked does nothing.
+        """
+        line = await self.line()
+        try:
+            await line.call("settle", patience_s + ANSWER_S, patience_ms=round(patience_s * 1000))
+        except DriverFailed as error:
+            if error.reason_text != UNKNOWN:
+                raise
 
     # --- instances -------------------------------------------------------------------------------
 

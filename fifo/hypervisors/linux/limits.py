@@ -6,6 +6,8 @@ from typing import Final
 
 COMMAND_S: Final = 30.0
 """A command that changes the host: each takes well under 0.1 s, and 50 at once on 2 cores 3 s."""
+ORPHANS_S: Final = 3.0
+"""For commands that a node has begun and was killed: what is no copy ends by itself within that."""
 COPY_S: Final = 1_800.0
 """A command that copies a disk or an image."""
 PROBE_S: Final = 10.0

@@ -6,7 +6,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from fifo.hypervisors.linux import facts, probe, reboot
+from fifo.hypervisors.linux import facts, limits, probe, reboot
 from fifo.hypervisors.linux import settings as of_settings
 from fifo.hypervisors.linux.bridges import Bridges
 from fifo.hypervisors.linux.driver import LinuxDriver
@@ -48,13 +48,15 @@ async def open_driver(
 ) -> LinuxDriver:
     """Give a driver that has taken over what is on the host: what runs goes on untouched.
 
-    Commands are run by the keeper, unless another `run` is given. When the keeper dies another is
+    Commands are run by the keeper, unless another `run` is given; those of a node that was killed
+    have ended before anything is looked at. When the keeper dies another is
     started after its client's patience, which should be a second.
 
     Called once when the node starts, with its keeper there. Raises InvalidInput for settings that
     cannot work, NotReady for a host that has to be changed first, Unavailable without a keeper.
     """
     of_settings.check(settings)
+    await keeper.settle(limits.ORPHANS_S)
     run = run or runner(keeper)
     layout = Layout(settings.state_dir, settings.run_dir)
     layout.take_users(settings.uid_base)

@@ -19,6 +19,7 @@ timed_out, elapsed_ms, stdout, stderr, stdout_bytes, stderr_bytes |
 | input | run (its id), data?, end? | of a run with `input`; nothing if it has ended |
 | hold | run (its id), on? | its output stays in its pipes while `on`; nothing if it has ended |
 | cancel | run (its id) | nothing; the command's own answer follows |
+| settle | patience_ms | when no command of a client that is gone runs any more |
 | spawn | PROGRAM, instance, start_id, log?, terminal? | VIEW |
 | adopt | instance, start_id, pid, start_time?, log? | VIEW |
 | signal | instance, start_id, signal | |
@@ -52,8 +53,8 @@ Rules
 - A start id is used once; asking again gives what came of it. So `spawn` and `adopt` may be
   repeated when an answer was lost; `run` may not.
 - A command goes on to its deadline when its client is gone, though its input ends; then its
-  session is killed. One whose
-  keeper dies is killed by the next keeper.
+  session is killed. The next client has it killed sooner by `settle`, unless it was one with
+  `input`. One whose keeper dies is killed by the next keeper.
 - An exit is on disk before it is announced, and numbered without a gap. 4,096 are kept until they
   are acknowledged.
 - With the journal's disk full nothing is spawned or adopted; commands run, and exits are recorded

@@ -78,7 +78,7 @@ class Command:
 
     __slots__ = (
         *("answer", "deadline", "late", "outputs", "pid", "started_s"),
-        *("held", "stdin", "stream", "takes_more"),
+        *("held", "stdin", "stream", "takes_more", "talked_with"),
     )
 
     def __init__(self, answer: Answer, stream: Stream | None, *, takes_more: bool) -> None:
@@ -87,7 +87,7 @@ class Command:
         # Whether who reads its output has asked for no more for now.
         self.held = False
         # Whether more input may come, or its end.
-        self.takes_more = takes_more
+        self.takes_more = self.talked_with = takes_more
         self.outputs: dict[str, _Output] = {}
         # What is still to be written, and where to.
         self.stdin: tuple[int, memoryview] | None = None
@@ -105,6 +105,8 @@ class Commands:
         self._clock = clock
         self._mark = mark
         self._running: dict[int, Command] = {}
+        self._orphans: dict[int, Command] = {}
+        self._settling: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
         return len(self._running)
@@ -250,6 +252,33 @@ class Commands:
         if command.pid in self._running:
             self._kill(command, late=False)
 
+    def abandon(self, command: Command) -> None:
+        """Have it go on without its client, and end its input: nobody could give it more.
+
+        One that was talked with is a tenant's, and no orphan: the node's own work never waits for
+        it.
+        """
+        if not command.talked_with:
+            self._orphans[command.pid] = command
+        self.give(command, b"", end=True)
+
+    def settle(self, patience_s: float, answer: Callable[[], None]) -> None:
+        """Answer once when no orphan is left; those that run after `patience_s` are killed."""
+        self._settling.append(answer)
+        if self._orphans:
+            self._loop.after(patience_s, self._kill_orphans)
+        else:
+            self._settled()
+
+    def _kill_orphans(self) -> None:
+        for command in self._orphans.values():
+            self._kill(command, late=False)
+
+    def _settled(self) -> None:
+        settling, self._settling = self._settling, []
+        for answer in settling:
+            answer()
+
     def ended(self, pid: int, code: int) -> None:
         """Answer for a command that was reaped; `code` is negative for a signal."""
         command = self._running.pop(pid)
@@ -277,6 +306,9 @@ class Commands:
             result[f"{name}_bytes"] = output.size_bytes
         command.outputs.clear()
         command.answer(result)
+        self._orphans.pop(pid, None)
+        if not self._orphans:
+            self._settled()
 
 
 def _close(descriptors: list[int]) -> None:

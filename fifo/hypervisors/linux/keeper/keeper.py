@@ -137,8 +137,7 @@ class Keeper:
     def _gone(self, connection: Connection) -> None:
         self._connections.remove(connection)
         for command in connection.commands.values():
-            # Nobody is left who could give it more.
-            self._parts.commands.give(command, b"", end=True)
+            self._parts.commands.abandon(command)
 
     def _accept_again(self) -> None:
         self._loop.watch(self._listener.fileno(), READ, self._accept)

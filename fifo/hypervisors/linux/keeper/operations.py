@@ -128,6 +128,14 @@ def _cancel(parts: Parts, asked: Asked) -> Result:
     return {}
 
 
+def _settle(parts: Parts, asked: Asked) -> Result:
+    connection, number, fields = asked
+    patience_ms = fields.integer("patience_ms", 0, limits.DEADLINE_MS_MAX)
+    fields.end()
+    parts.commands.settle(patience_ms / 1000, lambda: connection.answer(number, {}))
+    return None
+
+
 def _input(parts: Parts, asked: Asked) -> Result:
     command = asked.connection.commands.get(asked.fields.integer("run", 0, 2**53))
     data, end = asked.fields.data("data", limits.INPUT_BYTES_MAX), asked.fields.flag("end")
@@ -314,6 +322,7 @@ OPERATIONS: Final[dict[str, Callable[[Parts, Asked], Result]]] = {
     "hello": _hello,
     "run": _run,
     "cancel": _cancel,
+    "settle": _settle,
     "input": _input,
     "hold": _hold,
     "spawn": _spawn,

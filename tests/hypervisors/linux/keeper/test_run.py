@@ -22,6 +22,7 @@ from tests.hypervisors.linux.keeper.keeper_host import alive, ended, readable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fifo.hypervisors.linux.keeper_client import Finished, KeeperClient
     from tests.hypervisors.linux.keeper.keeper_host import KeeperHost
 
 GLIBC_OWN = 0b11 << 31
@@ -291,6 +292,61 @@ async def test_a_command_goes_on_when_its_client_is_killed(
         await ended(pid)
         assert result.read_text(encoding="utf-8") == "done\n"
         assert (await client.run(["true"], deadline_s=9)).status == 0
+
+
+async def begun(client: KeeperClient, script: str) -> tuple[int, asyncio.Task[Finished]]:
+    """Have a command say its pid, and go on."""
+    said: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(
+        client.run(
+            sh(f"echo $$; {script}"),
+            deadline_s=100,
+            on_output=lambda _, data: said.set_result(data),
+        )
+    )
+    return int(await said), running
+
+
+async def test_commands_of_a_client_that_is_gone_are_waited_for_and_then_killed(
+    host: KeeperHost, directory: Path
+) -> None:
+    gate, result = directory / "gate", directory / "result"
+    os.mkfifo(gate)
+    async with host.client() as client:
+        async with host.client() as other:
+            quick, first = await begun(other, f"read line < {gate}; echo done > {result}")
+            slow, second = await begun(other, "exec sleep 1000")
+        await asyncio.gather(first, second, return_exceptions=True)
+        mine, third = await begun(client, "exec sleep 1000")
+        settled = asyncio.create_task(client.settle(100.0))
+        await asyncio.to_thread(gate.write_text, "go\n", encoding="utf-8")
+        await ended(quick)
+        assert alive(slow)
+        await client.settle(0.0)
+        await settled
+        assert not alive(slow)
+        assert alive(mine)
+        assert result.read_text(encoding="utf-8") == "done\n"
+        await client.settle(100.0)
+        third.cancel()
+
+
+async def test_a_command_that_is_talked_with_keeps_nobody_waiting(host: KeeperHost) -> None:
+    began: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    async with host.client() as client:
+        async with host.client() as other:
+            command = await KeeperCommand.begin(
+                other,
+                Program(sh("echo $$; exec sleep 1000")),
+                deadline_s=100,
+                on_output=lambda _, data: began.set_result(data),
+            )
+            pid = int(await began)
+        with pytest.raises(DeadlineExceeded):
+            await command.finished()
+        await client.settle(0.0)
+        assert alive(pid)
+        os.kill(pid, signal.SIGKILL)
 
 
 @AS_ROOT
