@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOG: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+NOT_STARTED: Final = "KEEPER_NOT_STARTED"
+"""The reason of the error where there is no keeper afterwards, however far its start came."""
 
 
 async def start_keeper(directory: Path, *, timeout_s: float = 10.0) -> None:
@@ -39,7 +41,7 @@ async def start_keeper(directory: Path, *, timeout_s: float = 10.0) -> None:
             f"the keeper does not serve: {said.removeprefix('failed ').strip() or 'it ended'}",
             str(directory),
             "see keeper.log in that directory",
-            reason="KEEPER_NOT_STARTED",
+            reason=NOT_STARTED,
         )
 
 
@@ -62,7 +64,12 @@ def _launch(directory: Path) -> tuple[subprocess.Popen[bytes], int]:
         )
     except OSError as error:
         os.close(ready)
-        raise NotReady(f"no keeper was started: {error}", str(directory), "see the error") from None
+        raise NotReady(
+            f"no keeper was started: {error}",
+            str(directory),
+            "see the error",
+            reason=NOT_STARTED,
+        ) from None
     finally:
         for descriptor in opened:
             os.close(descriptor)

@@ -247,6 +247,7 @@ async def test_acknowledged_exits_are_gone_and_their_numbers_not_used_again(
         await client.ack(2)
         with pytest.raises(HistoryGone) as caught:
             await host.first_exits(client, 1, from_seq=2)
+        assert caught.value.reason_text == "KEEPER_EXITS_GONE"
         assert caught.value.details["first"] == "3"
         assert caught.value.reason_text == "KEEPER_EXITS_GONE"
         assert [exit_.seq for exit_ in await host.first_exits(client, 1, from_seq=3)] == [3]
