@@ -132,6 +132,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "ReadInstanceLogsRequest.seen": Rule(4096),
         "CreateSnapshotRequest.snapshot_id": SNAPSHOT,
         "Hypervisor.labels": LABELS,
+        "RemoveForeignInstanceRequest.uid": UID,
         "Image.uid": UID,
         "Image.alias": ALIAS,
         "Image.description": TEXT,

@@ -1,7 +1,7 @@
 """What a host runs and the store does not know, as after a restore: listed, and never deleted.
 
-Its addresses are reserved, by hand as it were, so that nobody else is given them; whoever removes
-the instance gives them back by `fifo network release`.
+Its addresses are kept, so that nobody else is given them, until somebody has the instance removed
+(`fifo.workflows.strangers`) or gives them back by `fifo network release`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def _plans(world: World, hello: Hello, uids: frozenset[str]) -> Iterator[Plan]:
         if status.uid not in uids:
             continue
         note = f"the foreign instance {status.uid} has it"
-        claim = AddressClaim(network="", address="", note=note, since=world.utc())
+        claim = AddressClaim(
+            network="", address="", note=note, since=world.utc(), stranger=status.uid
+        )
         for text in chain.from_iterable(status.addresses.values()):
             for entry in list(world.catalog.networks):
                 try:

@@ -21,6 +21,7 @@ from supervisors import Future
 if TYPE_CHECKING:
     from fifo.model.instance import InstanceSpec
     from fifo.model.link import Command
+    from fifo.store.catalog import Catalog
     from fifo.store.contract import Store
 
 
@@ -46,9 +47,10 @@ class HostTruth:
 class HostDouble:
     """Fulfils `fifo.workflows.world.Hosts` for any number of hosts with one truth."""
 
-    def __init__(self, truth: HostTruth, store: Store) -> None:
+    def __init__(self, truth: HostTruth, store: Store, catalog: Catalog) -> None:
         self.truth = truth
         self.store = store
+        self.catalog = catalog
 
     def owners_fence(self, host: str) -> int:
         return 1
@@ -78,6 +80,8 @@ class HostDouble:
                 value=value,
             )
             self.truth.answered[key] = result
+        if command.verb == "remove" and result.failure is None:
+            self._forget_stranger(host, command.uid)
         if command.verb in self.truth.loses:
             self.truth.loses.discard(command.verb)
             future.fail(Unavailable("the answer was lost", host))
@@ -110,6 +114,16 @@ class HostDouble:
     def _remove(self, command: Command) -> None:
         self.truth.instances.pop(command.uid, None)
         self.truth.snapshots.pop(command.uid, None)
+
+    def _forget_stranger(self, host: str, uid: str) -> None:
+        status = self.catalog.host_statuses.record(host)
+        if status is not None and uid in status.foreign:
+            left = tuple(own for own in status.foreign if own != uid)
+            put = Put(
+                keys.by_uid(keys.HYPERVISOR_STATUS, host),
+                records.encode(msgspec.structs.replace(status, foreign=left)),
+            )
+            self.store.txn(Txn(then=(put,)))
 
     def _snapshot(self, command: Command) -> None:
         self.truth.snapshots.setdefault(command.uid, [])

@@ -12,6 +12,7 @@ from fifo.api.resources.values import etag, set_time
 from fifo.model import names
 from fifo.model.instance import Shares
 from fifo.v1 import hypervisor_pb2
+from fifo.workflows.strangers import foreign
 
 if TYPE_CHECKING:
     from fifo.model.hypervisor import (
@@ -34,6 +35,7 @@ class Parts(NamedTuple):
     status: Entry[HypervisorStatus] | None
     allocation: Entry[Allocation] | None
     owed: tuple[str, ...]
+    foreign: tuple[str, ...]
 
 
 def capture(view: View, uid: str) -> Parts | None:
@@ -44,7 +46,9 @@ def capture(view: View, uid: str) -> Parts | None:
     owed = tuple(
         path.partition("/")[2] for path in view.cleanups.entries if path.startswith(f"{uid}/")
     )
-    return Parts(spec, view.host_statuses.get(uid), view.allocations.get(uid), owed)
+    return Parts(
+        spec, view.host_statuses.get(uid), view.allocations.get(uid), owed, foreign(view, uid)
+    )
 
 
 def name_of(parts: Parts) -> str:
@@ -64,7 +68,7 @@ def message(view: View, parts: Parts) -> Message:
         reserved=_shares(spec.reserved),
         cordoned=spec.admission == "cordoned",
         generation=spec.generation,
-        foreign_instances=(),
+        foreign_instances=parts.foreign,
         owed_cleanups=parts.owed,
     )
     set_time(made.create_time, spec.create_time)
@@ -77,7 +81,6 @@ def message(view: View, parts: Parts) -> Message:
     if status is not None:
         set_time(made.state_time, status.since)
         made.agent_version = status.agent_version
-        made.foreign_instances.extend(status.foreign)
         if status.probe is not None:
             add_probe(made, status.probe)
     return made

@@ -228,6 +228,7 @@ _RESULTS: Final[MappingProxyType[str, Callable[[View, Operation], Any_Message | 
             "import_image": _image,
             "create_image": _image,
             "delete_image": _nothing,
+            "remove_foreign_instance": _nothing,
         }
     )
 )
