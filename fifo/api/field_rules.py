@@ -132,6 +132,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "ReadInstanceLogsRequest.seen": Rule(4096),
         "CreateSnapshotRequest.snapshot_id": SNAPSHOT,
         "Hypervisor.labels": LABELS,
+        "AdoptForeignInstanceRequest.uid": UID,
+        "AdoptForeignInstanceRequest.instance_id": ID,
         "RemoveForeignInstanceRequest.uid": UID,
         "Image.uid": UID,
         "Image.alias": ALIAS,

@@ -51,6 +51,7 @@ COMMANDS = (
     "hypervisor cordon here",
     "hypervisor uncordon here",
     "hypervisor probe here",
+    f"hypervisor adopt-foreign here {UID} --id web-2 --no-wait",
     f"hypervisor remove-foreign here {UID} --yes --no-wait",
     "image get tiny",
     "image import tiny --upload FILE --format rootfs_tar --no-wait",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Run
     from tests.cli.fake_channel import FakeChannel
 
-FOREIGN = (("remove-foreign", "--yes"),)
+FOREIGN = (("adopt-foreign",), ("remove-foreign", "--yes"))
 LIST = "/fifo.v1.InstanceService/ListInstances"
 
 

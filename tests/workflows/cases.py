@@ -178,6 +178,11 @@ CASES = (
         _with_stranger,
         lambda _: operation("remove_foreign_instance", (uid(1),), {"host": HOST}),
     ),
+    Case(
+        "adopt_foreign_instance",
+        _with_stranger,
+        lambda _: operation("adopt_foreign_instance", (uid(1),), {"host": HOST, "id": ""}),
+    ),
 )
 FORWARD_ONLY = frozenset(
     {

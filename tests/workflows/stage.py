@@ -129,6 +129,10 @@ class Stage:
             "snapshots": {uid: list(own) for uid, own in self.truth.snapshots.items() if own},
             "images": sorted(self.truth.images),
             "foreign": foreign(self.catalog, HOST),
+            "taken": {
+                entry.record.address: (entry.record.uid, entry.record.stranger)
+                for entry in self.catalog.addresses
+            },
         }
 
 

@@ -229,6 +229,7 @@ _RESULTS: Final[MappingProxyType[str, Callable[[View, Operation], Any_Message | 
             "create_image": _image,
             "delete_image": _nothing,
             "remove_foreign_instance": _nothing,
+            "adopt_foreign_instance": _instance,
         }
     )
 )

@@ -95,6 +95,18 @@ _verb("uncordon", "Place instances on a host again.")
 _verb("probe", "Have a host look again at what it can do.")
 
 
+@COMMAND.command(name="adopt-foreign")
+@resource("hypervisor", name="host")
+@click.argument("uid", shell_complete=foreign_instances)
+@click.option("--id", "instance_id", default="", metavar="ID",
+              help="What it is called from now on, if not as it was.")  # fmt: skip
+@waiting
+@pass_target
+def adopt_foreign(target: Target, host: str, uid: str, **options: Any) -> int:
+    """Take an instance over, by its uid, that a host has and the store does not know."""
+    return _foreign(target, "AdoptForeignInstance", host, uid, options)
+
+
 @COMMAND.command(name="remove-foreign")
 @resource("hypervisor", name="host")
 @click.argument("uid", shell_complete=foreign_instances)
@@ -118,6 +130,8 @@ def _foreign(target: Target, verb: str, host: str, uid: str, options: dict[str, 
         name = name_of(client, target, "hypervisor", host)
         whole = foreign_uid(client, name, uid)
         request = getattr(messages_of("hypervisor"), f"{verb}Request")(name=name, uid=whole)
+        if options.get("instance_id"):
+            request.instance_id = options["instance_id"]
         fill(client, request, options)
         method = getattr(stub_of(client, "hypervisor"), verb)
         return finish(client, target, client.call(method, request), options)
