@@ -289,6 +289,8 @@ class Gateway(GenServer):
         opened = self.by_token.pop(token, None)
         if opened is not None:
             plain = msgspec.to_builtins(value) if value is not None else None
+            if opened.command.verb == "remove" and error is None:
+                self.present = self.present.difference((opened.command.uid,))
             self.finish(opened, plain, error)
 
     def _gone(self, message: Gone) -> None:

@@ -185,6 +185,8 @@ class Journal(GenServer):
             batch.put(key, records.encode(write.memory))
         for tell in write.tells:
             self._tell(batch, tell)
+        if write.again:
+            self._tell_again(batch, write.again)
 
     def _tell(self, batch: _Batch, tell: Tell) -> None:
         """Number an entry; the number counts once the commit is made, and is then not reused."""
@@ -205,6 +207,15 @@ class Journal(GenServer):
             batch.operations[key] = Delete(key)
         else:
             batch.put(key, records.encode(tell.status))
+
+    def _tell_again(self, batch: _Batch, uid: str) -> None:
+        """Tell the latest status of an instance once more, be it one of this very commit."""
+        status = self.statuses.get(uid)
+        for entry in batch.entries:
+            if entry.uid == uid and entry.status is not None:
+                status = entry.status
+        if status is not None:
+            self._tell(batch, Tell(uid, status))
 
     def _commit(self) -> None:
         """Hand what is under way to the store, for the first time or again."""

@@ -6,14 +6,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fifo.agent import limits, names
 from fifo.agent.image_cache import Drop, Ensure, Uses
-from fifo.agent.intent import intent_of
-from fifo.agent.messages import Forget, Remove, Wish
+from fifo.agent.intent import Intent, intent_of
+from fifo.agent.messages import Forget, Granted, Remove, Wish
 from fifo.agent.orders import Order
 from fifo.agent.recollection import known_of
-from fifo.agent.writes import Write
-from fifo.model import keys
-from fifo.model.errors import InvalidInput, NotFound, Violation, WrongState
+from fifo.agent.writes import Read, Write
+from fifo.model import keys, records
+from fifo.model.errors import (
+    FifoError,
+    InvalidInput,
+    NotFound,
+    Unavailable,
+    Violation,
+    WrongState,
+)
 from fifo.store.contract import Delete
+from supervisors import SupervisorsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +106,38 @@ def forget(gateway: Gateway, opened: Open) -> None:
     gateway.finish(opened, None, None, Write(puts=deletes))
 
 
+def describe(gateway: Gateway, opened: Open) -> None:
+    """Answer with the spec and the claim of an instance as they were accepted last."""
+    uid = opened.command.uid
+    known = gateway.known.get(uid)
+    if known is None or known.removing:
+        told = (
+            NotFound("this host's agent does not know it", uid)
+            if known is None
+            else WrongState("it is being removed", uid, "wait until it is gone")
+        )
+        gateway.finish(opened, None, told)
+        return
+    token, front = gateway.token_for(opened), gateway.ref
+
+    def answer(read: Future[Any]) -> None:
+        try:
+            intent = records.decode(Intent, read.result() or b"")
+        except (FifoError, SupervisorsError) as error:
+            lost = Unavailable(f"its record cannot be read: {error}", uid)
+            front.cast(Granted(token, None, lost))
+            return
+        front.cast(Granted(token, {"spec": intent.spec, "claim": intent.claim}, None))
+
+    question = Read(keys.by_uid(keys.AGENT_SPEC, uid))
+    gateway.journal.call(question, timeout_s=None).add_done_callback(answer)
+
+
+def tell(gateway: Gateway, opened: Open) -> None:
+    """Have its latest status reported once more, to a store that has none of it."""
+    gateway.finish(opened, None, None, Write(again=opened.command.uid))
+
+
 def wish(gateway: Gateway, opened: Open) -> None:
     """Pass a snapshot's verb on to the instance's actor."""
     command = opened.command
@@ -141,6 +181,8 @@ OBEY: Final[dict[str, Callable[[Any, Open], None]]] = {
     "realise": realise,
     "remove": remove,
     "forget": forget,
+    "describe": describe,
+    "tell": tell,
     "snapshot": wish,
     "roll_back": wish,
     "delete_snapshot": wish,

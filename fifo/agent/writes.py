@@ -24,7 +24,8 @@ class Tell(NamedTuple):
 class Write(NamedTuple):
     """Changes of one moment, durable together; then `Written(token)` goes to `to`, if given.
 
-    `fresh` says that the intent is of an instance that has no actor yet.
+    `fresh` says that the intent is of an instance that has no actor yet; `again` is of whom the
+    latest status is told once more.
     """
 
     to: Ref[Any] | None = None
@@ -34,6 +35,7 @@ class Write(NamedTuple):
     fresh: bool = False
     memory: Memory | None = None
     tells: tuple[Tell, ...] = ()
+    again: str = ""
 
 
 class Written(NamedTuple):

@@ -103,6 +103,8 @@ METHODS: Final = (
         write("CordonHypervisor", "hypervisor.cordon"),
         write("UncordonHypervisor", "hypervisor.cordon"),
         read("ProbeHypervisor", "hypervisor.probe"),
+        write("AdoptForeignInstance", "foreign.adopt"),
+        write("RemoveForeignInstance", "foreign.remove"),
     ),
     *service(
         "fifo.v1.ImageService",

@@ -62,6 +62,19 @@ def snapshots(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return _quietly(ask)(ctx, param, incomplete)
 
 
+def foreign_instances(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the foreign instances of the host that stands before; called by click."""
+
+    def ask(client: Client, ctx: click.Context) -> Any:
+        from fifo.cli.naming import foreign_uids, name_of
+
+        if not (host := ctx.params.get("host")):
+            return ()
+        return foreign_uids(client, name_of(client, client.target, "hypervisor", host))
+
+    return _quietly(ask)(ctx, param, incomplete)
+
+
 def _quietly(
     ask: Callable[[Client, click.Context], Any],
 ) -> Callable[[click.Context, click.Parameter, str], list[str]]:
@@ -126,7 +139,7 @@ def _ask(target: Target, ask: Callable[[Client], Any], incomplete: str) -> list[
             found = ask(client)
         except grpc.RpcError:
             return []
-    own = [one.name.rpartition("/")[2] for one in found]
+    own = [one if isinstance(one, str) else one.name.rpartition("/")[2] for one in found]
     return [name for name in own if name.startswith(incomplete)][:MOST]
 
 

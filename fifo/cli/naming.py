@@ -45,6 +45,27 @@ def name_of(client: Client, target: Target, word: str, text: str) -> str:
     return names[0]
 
 
+def foreign_uid(client: Client, host: str, text: str) -> str:
+    """Give the uid of a foreign instance on a host, named whole, of which a text is the beginning.
+
+    What is no beginning, or fits none, stays as it is: the server says what is wrong with it.
+    """
+    if not SHORT_ID.fullmatch(text):
+        return text
+    found = [own for own in foreign_uids(client, host) if own.startswith(text)]
+    if len(found) > 1:
+        shown = ", ".join(found[:SHOWN])
+        raise InvalidInput(text, (Violation("uid", f"more of it: it fits {shown}"),))
+    return found[0] if found else text
+
+
+def foreign_uids(client: Client, host: str) -> list[str]:
+    """List the foreign instances of a host, named whole, by uid."""
+    request = messages_of("hypervisor").GetHypervisorRequest(name=host)
+    found: Any = client.call(stub_of(client, "hypervisor").GetHypervisor, request)
+    return list(found.foreign_instances)
+
+
 def _beginning(client: Client, target: Target, word: str, name: str, own: str) -> list[str]:
     kind = KINDS[word]
     request = getattr(messages_of(word), f"List{kind.title}sRequest")(

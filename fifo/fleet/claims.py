@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from fifo.fleet.strangers import kept_for
 from fifo.model import address_pool, keys, names, records
-from fifo.model.errors import Conflict, FifoError, NoRoom, NotFound
+from fifo.model.errors import Conflict, FifoError, NoRoom, NotFound, WrongState
 from fifo.model.hypervisor import Allocation
 from fifo.model.instance import Claim, Shares
 from fifo.model.network import AddressClaim
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from fifo.fleet.addresses import Addresses
     from fifo.model.instance import InstanceSpec, Nic
     from fifo.model.network import Network
-    from fifo.store.catalog import Catalog
+    from fifo.store.catalog import Catalog, Entry
 
 
 def shares_of(spec: InstanceSpec) -> Shares:
@@ -103,6 +104,81 @@ class Ledger:
         for mac, texts in claim.addresses.items():
             for text in texts:
                 self._give_back(claim.networks.get(mac, ""), text)
+
+    def adopt(self, claim: Claim) -> Placed:
+        """Write a claim of what is on its host already; an earlier one stays.
+
+        Room is not asked for: the instance takes it. Raises nothing: an address that others have,
+        or a network that is not there, is in the answer.
+        """
+        why = Explanation(host=claim.host)
+        held = self.catalog.claims.record(claim.uid)
+        if held is not None:
+            return Placed(held, why)
+        wanted = [
+            (claim.networks.get(mac, ""), text, mac)
+            for mac, texts in claim.addresses.items()
+            for text in texts
+        ]
+        for uid, text, _ in wanted:
+            error = self._refuses(uid, text, claim.uid)
+            if error is not None:
+                return Placed(None, why, error)
+        for uid, text, mac in wanted:
+            network = self.catalog.networks.record(uid)
+            assert network is not None
+            kept = self._address(uid, text)
+            self._take(network, text, claim.uid, mac)
+            if kept is not None:
+                self.compares[kept.key] = unchanged(kept.key, kept.revision)
+        self._charge(claim.host, claim.shares, 1, instances=1)
+        key = keys.by_uid(keys.CLAIM, claim.uid)
+        self.compares[key] = absent(key)
+        self.writes[key] = Put(key, records.encode(claim))
+        return Placed(claim, why)
+
+    def disown(self, uid: str, operation: str) -> None:
+        """Give back a claim that an operation adopted, keeping its addresses for the stranger."""
+        claim = self.catalog.claims.record(uid)
+        if claim is None or claim.operation != operation:
+            return
+        self.release(uid)
+        for mac, texts in claim.addresses.items():
+            network = claim.networks.get(mac, "")
+            for text in texts:
+                own = self._address(network, text)
+                if own is not None and own.record.uid == uid:
+                    kept = kept_for(uid, self.now)
+                    kept = msgspec.structs.replace(
+                        kept, network=network, address=own.record.address
+                    )
+                    self.writes[own.key] = Put(own.key, records.encode(kept))
+
+    def _address(self, network: str, text: str) -> Entry[AddressClaim] | None:
+        key = keys.address(network, address_pool.bare(text))
+        return self.catalog.addresses.get(key[len(keys.ADDRESS) :].decode())
+
+    def _refuses(self, network: str, text: str, uid: str) -> FifoError | None:
+        """Say why an address cannot be a stranger's own; None if it can."""
+        found = self.catalog.networks.record(network)
+        if found is None:
+            told = "its network is not in the store"
+            remedy = f"create the network with the uid {network}, or remove the instance"
+            return WrongState(told, names.instance_name(uid), remedy, reason="NO_NETWORK")
+        if found.closed:
+            told = "the network is being changed, and gives no address now"
+            return Conflict(told, f"networks/{found.id}", "try again in a moment")
+        entry = self._address(network, text)
+        if entry is not None and entry.record.stranger == uid:
+            return None
+        if not self.addresses.is_taken(network, text):
+            return None
+        return WrongState(
+            f"its address {text} of networks/{found.id} was given to another meanwhile",
+            names.instance_name(uid),
+            "see who has it: fifo network addresses; free it, or remove this one",
+            reason="ADDRESS_TAKEN",
+        )
 
     def resize(self, spec: InstanceSpec) -> Placed:
         """Change the shares and addresses of a claim, on its host."""
@@ -217,11 +293,10 @@ class Ledger:
 
     def _give_back(self, network: str, text: str) -> None:
         """Give an address back; it is free for others when the transaction has taken."""
-        key = keys.address(network, address_pool.bare(text))
-        entry = self.catalog.addresses.get(key[len(keys.ADDRESS) :].decode())
-        if entry is not None and key not in self.writes:
-            self.compares[key] = unchanged(key, entry.revision)
-            self.writes[key] = Delete(key)
+        entry = self._address(network, text)
+        if entry is not None and entry.key not in self.writes:
+            self.compares[entry.key] = unchanged(entry.key, entry.revision)
+            self.writes[entry.key] = Delete(entry.key)
 
     def _charge(self, host: str, shares: Shares, sign: int, instances: int = 0) -> None:
         key = keys.by_uid(keys.ALLOCATION, host)

@@ -8,7 +8,7 @@ transaction that is lost to another control node's is decided again from what th
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from fifo.fleet import limits
 from fifo.fleet.addresses import Addresses
@@ -24,7 +24,7 @@ from supervisors import Future, GenServer, NoReply, Process
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fifo.model.instance import InstanceSpec
+    from fifo.model.instance import Claim, InstanceSpec
     from fifo.store.catalog import Catalog
     from fifo.store.contract import TxnReply, WatchBatch
     from fifo.workflows.world import Placed
@@ -52,6 +52,22 @@ class Resize(NamedTuple):
     spec: InstanceSpec
 
 
+class Adopt(NamedTuple):
+    """Take over a claim of what is on its host already."""
+
+    claim: Claim
+
+
+class Disown(NamedTuple):
+    """Take a claim back that an operation adopted."""
+
+    uid: str
+    operation: str
+
+
+Request: TypeAlias = Place | Release | Resize | Adopt | Disown
+
+
 class Counts(NamedTuple):
     """What placement has done since it began: instances decided about, refusals by rule."""
 
@@ -64,7 +80,7 @@ COUNTS: Final = "counts"
 
 
 class _Waiting(NamedTuple):
-    request: Place | Release | Resize
+    request: Request
     caller: Future[Any]
 
 
@@ -162,13 +178,18 @@ class PlacementServer(GenServer):
         written = self.catalog.store.txn(txn)
         written.add_done_callback(lambda future: self.ref.cast((future, answers, ledger)))
 
-    def _answer(self, ledger: Ledger, request: Place | Release | Resize) -> Any:
+    def _answer(self, ledger: Ledger, request: Request) -> Any:
         if isinstance(request, Release):
             for uid in request.uids:
                 ledger.release(uid)
             return None
         if isinstance(request, Resize):
             return ledger.resize(request.spec)
+        if isinstance(request, Adopt):
+            return ledger.adopt(request.claim)
+        if isinstance(request, Disown):
+            ledger.disown(request.uid, request.operation)
+            return None
         placed: dict[str, Placed] = {}
         for spec in request.specs:
             self.decisions += 1
@@ -230,12 +251,16 @@ class PlacementServer(GenServer):
         self.addresses.load(self.catalog)
 
 
-def _most_writes(request: Place | Release | Resize) -> int:
+def _most_writes(request: Request) -> int:
     """Say how many writes a request may need."""
     if isinstance(request, Place):
         return sum(2 + 2 * len(spec.nics) for spec in request.specs)
     if isinstance(request, Release):
         return 4 * len(request.uids)
+    if isinstance(request, Adopt):
+        return 2 + 2 * sum(map(len, request.claim.addresses.values()))
+    if isinstance(request, Disown):
+        return 4
     return 2 + 4 * len(request.spec.nics)
 
 
@@ -252,6 +277,14 @@ class PlacementClient:
     def release(self, uids: tuple[str, ...]) -> Future[None]:
         """Give claims back."""
         return self._find().call(Release(uids), timeout_s=None)
+
+    def adopt(self, claim: Claim) -> Future[Placed]:
+        """Write a claim as its host has it."""
+        return self._find().call(Adopt(claim), timeout_s=None)
+
+    def disown(self, uid: str, operation: str) -> Future[None]:
+        """Take a claim back that an operation adopted."""
+        return self._find().call(Disown(uid, operation), timeout_s=None)
 
     def resize(self, spec: InstanceSpec) -> Future[Placed]:
         """Change a claim to what a spec now wants."""

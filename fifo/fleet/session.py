@@ -69,6 +69,7 @@ class SessionSettings(NamedTuple):
 class _Answered(NamedTuple):
     """A command's answer has come; settles its caller in the session's turn."""
 
+    command: Command
     caller: Future[Any]
     answer: Future[CommandResult]
 
@@ -231,13 +232,13 @@ class Session(GenServer):
             caller.fail(Unavailable("the host cannot be reached", f"hypervisors/{self.host}"))
             return NoReply()
         answer = self.settings.link.command(message)
-        answer.add_done_callback(lambda answered: self.ref.cast(_Answered(caller, answered)))
+        answer.add_done_callback(lambda own: self.ref.cast(_Answered(message, caller, own)))
         return NoReply()
 
     async def handle_cast(self, message: Any) -> Any:
         """Settle an answered command, or write a report down and acknowledge it."""
         if isinstance(message, _Answered):
-            self._settle(message)
+            await self._settle(message)
             return None
         if isinstance(message, Blind):
             if self.ready:
@@ -253,14 +254,29 @@ class Session(GenServer):
             self.settings.link.acknowledge(Acknowledge(host=self.host, sequence=sequence))
         return None
 
-    def _settle(self, answered: _Answered) -> None:
+    async def _settle(self, answered: _Answered) -> None:
         try:
-            answered.caller.reply(answered.answer.result())
+            result = answered.answer.result()
+            if result.failure is None and answered.command.verb == "remove":
+                await self._forget_stranger(answered.command.uid)
+            answered.caller.reply(result)
         except FifoError as error:
             answered.caller.fail(error)
         except SupervisorsError as error:
             told = f"its agent did not answer: {error}"
             answered.caller.fail(Unavailable(told, f"hypervisors/{self.host}"))
+
+    async def _forget_stranger(self, uid: str) -> None:
+        """Take what is removed off the list of strangers, before whoever had it removed hears."""
+        status = self.world.catalog.host_statuses.record(self.host)
+        if status is None or uid not in status.foreign:
+            return
+        left = tuple(own for own in status.foreign if own != uid)
+        try:
+            await self._write_status(msgspec.structs.replace(status, foreign=left))
+        except FifoError as error:
+            told = f"it is removed, which could not be written down: {error}"
+            raise Unavailable(told, f"hypervisors/{self.host}") from error
 
     async def handle_info(self, message: Any) -> Any:
         """Look for the agent again after it went, or when it is time to."""

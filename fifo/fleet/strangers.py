@@ -1,7 +1,7 @@
 """What a host runs and the store does not know, as after a restore: listed, and never deleted.
 
-Its addresses are reserved, by hand as it were, so that nobody else is given them; whoever removes
-the instance gives them back by `fifo network release`.
+Its addresses are kept, so that nobody else is given them, until somebody has the instance removed
+(`fifo.workflows.strangers`) or gives them back by `fifo network release`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ def strangers(catalog: Catalog, hello: Hello) -> tuple[str, ...]:
     return tuple(sorted(uid for uid in found if catalog.specs.get(uid) is None))
 
 
+def kept_for(uid: str, now: float) -> AddressClaim:
+    """Make what keeps an address for a stranger; `now` is in UTC seconds."""
+    note = f"the foreign instance {uid} has it"
+    return AddressClaim(network="", address="", note=note, since=now, stranger=uid)
+
+
 async def keep_addresses(world: World, hello: Hello, uids: tuple[str, ...]) -> None:
     """Reserve the addresses of strangers that the networks here would give to others."""
     for plan in _plans(world, hello, frozenset(uids)):
@@ -48,8 +54,7 @@ def _plans(world: World, hello: Hello, uids: frozenset[str]) -> Iterator[Plan]:
     for status in hello.statuses:
         if status.uid not in uids:
             continue
-        note = f"the foreign instance {status.uid} has it"
-        claim = AddressClaim(network="", address="", note=note, since=world.utc())
+        claim = kept_for(status.uid, world.utc())
         for text in chain.from_iterable(status.addresses.values()):
             for entry in list(world.catalog.networks):
                 try:

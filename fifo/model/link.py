@@ -19,7 +19,7 @@ from fifo.model.story import StoryEvent
 
 Verb = Literal[
     "realise", "remove", "snapshot", "delete_snapshot", "roll_back", "capture_image", "fetch_image",
-    "delete_image", "forget",
+    "delete_image", "forget", "describe", "tell",
 ]  # fmt: skip
 
 
@@ -28,8 +28,9 @@ class Command(Record, frozen=True, tag="command/1"):
 
     `realise` brings an instance to `spec` (creating it if need be) and is answered when the agent
     has it on disk, not when it is done: that is told by reports. `remove` is answered when nothing
-    of the instance is left. `argument` is a snapshot's name or an image's uid. `until` is the
-    UTC second after which the answer is of no use.
+    of the instance is left. `describe` is answered with the spec and the claim that were accepted
+    last; `tell` has the latest status reported once more. `argument` is a snapshot's name or an
+    image's uid. `until` is the UTC second after which the answer is of no use.
     """
 
     fence: int

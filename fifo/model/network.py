@@ -37,7 +37,7 @@ class Network(Record, frozen=True, tag="network/1"):
 
 
 class AddressClaim(Record, frozen=True, tag="address_claim/1"):
-    """One address that is taken: by an instance's interface, or reserved by hand (no uid)."""
+    """One address that is taken: by an instance's interface, or reserved (no uid)."""
 
     network: str
     address: str
@@ -45,3 +45,5 @@ class AddressClaim(Record, frozen=True, tag="address_claim/1"):
     mac: str = ""
     since: float = 0.0
     note: str = ""
+    stranger: str = ""
+    """The instance it is kept for, by uid: a host has that one, and the store does not know it."""

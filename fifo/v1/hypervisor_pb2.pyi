@@ -200,7 +200,7 @@ class Hypervisor(_message.Message):
     @_builtins.property
     def foreign_instances(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Instances on it, by uid, that the store does not know, after a restore for one. They are
-        never deleted.
+        never deleted unasked.
         """
 
     @_builtins.property

@@ -28,10 +28,11 @@ from google.api import client_pb2 as google_dot_api_dot_client__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import field_info_pb2 as google_dot_api_dot_field__info__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n fifo/v1/hypervisor_service.proto\x12\x07\x66ifo.v1\x1a\x18\x66ifo/v1/hypervisor.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x19google/api/resource.proto\x1a google/protobuf/field_mask.proto\"s\n\x14GetHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x33\n\tread_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\xae\x01\n\x16ListHypervisorsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\tread_mask\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\x84\x01\n\x17ListHypervisorsResponse\x12.\n\x0bhypervisors\x18\x01 \x03(\x0b\x32\x13.fifo.v1.HypervisorB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cresume_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\"\xbe\x01\n\x17UpdateHypervisorRequest\x12-\n\nhypervisor\x18\x01 \x01(\x0b\x32\x13.fifo.v1.HypervisorB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x94\x01\n\x17\x43ordonHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x96\x01\n\x19UncordonHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"@\n\x16ProbeHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor2\x95\x06\n\x11HypervisorService\x12o\n\rGetHypervisor\x12\x1d.fifo.v1.GetHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"*\x90\x02\x01\xda\x41\x04name\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/{name=hypervisors/*}\x12s\n\x0fListHypervisors\x12\x1f.fifo.v1.ListHypervisorsRequest\x1a .fifo.v1.ListHypervisorsResponse\"\x1d\x90\x02\x01\xda\x41\x00\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/hypervisors\x12\x9b\x01\n\x10UpdateHypervisor\x12 .fifo.v1.UpdateHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"P\xda\x41\x16hypervisor,update_mask\x82\xd3\xe4\x93\x02\x31\x32#/v1/{hypervisor.name=hypervisors/*}:\nhypervisor\x12|\n\x10\x43ordonHypervisor\x12 .fifo.v1.CordonHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"1\xda\x41\x04name\x82\xd3\xe4\x93\x02$\"\x1f/v1/{name=hypervisors/*}:cordon:\x01*\x12\x82\x01\n\x12UncordonHypervisor\x12\".fifo.v1.UncordonHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"3\xda\x41\x04name\x82\xd3\xe4\x93\x02&\"!/v1/{name=hypervisors/*}:uncordon:\x01*\x12y\n\x0fProbeHypervisor\x12\x1f.fifo.v1.ProbeHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"0\x90\x02\x01\xda\x41\x04name\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{name=hypervisors/*}:probeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n fifo/v1/hypervisor_service.proto\x12\x07\x66ifo.v1\x1a\x18\x66ifo/v1/hypervisor.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x19google/api/resource.proto\x1a#google/longrunning/operations.proto\x1a google/protobuf/field_mask.proto\"s\n\x14GetHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x33\n\tread_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\xae\x01\n\x16ListHypervisorsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\tread_mask\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\x84\x01\n\x17ListHypervisorsResponse\x12.\n\x0bhypervisors\x18\x01 \x03(\x0b\x32\x13.fifo.v1.HypervisorB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cresume_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\"\xbe\x01\n\x17UpdateHypervisorRequest\x12-\n\nhypervisor\x18\x01 \x01(\x0b\x32\x13.fifo.v1.HypervisorB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x94\x01\n\x17\x43ordonHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x96\x01\n\x19UncordonHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"@\n\x16ProbeHypervisorRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\"\xb2\x01\n\x1b\x41\x64optForeignInstanceRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0binstance_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\nrequest_id\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x98\x01\n\x1cRemoveForeignInstanceRequest\x12&\n\x04name\x18\x01 \x01(\tB\x18\xe2\x41\x01\x02\xfa\x41\x11\n\x0f\x66ifo/Hypervisor\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x32\xab\t\n\x11HypervisorService\x12o\n\rGetHypervisor\x12\x1d.fifo.v1.GetHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"*\x90\x02\x01\xda\x41\x04name\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/{name=hypervisors/*}\x12s\n\x0fListHypervisors\x12\x1f.fifo.v1.ListHypervisorsRequest\x1a .fifo.v1.ListHypervisorsResponse\"\x1d\x90\x02\x01\xda\x41\x00\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/hypervisors\x12\x9b\x01\n\x10UpdateHypervisor\x12 .fifo.v1.UpdateHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"P\xda\x41\x16hypervisor,update_mask\x82\xd3\xe4\x93\x02\x31\x32#/v1/{hypervisor.name=hypervisors/*}:\nhypervisor\x12|\n\x10\x43ordonHypervisor\x12 .fifo.v1.CordonHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"1\xda\x41\x04name\x82\xd3\xe4\x93\x02$\"\x1f/v1/{name=hypervisors/*}:cordon:\x01*\x12\x82\x01\n\x12UncordonHypervisor\x12\".fifo.v1.UncordonHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"3\xda\x41\x04name\x82\xd3\xe4\x93\x02&\"!/v1/{name=hypervisors/*}:uncordon:\x01*\x12y\n\x0fProbeHypervisor\x12\x1f.fifo.v1.ProbeHypervisorRequest\x1a\x13.fifo.v1.Hypervisor\"0\x90\x02\x01\xda\x41\x04name\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{name=hypervisors/*}:probe\x12\xc0\x01\n\x14\x41\x64optForeignInstance\x12$.fifo.v1.AdoptForeignInstanceRequest\x1a\x1d.google.longrunning.Operation\"c\xca\x41\x1d\n\x08Instance\x12\x11OperationMetadata\xda\x41\x08name,uid\x82\xd3\xe4\x93\x02\x32\"-/v1/{name=hypervisors/*}:adoptForeignInstance:\x01*\x12\xd0\x01\n\x15RemoveForeignInstance\x12%.fifo.v1.RemoveForeignInstanceRequest\x1a\x1d.google.longrunning.Operation\"q\xca\x41*\n\x15google.protobuf.Empty\x12\x11OperationMetadata\xda\x41\x08name,uid\x82\xd3\xe4\x93\x02\x33\"./v1/{name=hypervisors/*}:removeForeignInstance:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -84,6 +85,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNCORDONHYPERVISORREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_PROBEHYPERVISORREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_PROBEHYPERVISORREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\021\n\017fifo/Hypervisor'
+  _globals['_ADOPTFOREIGNINSTANCEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_ADOPTFOREIGNINSTANCEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\021\n\017fifo/Hypervisor'
+  _globals['_ADOPTFOREIGNINSTANCEREQUEST'].fields_by_name['uid']._loaded_options = None
+  _globals['_ADOPTFOREIGNINSTANCEREQUEST'].fields_by_name['uid']._serialized_options = b'\342A\001\002'
+  _globals['_ADOPTFOREIGNINSTANCEREQUEST'].fields_by_name['instance_id']._loaded_options = None
+  _globals['_ADOPTFOREIGNINSTANCEREQUEST'].fields_by_name['instance_id']._serialized_options = b'\342A\001\001'
+  _globals['_ADOPTFOREIGNINSTANCEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_ADOPTFOREIGNINSTANCEREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001\342\214\317\327\010\002\010\001'
+  _globals['_ADOPTFOREIGNINSTANCEREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_ADOPTFOREIGNINSTANCEREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_REMOVEFOREIGNINSTANCEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_REMOVEFOREIGNINSTANCEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\021\n\017fifo/Hypervisor'
+  _globals['_REMOVEFOREIGNINSTANCEREQUEST'].fields_by_name['uid']._loaded_options = None
+  _globals['_REMOVEFOREIGNINSTANCEREQUEST'].fields_by_name['uid']._serialized_options = b'\342A\001\002'
+  _globals['_REMOVEFOREIGNINSTANCEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REMOVEFOREIGNINSTANCEREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001\342\214\317\327\010\002\010\001'
+  _globals['_REMOVEFOREIGNINSTANCEREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_REMOVEFOREIGNINSTANCEREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_HYPERVISORSERVICE'].methods_by_name['GetHypervisor']._loaded_options = None
   _globals['_HYPERVISORSERVICE'].methods_by_name['GetHypervisor']._serialized_options = b'\220\002\001\332A\004name\202\323\344\223\002\032\022\030/v1/{name=hypervisors/*}'
   _globals['_HYPERVISORSERVICE'].methods_by_name['ListHypervisors']._loaded_options = None
@@ -96,20 +115,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HYPERVISORSERVICE'].methods_by_name['UncordonHypervisor']._serialized_options = b'\332A\004name\202\323\344\223\002&\"!/v1/{name=hypervisors/*}:uncordon:\001*'
   _globals['_HYPERVISORSERVICE'].methods_by_name['ProbeHypervisor']._loaded_options = None
   _globals['_HYPERVISORSERVICE'].methods_by_name['ProbeHypervisor']._serialized_options = b'\220\002\001\332A\004name\202\323\344\223\002 \022\036/v1/{name=hypervisors/*}:probe'
-  _globals['_GETHYPERVISORREQUEST']._serialized_start=249
-  _globals['_GETHYPERVISORREQUEST']._serialized_end=364
-  _globals['_LISTHYPERVISORSREQUEST']._serialized_start=367
-  _globals['_LISTHYPERVISORSREQUEST']._serialized_end=541
-  _globals['_LISTHYPERVISORSRESPONSE']._serialized_start=544
-  _globals['_LISTHYPERVISORSRESPONSE']._serialized_end=676
-  _globals['_UPDATEHYPERVISORREQUEST']._serialized_start=679
-  _globals['_UPDATEHYPERVISORREQUEST']._serialized_end=869
-  _globals['_CORDONHYPERVISORREQUEST']._serialized_start=872
-  _globals['_CORDONHYPERVISORREQUEST']._serialized_end=1020
-  _globals['_UNCORDONHYPERVISORREQUEST']._serialized_start=1023
-  _globals['_UNCORDONHYPERVISORREQUEST']._serialized_end=1173
-  _globals['_PROBEHYPERVISORREQUEST']._serialized_start=1175
-  _globals['_PROBEHYPERVISORREQUEST']._serialized_end=1239
-  _globals['_HYPERVISORSERVICE']._serialized_start=1242
-  _globals['_HYPERVISORSERVICE']._serialized_end=2031
+  _globals['_HYPERVISORSERVICE'].methods_by_name['AdoptForeignInstance']._loaded_options = None
+  _globals['_HYPERVISORSERVICE'].methods_by_name['AdoptForeignInstance']._serialized_options = b'\312A\035\n\010Instance\022\021OperationMetadata\332A\010name,uid\202\323\344\223\0022\"-/v1/{name=hypervisors/*}:adoptForeignInstance:\001*'
+  _globals['_HYPERVISORSERVICE'].methods_by_name['RemoveForeignInstance']._loaded_options = None
+  _globals['_HYPERVISORSERVICE'].methods_by_name['RemoveForeignInstance']._serialized_options = b'\312A*\n\025google.protobuf.Empty\022\021OperationMetadata\332A\010name,uid\202\323\344\223\0023\"./v1/{name=hypervisors/*}:removeForeignInstance:\001*'
+  _globals['_GETHYPERVISORREQUEST']._serialized_start=286
+  _globals['_GETHYPERVISORREQUEST']._serialized_end=401
+  _globals['_LISTHYPERVISORSREQUEST']._serialized_start=404
+  _globals['_LISTHYPERVISORSREQUEST']._serialized_end=578
+  _globals['_LISTHYPERVISORSRESPONSE']._serialized_start=581
+  _globals['_LISTHYPERVISORSRESPONSE']._serialized_end=713
+  _globals['_UPDATEHYPERVISORREQUEST']._serialized_start=716
+  _globals['_UPDATEHYPERVISORREQUEST']._serialized_end=906
+  _globals['_CORDONHYPERVISORREQUEST']._serialized_start=909
+  _globals['_CORDONHYPERVISORREQUEST']._serialized_end=1057
+  _globals['_UNCORDONHYPERVISORREQUEST']._serialized_start=1060
+  _globals['_UNCORDONHYPERVISORREQUEST']._serialized_end=1210
+  _globals['_PROBEHYPERVISORREQUEST']._serialized_start=1212
+  _globals['_PROBEHYPERVISORREQUEST']._serialized_end=1276
+  _globals['_ADOPTFOREIGNINSTANCEREQUEST']._serialized_start=1279
+  _globals['_ADOPTFOREIGNINSTANCEREQUEST']._serialized_end=1457
+  _globals['_REMOVEFOREIGNINSTANCEREQUEST']._serialized_start=1460
+  _globals['_REMOVEFOREIGNINSTANCEREQUEST']._serialized_end=1612
+  _globals['_HYPERVISORSERVICE']._serialized_start=1615
+  _globals['_HYPERVISORSERVICE']._serialized_end=2810
 # @@protoc_insertion_point(module_scope)

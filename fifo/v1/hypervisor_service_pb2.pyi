@@ -247,3 +247,75 @@ class ProbeHypervisorRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProbeHypervisorRequest: _TypeAlias = ProbeHypervisorRequest  # noqa: Y015
+
+@_typing.final
+class AdoptForeignInstanceRequest(_message.Message):
+    """Which foreign instance, and what it is called from now on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    UID_FIELD_NUMBER: _builtins.int
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name of its host, `hypervisors/{hypervisor}`."""
+    uid: _builtins.str
+    """Its uuid, one of the host's `foreign_instances`."""
+    instance_id: _builtins.str
+    """Its id, `[a-z]([a-z0-9-]{0,61}[a-z0-9])?`; the one that it had if absent."""
+    request_id: _builtins.str
+    """A UUID4 that makes a repetition harmless: for 24 h it gets the first answer."""
+    validate_only: _builtins.bool
+    """Checks everything that is known without the host, and changes nothing."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        uid: _builtins.str = ...,
+        instance_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "name", b"name", "request_id", b"request_id", "uid", b"uid", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdoptForeignInstanceRequest: _TypeAlias = AdoptForeignInstanceRequest  # noqa: Y015
+
+@_typing.final
+class RemoveForeignInstanceRequest(_message.Message):
+    """Which foreign instance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    UID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name of its host, `hypervisors/{hypervisor}`."""
+    uid: _builtins.str
+    """Its uuid, one of the host's `foreign_instances`."""
+    request_id: _builtins.str
+    """A UUID4 that makes a repetition harmless: for 24 h it gets the first answer."""
+    validate_only: _builtins.bool
+    """Checks everything and changes nothing."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        uid: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id", "uid", b"uid", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveForeignInstanceRequest: _TypeAlias = RemoveForeignInstanceRequest  # noqa: Y015

@@ -5,6 +5,7 @@ import warnings
 
 from fifo.v1 import hypervisor_pb2 as fifo_dot_v1_dot_hypervisor__pb2
 from fifo.v1 import hypervisor_service_pb2 as fifo_dot_v1_dot_hypervisor__service__pb2
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -66,6 +67,16 @@ class HypervisorServiceStub:
                 request_serializer=fifo_dot_v1_dot_hypervisor__service__pb2.ProbeHypervisorRequest.SerializeToString,
                 response_deserializer=fifo_dot_v1_dot_hypervisor__pb2.Hypervisor.FromString,
                 _registered_method=True)
+        self.AdoptForeignInstance = channel.unary_unary(
+                '/fifo.v1.HypervisorService/AdoptForeignInstance',
+                request_serializer=fifo_dot_v1_dot_hypervisor__service__pb2.AdoptForeignInstanceRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.RemoveForeignInstance = channel.unary_unary(
+                '/fifo.v1.HypervisorService/RemoveForeignInstance',
+                request_serializer=fifo_dot_v1_dot_hypervisor__service__pb2.RemoveForeignInstanceRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
 
 
 class HypervisorServiceServicer:
@@ -114,6 +125,24 @@ class HypervisorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AdoptForeignInstance(self, request, context):
+        """Takes a foreign instance over as its host's agent knows it: from then on it is one like any
+        other. It is not touched. FAILED_PRECONDITION where the agent does not know it either, where an
+        address of it was given to another, or its image or a network is not there; ALREADY_EXISTS where
+        its id is another's: give it a new one with `instance_id`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveForeignInstance(self, request, context):
+        """Removes a foreign instance from its host, with all data of it, and gives the addresses back
+        that were kept for it. One that the store knows is FAILED_PRECONDITION: delete that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HypervisorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -146,6 +175,16 @@ def add_HypervisorServiceServicer_to_server(servicer, server):
                     servicer.ProbeHypervisor,
                     request_deserializer=fifo_dot_v1_dot_hypervisor__service__pb2.ProbeHypervisorRequest.FromString,
                     response_serializer=fifo_dot_v1_dot_hypervisor__pb2.Hypervisor.SerializeToString,
+            ),
+            'AdoptForeignInstance': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdoptForeignInstance,
+                    request_deserializer=fifo_dot_v1_dot_hypervisor__service__pb2.AdoptForeignInstanceRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'RemoveForeignInstance': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveForeignInstance,
+                    request_deserializer=fifo_dot_v1_dot_hypervisor__service__pb2.RemoveForeignInstanceRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -311,6 +350,60 @@ class HypervisorService:
             '/fifo.v1.HypervisorService/ProbeHypervisor',
             fifo_dot_v1_dot_hypervisor__service__pb2.ProbeHypervisorRequest.SerializeToString,
             fifo_dot_v1_dot_hypervisor__pb2.Hypervisor.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdoptForeignInstance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fifo.v1.HypervisorService/AdoptForeignInstance',
+            fifo_dot_v1_dot_hypervisor__service__pb2.AdoptForeignInstanceRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveForeignInstance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fifo.v1.HypervisorService/RemoveForeignInstance',
+            fifo_dot_v1_dot_hypervisor__service__pb2.RemoveForeignInstanceRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,

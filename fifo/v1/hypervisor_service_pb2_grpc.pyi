@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from fifo.v1 import hypervisor_pb2 as _hypervisor_pb2
 from fifo.v1 import hypervisor_service_pb2 as _hypervisor_service_pb2
+from google.longrunning import operations_pb2 as _operations_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -46,6 +47,16 @@ class HypervisorServiceStub:
     """Lets a host take new instances again."""
     ProbeHypervisor: _grpc.UnaryUnaryMultiCallable[_hypervisor_service_pb2.ProbeHypervisorRequest, _hypervisor_pb2.Hypervisor]
     """Tries now what a host can do, instead of telling what it last reported."""
+    AdoptForeignInstance: _grpc.UnaryUnaryMultiCallable[_hypervisor_service_pb2.AdoptForeignInstanceRequest, _operations_pb2.Operation]
+    """Takes a foreign instance over as its host's agent knows it: from then on it is one like any
+    other. It is not touched. FAILED_PRECONDITION where the agent does not know it either, where an
+    address of it was given to another, or its image or a network is not there; ALREADY_EXISTS where
+    its id is another's: give it a new one with `instance_id`.
+    """
+    RemoveForeignInstance: _grpc.UnaryUnaryMultiCallable[_hypervisor_service_pb2.RemoveForeignInstanceRequest, _operations_pb2.Operation]
+    """Removes a foreign instance from its host, with all data of it, and gives the addresses back
+    that were kept for it. One that the store knows is FAILED_PRECONDITION: delete that.
+    """
 
 @_typing.type_check_only
 class HypervisorServiceAsyncStub(HypervisorServiceStub):
@@ -64,6 +75,16 @@ class HypervisorServiceAsyncStub(HypervisorServiceStub):
     """Lets a host take new instances again."""
     ProbeHypervisor: _aio.UnaryUnaryMultiCallable[_hypervisor_service_pb2.ProbeHypervisorRequest, _hypervisor_pb2.Hypervisor]  # type: ignore[assignment]
     """Tries now what a host can do, instead of telling what it last reported."""
+    AdoptForeignInstance: _aio.UnaryUnaryMultiCallable[_hypervisor_service_pb2.AdoptForeignInstanceRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """Takes a foreign instance over as its host's agent knows it: from then on it is one like any
+    other. It is not touched. FAILED_PRECONDITION where the agent does not know it either, where an
+    address of it was given to another, or its image or a network is not there; ALREADY_EXISTS where
+    its id is another's: give it a new one with `instance_id`.
+    """
+    RemoveForeignInstance: _aio.UnaryUnaryMultiCallable[_hypervisor_service_pb2.RemoveForeignInstanceRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """Removes a foreign instance from its host, with all data of it, and gives the addresses back
+    that were kept for it. One that the store knows is FAILED_PRECONDITION: delete that.
+    """
 
 class HypervisorServiceServicer(metaclass=_abc_1.ABCMeta):
     """Hosts."""
@@ -115,5 +136,27 @@ class HypervisorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_hypervisor_pb2.Hypervisor, _abc.Awaitable[_hypervisor_pb2.Hypervisor]]:
         """Tries now what a host can do, instead of telling what it last reported."""
+
+    @_abc_1.abstractmethod
+    def AdoptForeignInstance(
+        self,
+        request: _hypervisor_service_pb2.AdoptForeignInstanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """Takes a foreign instance over as its host's agent knows it: from then on it is one like any
+        other. It is not touched. FAILED_PRECONDITION where the agent does not know it either, where an
+        address of it was given to another, or its image or a network is not there; ALREADY_EXISTS where
+        its id is another's: give it a new one with `instance_id`.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveForeignInstance(
+        self,
+        request: _hypervisor_service_pb2.RemoveForeignInstanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """Removes a foreign instance from its host, with all data of it, and gives the addresses back
+        that were kept for it. One that the store knows is FAILED_PRECONDITION: delete that.
+        """
 
 def add_HypervisorServiceServicer_to_server(servicer: HypervisorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,7 +27,7 @@ async def _write_one(run: Run, items: Items) -> Outcome:
     """Write the spec of a single create, with the operation itself."""
     (item,) = items
     spec = msgspec.convert(run.operation.input, InstanceSpec)
-    return _write(run, {item: spec})
+    return write(run, {item: spec})
 
 
 async def _write_chunk(run: Run, items: Items) -> Outcome:
@@ -38,12 +38,13 @@ async def _write_chunk(run: Run, items: Items) -> Outcome:
         raise DataLoss("the request's instances are gone", run.operation.target, "ask again")
     specs = msgspec.json.decode(found[0].value, type=list[InstanceSpec])
     first = run.operation.chunk
-    outcome = _write(run, {item: specs[item - first] for item in items})
+    outcome = write(run, {item: specs[item - first] for item in items})
     outcome.writes.append(Delete(key))
     return outcome
 
 
-def _write(run: Run, specs: dict[int, InstanceSpec]) -> Outcome:
+def write(run: Run, specs: dict[int, InstanceSpec]) -> Outcome:
+    """Write new specs with the ids of their own; an item whose name or uid is taken fails."""
     outcome = Outcome()
     for item, spec in specs.items():
         if (taken := _taken(run, spec)) is not None:
@@ -83,10 +84,15 @@ async def _unwrite_chunk(run: Run, items: Items) -> Outcome:
 
 
 async def _unwrite(run: Run, items: Items) -> Outcome:
+    return unwrite(run, items, "accept")
+
+
+def unwrite(run: Run, items: Items, step: str) -> Outcome:
+    """Take back the specs that a step wrote, and all that hangs on them but the claims."""
     outcome = Outcome()
     for item in items:
         entry = run.catalog.specs.get(run.uid(item))
-        if entry is None or run.output("accept", item) is None:
+        if entry is None or run.output(step, item) is None:
             continue
         outcome.writes += [
             Delete(entry.key),

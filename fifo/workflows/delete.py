@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fifo.model import keys, limits, records
-from fifo.model.errors import Unavailable, WrongState
+from fifo.model.errors import Busy, Unavailable, WrongState
 from fifo.model.instance import Cleanup
 from fifo.store.contract import Delete, DeleteRange, Put
 from fifo.workflows import instances
@@ -34,6 +34,9 @@ async def _mark(run: Run, items: Items) -> Outcome:
                 reason="DELETION_PROTECTION",
             )
             continue
+        if (coming := _being_adopted(run, uid)) is not None:
+            outcome.failed[item] = coming
+            continue
         if not spec.deleting:
             marked = msgspec.structs.replace(
                 spec, deleting=True, wanted="stopped", generation=spec.generation + 1
@@ -49,6 +52,18 @@ async def _mark(run: Run, items: Items) -> Outcome:
         outcome.compares += written.compares
         outcome.writes += written.writes
     return outcome
+
+
+def _being_adopted(run: Run, uid: str) -> Busy | None:
+    """Refuse while an adoption is under way: given up, it would leave the instance on its host.
+
+    There it would be foreign, and who deleted it be told that it is gone.
+    """
+    for rival in instances.rivals(run, uid):
+        found = run.catalog.operations.record(rival)
+        if found is not None and found.kind == "adopt_foreign_instance":
+            return instances.busy(run, rival)
+    return None
 
 
 async def _await_rivals(run: Run, items: Items) -> Outcome:

@@ -54,12 +54,17 @@ def refuse_rival(run: Run, uid: str) -> None:
     Whoever passes writes the instance's spec, if only anew: of two at once one loses that.
     """
     for rival in rivals(run, uid):
-        raise Busy(
-            "another operation holds it",
-            run.operation.target,
-            f"wait for operations/{rival}, or cancel it",
-            details={"operation": f"operations/{rival}"},
-        )
+        raise busy(run, rival)
+
+
+def busy(run: Run, rival: str) -> Busy:
+    """Say which other operation is in the way, by its id."""
+    return Busy(
+        "another operation holds it",
+        run.operation.target,
+        f"wait for operations/{rival}, or cancel it",
+        details={"operation": f"operations/{rival}"},
+    )
 
 
 def rivals(run: Run, uid: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from fifo.workflows import change, create, delete, images, snapshots
+from fifo.workflows import adopt, change, create, delete, images, snapshots, strangers
 
 if TYPE_CHECKING:
     from fifo.workflows.workflow import Registry
@@ -28,6 +28,8 @@ WORKFLOWS: Final[Registry] = MappingProxyType(
             images.IMPORT,
             images.CAPTURE,
             images.DELETE_IMAGE,
+            strangers.REMOVE,
+            adopt.ADOPT,
         )
     }
 )

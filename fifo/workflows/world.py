@@ -52,6 +52,15 @@ class Placement(Protocol):
     ) -> Awaitable[dict[str, Placed]]:
         """Claim a host and addresses for each instance; one that holds a claim keeps it."""
 
+    def adopt(self, claim: Claim) -> Awaitable[Placed]:
+        """Write a claim as its host has it; what is kept for a stranger becomes its own.
+
+        It is not asked whether the host has room: the instance is there.
+        """
+
+    def disown(self, uid: str, operation: str) -> Awaitable[None]:
+        """Take a claim back that an operation adopted; its addresses are kept as before."""
+
     def release(self, uids: tuple[str, ...]) -> Awaitable[None]:
         """Give claims back; who holds none is passed over."""
 

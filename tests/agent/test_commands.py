@@ -156,38 +156,6 @@ def test_an_actor_is_found_by_its_uid(world: AgentWorld) -> None:
     assert found == world.actor(uid_of(1))
 
 
-def test_a_foreign_instance_is_listed_and_left_alone() -> None:
-    world = AgentWorld()
-    spec = spec_of(5)
-    guest = world.host.make(Wanted(spec, claim_of(spec)))
-    guest.whole = True
-    world.host.boot(guest, 1)
-    world.crash_agent()
-    world.start_agent()
-    world.realise(spec_of(1))
-    world.time.advance(60.0)
-    assert world.attach().foreign == (spec.uid,)
-    assert guest.running
-
-
-def test_a_foreign_instance_that_is_realised_is_taken_over_as_it_is() -> None:
-    world = AgentWorld()
-    spec = spec_of(5)
-    guest = world.host.make(Wanted(spec, claim_of(spec)))
-    guest.whole = True
-    world.host.boot(guest, 3)
-    world.crash_agent()
-    world.start_agent()
-    world.realise(spec)
-    world.await_state(spec.uid, "running")
-    assert (guest.start_id, world.status(spec.uid).start_id) == (3, 3)
-    assert world.attach().foreign == ()
-    world.time.advance(1.0)
-    told = [entry.event.kind for entry in world.reported() if entry.event is not None]
-    assert "adopted" in told
-    assert "started" not in told
-
-
 def test_a_new_instance_is_known_not_to_be_there_by_the_inventory_alone(world: AgentWorld) -> None:
     world.host.faults.add(Fault("inspect", "error"))
     world.realise(spec_of(1))

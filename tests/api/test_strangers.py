@@ -1,15 +1,16 @@
-"""Instances that a host runs and a restored store does not know."""
+"""What a host runs and a restored store does not know: listed, kept, removed on request."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fifo.fleet.hosts import session_name
+from google.protobuf import empty_pb2
+
+from fifo.hypervisors.simulated.faults import Fault
 from fifo.model import keys
-from fifo.store.contract import Delete, Txn
 from fifo.v1 import instance_pb2
-from tests.api.calls import call, done
-from tests.api.stage import HOST
+from tests.api.calls import call, done, ended, refused
+from tests.api.estranging import NAME, addresses, estranged, foreign, forget, greet_again, leftover
 from tests.api.test_instances import WEB, create, get
 
 if TYPE_CHECKING:
@@ -19,42 +20,9 @@ if TYPE_CHECKING:
 
     Play = Callable[..., None]
 
-
-async def forget(stage: Stage, uid: str) -> None:
-    """Take an instance out of the store, as a restore of an older backup does."""
-    claim = stage.catalog.claims.record(uid)
-    assert claim is not None
-    gone = [
-        keys.by_uid(keys.INSTANCE_SPEC, uid),
-        keys.by_uid(keys.INSTANCE_STATUS, uid),
-        keys.by_uid(keys.CLAIM, uid),
-        keys.index("instances", "default", "web"),
-        *(
-            keys.address(claim.networks[mac], text.partition("/")[0])
-            for mac, texts in claim.addresses.items()
-            for text in texts
-        ),
-    ]
-    reply = await stage.store.txn(Txn(then=tuple(map(Delete, gone))))
-    await stage.catalog.at(reply.revision)
-
-
-async def greet_again(stage: Stage) -> None:
-    """Have the host's session begin anew, and wait until it has."""
-    before = stage.catalog.host_statuses.get(HOST)
-    assert before is not None
-    session = stage.node.whereis(session_name(HOST))
-    assert session is not None
-    session.stop(block=False)
-    await stage.catalog.when(
-        stage.catalog.host_statuses,
-        HOST,
-        lambda entry: (
-            entry is not None
-            and entry.revision > before.revision
-            and entry.record.condition == "ready"
-        ),
-    )
+REMOVE = "HypervisorService.RemoveForeignInstance"
+REQUEST = "00000000-0000-4000-8000-00000000eeee"
+ELSE = "00000000-0000-4000-8000-00000000ffff"
 
 
 def test_what_a_restored_store_does_not_know_is_foreign_and_keeps_its_address(play: Play) -> None:
@@ -99,5 +67,92 @@ def test_what_its_host_saw_newer_than_a_restored_store_can_be_changed_all_the_sa
             operation = await call(channel, "InstanceService.StopInstance", name=WEB)
             stopped = await done(channel, operation, instance_pb2.Instance())
             assert stopped.state == instance_pb2.Instance.STOPPED
+
+    play(scene)
+
+
+def test_a_foreign_instance_is_removed_on_request_and_its_addresses_are_given_back(
+    play: Play,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            made = await estranged(stage, channel)
+            assert await addresses(channel) == set(made.addresses)
+            told = await call(channel, REMOVE, name=NAME, uid=made.uid, validate_only=True)
+            assert told.done
+            assert made.uid in stage.simulated.guests
+            operation = await call(channel, REMOVE, name=NAME, uid=made.uid)
+            await done(channel, operation, empty_pb2.Empty())
+            assert made.uid not in stage.simulated.guests
+            assert await foreign(channel) == []
+            assert await addresses(channel) == set()
+            await greet_again(stage)
+            assert await foreign(channel) == []
+            gone = await refused(call(channel, REMOVE, name=NAME, uid=made.uid))
+            assert gone.code == "NOT_FOUND"
+
+    play(scene)
+
+
+def test_a_leftover_that_the_agent_does_not_know_either_is_removed(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            made = await leftover(stage, channel)
+            operation = await call(channel, REMOVE, name=NAME, uid=made.uid)
+            await done(channel, operation, empty_pb2.Empty())
+            assert made.uid not in stage.simulated.guests
+            assert await foreign(channel) == []
+            await greet_again(stage)
+            assert await foreign(channel) == []
+
+    play(scene)
+
+
+def test_what_is_not_foreign_is_not_removed(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            made = await create(channel)
+            known = await refused(call(channel, REMOVE, name=NAME, uid=made.uid))
+            assert known.code == "FAILED_PRECONDITION"
+            assert "fifo instance delete web" in known.message
+            for uid, name, code in (
+                (ELSE, NAME, "NOT_FOUND"),
+                (ELSE, "hypervisors/none", "NOT_FOUND"),
+                ("", NAME, "INVALID_ARGUMENT"),
+                ("web", NAME, "INVALID_ARGUMENT"),
+            ):
+                told = await refused(call(channel, REMOVE, name=name, uid=uid))
+                assert told.code == code, uid
+            assert made.uid in stage.simulated.guests
+
+    play(scene)
+
+
+def test_a_host_that_refuses_the_removal_keeps_the_instance_listed_and_it_can_be_asked_again(
+    play: Play,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            made = await leftover(stage, channel)
+            stage.simulated.faults.add(Fault("delete", "error", times=1))
+            operation = await call(channel, REMOVE, name=NAME, uid=made.uid)
+            assert (await ended(channel, operation)).HasField("error")
+            assert await foreign(channel) == [made.uid]
+            again = await call(channel, REMOVE, name=NAME, uid=made.uid)
+            await done(channel, again, empty_pb2.Empty())
+            assert await foreign(channel) == []
+
+    play(scene)
+
+
+def test_a_repeated_request_and_a_second_one_remove_it_once(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            made = await estranged(stage, channel)
+            asked = {"name": NAME, "uid": made.uid, "request_id": REQUEST}
+            first = await call(channel, REMOVE, **asked)
+            assert (await call(channel, REMOVE, **asked)).name == first.name
+            await done(channel, first, empty_pb2.Empty())
+            assert (await call(channel, REMOVE, **asked)).name == first.name
 
     play(scene)

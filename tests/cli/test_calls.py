@@ -24,6 +24,7 @@ LISTS = (
     "instance list", "image list", "package list", "network list", "hypervisor list",
     "operation list", "network addresses lan", "snapshot list web", "events",
 )  # fmt: skip
+UID = "00000000-0000-4000-8000-000000000001"
 COMMANDS = (
     *LISTS,
     "instance get web",
@@ -50,6 +51,8 @@ COMMANDS = (
     "hypervisor cordon here",
     "hypervisor uncordon here",
     "hypervisor probe here",
+    f"hypervisor adopt-foreign here {UID} --id web-2 --no-wait",
+    f"hypervisor remove-foreign here {UID} --yes --no-wait",
     "image get tiny",
     "image import tiny --upload FILE --format rootfs_tar --no-wait",
     "image upload FILE",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 import tarfile
 import urllib.request
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fifo.telemetry.metrics import METRICS
+from tests.cli.test_node import completed
 from tests.system.node_process import COMMAND_S, NodeProcess, fifo, rows
 
 if TYPE_CHECKING:
@@ -230,6 +232,43 @@ def test_a_damaged_note_of_the_last_backup_is_a_warning_until_the_next(tmp_path:
         info = rows(node.fifo("-o", "json", "admin", "info"))
         assert info["store"]["last_backup_time"]
         assert not info["node"].get("warnings")
+
+
+def test_what_a_restored_backup_does_not_know_is_adopted_or_removed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    (tmp_path / "zone.tar").write_bytes(b"a simulated host never reads this\n")
+    with NodeProcess(tmp_path) as node:
+        for command in (
+            f"image import tiny --file {tmp_path}/zone.tar --format rootfs_tar --brand lx",
+            """network create lan nic_tag=lan 'pools=[{"subnet": "10.9.0.0/24"}]'""",
+            f"admin backup {tmp_path}/early",
+            "instance create young --brand lx --image tiny --network lan",
+            "instance create doomed --brand lx --image tiny --network lan",
+        ):
+            done = node.fifo(*shlex.split(command))
+            assert done.returncode == 0, (command, done.stderr)
+        young, doomed = rows(node.fifo("instance", "get", "young", "doomed", "-o", "json"))
+        node.kill()
+        store = tmp_path / "data" / "private" / "store"
+        store.rename(store.with_name("store.old"))
+        restored = fifo("store", "restore", str(tmp_path / "early"), str(tmp_path / "data"))
+        assert restored.returncode == 0, restored.stderr
+        node.start()
+        host = node.fifo("hypervisor", "list", "-o", "name").stdout.split("/")[-1].strip()
+        foreign = node.fifo("hypervisor", "get", host, "-o", "json")
+        assert set(rows(foreign)["foreign_instances"]) == {young["uid"], doomed["uid"]}
+        offered = completed(node, f"fifo hypervisor adopt-foreign {host} {young['uid'][:4]}")
+        assert young["uid"] in offered
+        adopted = node.fifo("hypervisor", "adopt-foreign", host, young["uid"], "-o", "json")
+        assert rows(adopted)["response"]["name"] == young["name"]
+        removed = node.fifo("hypervisor", "remove-foreign", host, doomed["uid"], "--yes")
+        assert (removed.returncode, "done" in removed.stdout) == (0, True), removed.stderr
+        (left,) = rows(node.fifo("instance", "list", "-o", "json"))
+        same = ("name", "uid", "addresses", "image", "max_physical_memory", "generation")
+        assert {own: left[own] for own in same} == {own: young[own] for own in same}
+        assert "foreign_instances" not in rows(node.fifo("hypervisor", "get", host, "-o", "json"))
+        (taken,) = rows(node.fifo("network", "addresses", "lan", "-o", "json"))
+        assert (taken["address"], taken["instance"]) == (young["addresses"][0], young["name"])
 
 
 def test_a_second_node_on_the_same_data_is_refused(node: NodeProcess, tmp_path: Path) -> None:

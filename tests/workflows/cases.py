@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from fifo.model import keys, records
+from fifo.model import address_pool, keys, records
 from fifo.model.hypervisor import HypervisorStatus
 from fifo.model.image import Image
 from fifo.model.instance import StopPatience
+from fifo.model.network import AddressClaim
 from fifo.model.operation import Operation
-from fifo.store.contract import Put
-from tests.workflows.stage import Stage, uid, zone
+from fifo.store.contract import Delete, Put, Txn
+from tests.workflows.stage import HOST, NETWORK, Stage, uid, zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +74,32 @@ def _with_image(stage: Stage) -> None:
         Put(keys.by_uid(keys.HYPERVISOR_STATUS, AWAY), records.encode(away)),
     )
     stage.truth.images.add(IMAGE)
+
+
+def _with_stranger(stage: Stage) -> None:
+    """Have the store forget an instance that its host runs, as a restore of a backup does."""
+    _with_zones(1)(stage)
+    claim, status = stage.catalog.claims.record(uid(1)), stage.catalog.host_statuses.record(HOST)
+    assert claim is not None
+    assert status is not None
+    listed = msgspec.structs.replace(status, foreign=(uid(1),))
+    kept = [
+        AddressClaim(network=NETWORK, address=address_pool.bare(text), stranger=uid(1))
+        for texts in claim.addresses.values()
+        for text in texts
+    ]
+    gone = (
+        *(keys.by_uid(prefix, uid(1)) for prefix in (keys.INSTANCE_SPEC, keys.INSTANCE_STATUS)),
+        keys.by_uid(keys.CLAIM, uid(1)),
+        keys.by_uid(keys.ALLOCATION, HOST),
+        keys.index("instances", "default", zone().id),
+    )
+    stage.write(
+        Put(keys.by_uid(keys.HYPERVISOR_STATUS, HOST), records.encode(listed)),
+        *(Put(keys.address(NETWORK, own.address), records.encode(own)) for own in kept),
+    )
+    assert stage.store.txn(Txn(then=tuple(map(Delete, gone)))).get().succeeded
+    stage.host.run_ready()
 
 
 def image(**more: Any) -> Image:
@@ -154,11 +181,22 @@ CASES = (
         lambda _: operation("create_image", (IMAGE,), image(from_instance=uid(1))),
     ),
     Case("delete_image", _with_image, lambda _: operation("delete_image", (IMAGE,))),
+    Case(
+        "remove_foreign_instance",
+        _with_stranger,
+        lambda _: operation("remove_foreign_instance", (uid(1),), {"host": HOST}),
+    ),
+    Case(
+        "adopt_foreign_instance",
+        _with_stranger,
+        lambda _: operation("adopt_foreign_instance", (uid(1),), {"host": HOST, "id": ""}),
+    ),
 )
 FORWARD_ONLY = frozenset(
     {
         # Their wish stands whatever becomes of this attempt: nothing is undone.
         "start_instance", "stop_instance", "reboot_instance", "delete_instance",
         "delete_instances", "delete_snapshot", "roll_back_snapshot", "delete_image",
+        "remove_foreign_instance",
     }
 )  # fmt: skip

@@ -19,8 +19,9 @@ from fifo.workflows.failures import failure_of
 from supervisors import Future
 
 if TYPE_CHECKING:
-    from fifo.model.instance import InstanceSpec
+    from fifo.model.instance import Claim, InstanceSpec
     from fifo.model.link import Command
+    from fifo.store.catalog import Catalog
     from fifo.store.contract import Store
 
 
@@ -29,6 +30,7 @@ class HostTruth:
     """What is on the host: outlives crashes of the control plane."""
 
     instances: dict[str, InstanceSpec] = field(default_factory=dict)
+    claims: dict[str, Claim] = field(default_factory=dict)
     boots: dict[str, int] = field(default_factory=dict)
     snapshots: dict[str, list[str]] = field(default_factory=dict)
     images: set[str] = field(default_factory=set)
@@ -46,9 +48,10 @@ class HostTruth:
 class HostDouble:
     """Fulfils `fifo.workflows.world.Hosts` for any number of hosts with one truth."""
 
-    def __init__(self, truth: HostTruth, store: Store) -> None:
+    def __init__(self, truth: HostTruth, store: Store, catalog: Catalog) -> None:
         self.truth = truth
         self.store = store
+        self.catalog = catalog
 
     def owners_fence(self, host: str) -> int:
         return 1
@@ -78,6 +81,8 @@ class HostDouble:
                 value=value,
             )
             self.truth.answered[key] = result
+        if command.verb == "remove" and result.failure is None:
+            self._forget_stranger(host, command.uid)
         if command.verb in self.truth.loses:
             self.truth.loses.discard(command.verb)
             future.fail(Unavailable("the answer was lost", host))
@@ -90,6 +95,8 @@ class HostDouble:
         if command.uid not in self.truth.instances:
             self.truth.creates += 1
         self.truth.instances[command.uid] = command.spec
+        if command.claim is not None:
+            self.truth.claims[command.uid] = command.claim
         self._report(command, command.spec)
         return {"applied_live": [], "pending_reboot": []}
 
@@ -97,7 +104,7 @@ class HostDouble:
         names = self.truth.snapshots.get(command.uid, [])
         status = InstanceStatus(
             uid=command.uid,
-            host=command.claim.host if command.claim is not None else "",
+            host=self.truth.claims[command.uid].host,
             state=spec.wanted,
             generation=spec.generation,
             boot_generation=spec.boot_generation,
@@ -107,9 +114,28 @@ class HostDouble:
         key = keys.by_uid(keys.INSTANCE_STATUS, command.uid)
         self.store.txn(Txn(then=(Put(key, records.encode(status)),)))
 
+    def _describe(self, command: Command) -> Any:
+        spec = self.truth.instances.get(command.uid)
+        if spec is None:
+            raise NotFound("nobody knows it", command.uid)
+        return msgspec.to_builtins({"spec": spec, "claim": self.truth.claims[command.uid]})
+
+    def _tell(self, command: Command) -> None:
+        self._report(command, self.truth.instances[command.uid])
+
     def _remove(self, command: Command) -> None:
         self.truth.instances.pop(command.uid, None)
         self.truth.snapshots.pop(command.uid, None)
+
+    def _forget_stranger(self, host: str, uid: str) -> None:
+        status = self.catalog.host_statuses.record(host)
+        if status is not None and uid in status.foreign:
+            left = tuple(own for own in status.foreign if own != uid)
+            put = Put(
+                keys.by_uid(keys.HYPERVISOR_STATUS, host),
+                records.encode(msgspec.structs.replace(status, foreign=left)),
+            )
+            self.store.txn(Txn(then=(put,)))
 
     def _snapshot(self, command: Command) -> None:
         self.truth.snapshots.setdefault(command.uid, [])

@@ -17,6 +17,7 @@ from fifo.store.contract import Put, Txn
 from fifo.store.faults import NO_FAULTS
 from fifo.store.memory import MemoryDisk, MemoryStore
 from fifo.workflows.registry import WORKFLOWS
+from fifo.workflows.strangers import foreign
 from fifo.workflows.world import World
 from supervisors import REST_FOR_ONE, ChildSpec, Flags, GenServer, SimulatedHost, Supervisor
 from tests.workflows.host_double import HostDouble, HostTruth
@@ -61,7 +62,7 @@ class Stage:
         self.world = World(
             self.store,
             self.catalog,
-            HostDouble(self.truth, self.store),
+            HostDouble(self.truth, self.store, self.catalog),
             PlacementClient(lambda: self.node.address(NAME)),
             lambda: self.host.now_s + self.clock_s,
             workflows or self.workflows,
@@ -127,6 +128,11 @@ class Stage:
             "instances": {uid: _plain(spec) for uid, spec in self.truth.instances.items()},
             "snapshots": {uid: list(own) for uid, own in self.truth.snapshots.items() if own},
             "images": sorted(self.truth.images),
+            "foreign": foreign(self.catalog, HOST),
+            "taken": {
+                entry.record.address: (entry.record.uid, entry.record.stranger)
+                for entry in self.catalog.addresses
+            },
         }
 
 

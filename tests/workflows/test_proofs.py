@@ -136,7 +136,16 @@ def test_the_answer_to_any_commit_may_be_lost(case: Case) -> None:
 @EACH
 def test_the_answer_of_a_host_may_be_lost(case: Case) -> None:
     expected = plain_end(case)
-    verbs = ("realise", "remove", "snapshot", "delete_snapshot", "roll_back", "fetch_image")
+    verbs = (
+        "realise",
+        "remove",
+        "snapshot",
+        "delete_snapshot",
+        "roll_back",
+        "fetch_image",
+        "describe",
+        "tell",
+    )
     for verb in verbs:
         stage = prepared(case)
         stage.truth.loses.add(verb)

@@ -12,6 +12,7 @@ from fifo.api.resources.values import etag, set_time
 from fifo.model import names
 from fifo.model.instance import Shares
 from fifo.v1 import hypervisor_pb2
+from fifo.workflows.strangers import foreign
 
 if TYPE_CHECKING:
     from fifo.model.hypervisor import (
@@ -35,6 +36,7 @@ class Parts(NamedTuple):
     allocation: Entry[Allocation] | None
     owed: tuple[str, ...]
     owed_images: tuple[str, ...]
+    foreign: tuple[str, ...]
 
 
 def capture(view: View, uid: str) -> Parts | None:
@@ -51,6 +53,7 @@ def capture(view: View, uid: str) -> Parts | None:
         view.allocations.get(uid),
         tuple(debt.uid for debt in debts if debt.what == "instance"),
         tuple(debt.uid for debt in debts if debt.what == "image"),
+        foreign(view, uid),
     )
 
 
@@ -71,7 +74,7 @@ def message(view: View, parts: Parts) -> Message:
         reserved=_shares(spec.reserved),
         cordoned=spec.admission == "cordoned",
         generation=spec.generation,
-        foreign_instances=(),
+        foreign_instances=parts.foreign,
         owed_cleanups=parts.owed,
         owed_images=parts.owed_images,
     )
@@ -86,7 +89,6 @@ def message(view: View, parts: Parts) -> Message:
         set_time(made.state_time, status.since)
         made.state_reason = status.reason
         made.agent_version = status.agent_version
-        made.foreign_instances.extend(status.foreign)
         if status.probe is not None:
             add_probe(made, status.probe)
     return made

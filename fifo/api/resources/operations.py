@@ -233,6 +233,8 @@ _RESULTS: Final[MappingProxyType[str, Callable[[View, Operation], Any_Message | 
             "import_image": _image,
             "create_image": _image,
             "delete_image": _nothing,
+            "remove_foreign_instance": _nothing,
+            "adopt_foreign_instance": _instance,
         }
     )
 )

@@ -19,6 +19,7 @@ from fifo.api.services.operations import OperationsService
 from fifo.api.services.packages import PackageService
 from fifo.api.services.reflection import Reflection
 from fifo.api.services.snapshots import SnapshotService
+from fifo.api.services.strangers import Strangers
 from fifo.api.services.supervision import SupervisionService
 from fifo.api.services.watching import Watching
 from fifo.api.uploads import Uploads
@@ -57,7 +58,7 @@ def services_of(
             insides,
         ),
         "fifo.v1.SnapshotService": (SnapshotService(backend),),
-        "fifo.v1.HypervisorService": (HypervisorService(backend),),
+        "fifo.v1.HypervisorService": (HypervisorService(backend), Strangers(backend)),
         "fifo.v1.ImageService": (ImageService(backend, uploads),),
         "fifo.v1.PackageService": (PackageService(backend),),
         "fifo.v1.NetworkService": (NetworkService(backend), AddressMethods(backend)),

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fifo.cli.completing import resource
+from fifo.cli.completing import foreign_instances, resource
 from fifo.cli.kinds import columns_of, messages_of, stub_of
-from fifo.cli.options import fill, guarded, mutating, pass_target
+from fifo.cli.options import confirm, fill, guarded, mutating, pass_target, waiting
 from fifo.cli.resources import add_get, add_list, add_update
 from fifo.model.errors import InvalidInput, Violation
 
@@ -93,3 +93,45 @@ def _verb(name: str, told: str) -> None:
 _verb("cordon", "Place no more instances on a host.")
 _verb("uncordon", "Place instances on a host again.")
 _verb("probe", "Have a host look again at what it can do.")
+
+
+@COMMAND.command(name="adopt-foreign")
+@resource("hypervisor", name="host")
+@click.argument("uid", shell_complete=foreign_instances)
+@click.option("--id", "instance_id", default="", metavar="ID",
+              help="What it is called from now on, if not as it was.")  # fmt: skip
+@waiting
+@pass_target
+def adopt_foreign(target: Target, host: str, uid: str, **options: Any) -> int:
+    """Take an instance over, by its uid, that a host has and the store does not know."""
+    return _foreign(target, "AdoptForeignInstance", host, uid, options)
+
+
+@COMMAND.command(name="remove-foreign")
+@resource("hypervisor", name="host")
+@click.argument("uid", shell_complete=foreign_instances)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@waiting
+@pass_target
+def remove_foreign(target: Target, host: str, uid: str, *, yes: bool, **options: Any) -> int:
+    """Remove an instance, by its uid, that a host has and the store does not know."""
+    from fifo.cli.text import safe
+
+    if not yes and not options["validate_only"]:
+        confirm(f"Remove {safe(uid)} from {safe(host)} and all data of it?")
+    return _foreign(target, "RemoveForeignInstance", host, uid, options)
+
+
+def _foreign(target: Target, verb: str, host: str, uid: str, options: dict[str, Any]) -> int:
+    from fifo.cli.finishing import finish
+    from fifo.cli.naming import foreign_uid, name_of
+
+    with target.client() as client:
+        name = name_of(client, target, "hypervisor", host)
+        whole = foreign_uid(client, name, uid)
+        request = getattr(messages_of("hypervisor"), f"{verb}Request")(name=name, uid=whole)
+        if options.get("instance_id"):
+            request.instance_id = options["instance_id"]
+        fill(client, request, options)
+        method = getattr(stub_of(client, "hypervisor"), verb)
+        return finish(client, target, client.call(method, request), options)
