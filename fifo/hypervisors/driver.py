@@ -184,7 +184,10 @@ class Driver(Protocol):
         """Make its storage, configuration and networking; it does not run yet."""
 
     def start(self, wanted: Wanted, start_id: int) -> Awaitable[Observed]:
-        """Start it; returns when it runs. If it runs already that is success, told as it is."""
+        """Start it; returns when it runs. If it runs already that is success, told as it is.
+
+        `start_id` is higher than any before, and may leave numbers out.
+        """
 
     def stop(self, uid: str, patience_s: float) -> Awaitable[Exit | None]:
         """Ask it to stop and force it after `patience_s` (0: at once); None if it did not run.

@@ -209,8 +209,9 @@ class Exit(Value, frozen=True):
 class InstanceStatus(Record, frozen=True, tag="instance_status/1"):
     """How an instance was seen last by its host's agent.
 
-    `generation` is the newest spec that it was brought to, `boot_id` the host's boot, `start_id`
-    counts its starts. Times are UTC seconds.
+    `generation` is the newest spec that it was brought to, `boot_id` the host's boot. `start_id` is
+    of its latest start: higher than that of any before, but no count, since one that was remembered
+    and came to nothing keeps its number. Times are UTC seconds.
     """
 
     uid: str

@@ -41,7 +41,9 @@ class Event(_message.Message):
         made the instance says why that one and no other.
         """
         STARTED: Event._Kind.ValueType  # 3
-        """It came up."""
+        """It came up. The number of a start in a message is higher than any before, but no count: one
+        that came to nothing keeps its own. `Instance.restarts` counts.
+        """
         STOPPED: Event._Kind.ValueType  # 4
         """It went down as asked."""
         ENDED: Event._Kind.ValueType  # 5
@@ -81,7 +83,9 @@ class Event(_message.Message):
     made the instance says why that one and no other.
     """
     STARTED: Event.Kind.ValueType  # 3
-    """It came up."""
+    """It came up. The number of a start in a message is higher than any before, but no count: one
+    that came to nothing keeps its own. `Instance.restarts` counts.
+    """
     STOPPED: Event.Kind.ValueType  # 4
     """It went down as asked."""
     ENDED: Event.Kind.ValueType  # 5
