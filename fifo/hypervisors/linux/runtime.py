@@ -59,8 +59,14 @@ class Runtime:
 
     async def delete(self, uid: str) -> None:
         """Kill what is left of a container and remove its control group; nothing if it is gone."""
-        if self.there(uid):
+        if not self.there(uid):
+            return
+        try:
             await self._do(uid, "delete", "--force", uid)
+        except DriverFailed:
+            # crun fails where another deletion was faster, such as one of a node that was killed.
+            if self.there(uid):
+                raise
 
     async def update(self, uid: str, bundle: Path, resources: dict[str, Any]) -> None:
         """Change the limits of a running container."""

@@ -6,6 +6,7 @@ shows those of version 1 alone, and the driver, its keeper and crun are all insi
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
 import subprocess
@@ -48,6 +49,8 @@ def test_zones_are_the_same_by_crun() -> None:
     found = cgroups.version()
     if found == "none":
         pytest.skip("no control groups here")
+    # Two files of tests: where the machine is busy, longer than one may take.
+    faulthandler.cancel_dump_traceback_later()
     view = ("unshare", "-m", "--propagation", "private", "sh", "-c", VIEW, "view")
     tests = [f"tests/hypervisors/linux/{name}" for name in TESTS]
     done = subprocess.run(

@@ -34,6 +34,13 @@ async def end_of(zones: ZoneHost, wanted: Wanted) -> Exit:
         subscription.cancel()
 
 
+def held_back(group: str) -> int:
+    """Count how often the kernel has kept a group from a processor because of its cap."""
+    stats = [path / "cpu.stat" for path in cgroups.paths(group)]
+    text = next(stat.read_text() for stat in stats if stat.exists())
+    return int(text.partition("nr_throttled ")[2].split()[0])
+
+
 async def test_a_zone_that_wants_more_memory_than_it_has_is_killed(zones: ZoneHost) -> None:
     await zones.open()
     bystander = await zones.running()
@@ -78,7 +85,10 @@ async def test_a_cap_on_the_processor_is_kept(zones: ZoneHost) -> None:
     assert await share(0.6) < 0.3
     spec = msgspec.structs.replace(wanted.spec, cpu_cap=0)
     assert (await zones.driver.update(wanted._replace(spec=spec))).live == ("cpu_cap",)
-    assert await share(0.4) > 0.25
+    # Nothing holds it back any more; how much it gets is for the others on this machine to say.
+    before = held_back(group)
+    await share(0.4)
+    assert held_back(group) == before
 
 
 async def test_limits_are_changed_while_it_runs(zones: ZoneHost) -> None:
