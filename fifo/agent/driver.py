@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 PROBE: Final = "probe"
 """The verb that is ordered before all others."""
+INVENTORY: Final = "inventory"
+"""The verb by which a driver has to say what is there, beside the events it tells by itself."""
 SIGHT: Final = "sight"
 """Call: a Sighted, as soon as the host is in sight."""
 _OUT_OF_SIGHT: Final = "out of sight"
@@ -98,7 +100,7 @@ class HostDriver(GenServer):
         self.present: frozenset[str] = frozenset()
         self.subscription: Subscription | None = None
         self.attempts = 0
-        self.sighted = False
+        self.sighted = self.mute = False
         self.looking: list[Look] = []
         self.asking: list[Future[Any]] = []
         self.patience: Any = None
@@ -178,10 +180,14 @@ class HostDriver(GenServer):
         elif isinstance(event, Inventory):
             self.inventory = event
             self.touched = set()
-            self._admit(Order(PROBE, (), limits.LOOK_DEADLINE_S, gate=LOOKS, to=self.ref))
+            self._ask(INVENTORY if self.mute else PROBE)
         else:
             self._lose_sight(event.reason)
             self._be_patient()
+
+    def _ask(self, verb: str) -> None:
+        """Order a look at the whole host, for ourselves."""
+        self._admit(Order(verb, (), limits.LOOK_DEADLINE_S, gate=LOOKS, to=self.ref))
 
     def _lose_sight(self, reason: str) -> None:
         self.sighted = False
@@ -199,21 +205,25 @@ class HostDriver(GenServer):
         self.send_after(limits.ROUND_S, _ROUND)
         if self.sighted:
             self.touched = set()
-            self._admit(Order("inventory", (), limits.LOOK_DEADLINE_S, gate=LOOKS, to=self.ref))
+            self._ask(INVENTORY)
 
     def _seen(self, answer: Answer) -> None:
         """Take a probe or an inventory of one's own; one that failed is made again in its time.
 
         A driver that can no longer say what is there has lost sight of its host, whatever it
-        thinks, and is asked anew.
+        thinks and its events say, and is asked anew until it can.
         """
         if answer.error is not None:
+            self.mute = self.mute or answer.verb != PROBE
             if answer.verb != PROBE and self.sighted:
                 self._lose_sight(str(answer.error))
                 self._subscribe()
             return
         if answer.verb == PROBE:
             self._see(answer.value)
+        elif self.mute:
+            self.mute = False
+            self._ask(PROBE)
         elif self.sighted and self.inventory is None:
             self._compare(answer.value, everyone=False)
 

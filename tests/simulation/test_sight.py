@@ -70,6 +70,27 @@ def test_a_driver_that_cannot_say_what_is_there_has_lost_sight_of_its_host() -> 
     wait_for(machine, "ready", 120.0)
 
 
+def test_a_driver_that_says_so_by_events_alone_is_not_believed() -> None:
+    machine = Machine()
+    machine.hypervisor.faults.add(Fault("inventory", "hang"))
+    most_s = limits.ROUND_S + limits.LOOK_DEADLINE_S + limits.BLIND_S
+    wait_for(machine, "unreachable", most_s + 1.0)
+    for _ in range(600):
+        machine.scheduler.advance(0.5)
+        assert condition(machine) == "unreachable"
+    machine.hypervisor.faults.clear()
+    wait_for(machine, "ready", 120.0)
+
+
+def test_one_look_that_fails_is_no_news() -> None:
+    machine = Machine()
+    machine.hypervisor.faults.add(Fault("inventory", "error", times=1))
+    for _ in range(200):
+        machine.scheduler.advance(0.5)
+        assert condition(machine) == "ready"
+    assert machine.run("create_instance", (uid(1),), bare_zone()).state == "done"
+
+
 def test_an_agent_that_does_not_answer_is_told_as_unreachable_and_greeted_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
