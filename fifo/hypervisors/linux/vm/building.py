@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -16,7 +17,7 @@ from fifo.hypervisors.linux.vm import confine, disks, images, limits, made, seed
 from fifo.hypervisors.linux.vm.disks import Disks
 from fifo.hypervisors.linux.vm.machine import DISK_MODELS, NIC_MODELS
 from fifo.hypervisors.linux.vm.made import Made, MadeDisk
-from fifo.model.errors import InvalidInput, NotFound, Violation
+from fifo.model.errors import DataLoss, InvalidInput, NotFound, Violation
 from fifo.model.instance import Disk
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from fifo.model.image import Image
     from fifo.model.instance import InstanceSpec
 
+_log = logging.getLogger(__name__)
 TOLD: Final = "seed"
 """The directory of the files that the disk about a VM is written from."""
 
@@ -140,16 +142,14 @@ class Builder:
                 known = msgspec.structs.replace(known, size_bytes=growth.size_bytes)
             kept.append(known)
         changed = msgspec.structs.replace(found, disks=tuple(kept), next_number=number)
-        if changed == found:
-            return
         for disk_ in fresh:
             if not disk_.cdrom:
                 await self.disks.make(directory, found, disk_)
         for growth in growing:
             await self.disks.grow(directory, found, growth.disk, growth.size_bytes)
-        made.write(directory, changed)
-        for gone in set(found.own) - {each for each in found.own if changed.disk(each.path)}:
-            gone.file(directory).unlink(missing_ok=True)
+        if changed != found:
+            made.write(directory, changed)
+        _tidy(directory, changed)
 
     # -- the disk about it ---------------------------------------------------------------------
 
@@ -175,6 +175,21 @@ class Builder:
         draft.chmod(0o400)
         draft.rename(iso)
         return iso
+
+
+def tidy(directory: Path) -> None:
+    """Remove files of no disk of a stopped VM, which a change left that was cut off; OSError."""
+    try:
+        _tidy(directory, made.read(directory))
+    except DataLoss as error:
+        # Whoever starts it is told so; deleted it can be all the same.
+        _log.warning("%s: its disks are left as they are: %s", directory.name, error)
+
+
+def _tidy(directory: Path, known: Made) -> None:
+    files = {disk.file(directory) for disk in known.own}
+    for path in set((directory / made.DISKS).iterdir()) - files:
+        path.unlink()
 
 
 def _make_directories(place: Path, found: Made) -> None:

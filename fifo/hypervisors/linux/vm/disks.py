@@ -65,10 +65,13 @@ class Disks:
         await self._img(made, "snapshot", "-q", "-a", tag, self._name(directory, disk))
 
     async def delete_snapshot(self, directory: Path, made: Made, disk: MadeDisk, tag: str) -> None:
-        """Drop one of a disk that is not in use; nothing if it is not there."""
+        """Drop one of a disk that is not in use."""
+        await self._img(made, "snapshot", "-q", "-d", tag, self._name(directory, disk))
+
+    async def tags(self, directory: Path, made: Made, disk: MadeDisk) -> set[str]:
+        """Give the snapshots in a disk that is not in use."""
         info = await self.info(directory, made, disk)
-        if any(each["name"] == tag for each in info.get("snapshots", ())):
-            await self._img(made, "snapshot", "-q", "-d", tag, self._name(directory, disk))
+        return {each["name"] for each in info.get("snapshots", ())}
 
     async def info(self, directory: Path, made: Made, disk: MadeDisk) -> dict[str, Any]:
         """Give what qemu-img says of a disk that is not in use; it looks at this layer alone."""

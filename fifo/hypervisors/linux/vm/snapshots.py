@@ -2,8 +2,8 @@
 
 They are of the disks alone, as after a loss of power; what the guest had in memory is not in them.
 Of a running VM QEMU takes them, in one transaction; of a stopped one qemu-img does. `vm.json` says
-which there are: what was taken and not written down is none, and is replaced by the next of its
-name.
+which there are: what is in a disk and not written down is none, of a node that was killed
+meanwhile, and goes with the next that is taken, dropped or rolled back to.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Snapshots:
         if len(found.snapshots) >= SNAPSHOTS_MAX:
             raise NoRoom(f"{SNAPSHOTS_MAX} snapshots", place.directory.name, "delete some of them")
         taken = Taken(name=name, created=created, disks=tuple(disk.number for disk in found.own))
-        await self._drop(place, found, found.own, taken.tag)
+        await self._drop_unrecorded(place, found)
         if place.monitor is None:
             for disk in found.own:
                 await self._disks.snapshot(place.directory, found, disk, taken.tag)
@@ -82,34 +82,39 @@ class Snapshots:
             msgspec.structs.replace(disk, size_bytes=sizes.get(disk.number, disk.size_bytes))
             for disk in found.disks
         )
-        made.write(place.directory, msgspec.structs.replace(found, disks=resized))
-        at = found.snapshots.index(taken)
-        for later in found.snapshots[at + 1 :]:
-            await self.delete(place, later.name)
+        kept = found.snapshots[: found.snapshots.index(taken) + 1]
+        found = msgspec.structs.replace(found, disks=resized, snapshots=kept)
+        made.write(place.directory, found)
+        await self._drop_unrecorded(place, found)
 
     async def delete(self, place: Place, name: str) -> None:
         """Drop one: its record first, so that half of it is none."""
         found = made.read(place.directory)
-        taken = found.snapshot(name)
-        if taken is None:
-            return
-        left = tuple(each for each in found.snapshots if each != taken)
-        made.write(place.directory, msgspec.structs.replace(found, snapshots=left))
-        await self._drop(place, found, found.in_snapshot(taken), taken.tag)
+        left = tuple(each for each in found.snapshots if each.name != name)
+        if left != found.snapshots:
+            found = msgspec.structs.replace(found, snapshots=left)
+            made.write(place.directory, found)
+        await self._drop_unrecorded(place, found)
 
-    async def _drop(self, place: Place, found: Made, disks: Iterable[MadeDisk], tag: str) -> None:
-        """Have no snapshot of that tag in some disks."""
+    async def _drop_unrecorded(self, place: Place, found: Made) -> None:
+        """Have no snapshot of ours in the disks that is not written down."""
+        recorded = {taken.tag for taken in found.snapshots}
+        there = {} if place.monitor is None else await _tags(place.monitor)
+        for disk in found.own:
+            if place.monitor is None:
+                there[disk.node] = await self._disks.tags(place.directory, found, disk)
+            ours = {tag for tag in there.get(disk.node, ()) if tag.startswith(made.SNAPSHOT)}
+            for tag in sorted(ours - recorded):
+                await self._drop(place, found, disk, tag)
+
+    async def _drop(self, place: Place, found: Made, disk: MadeDisk, tag: str) -> None:
         if place.monitor is None:
-            for disk in disks:
-                await self._disks.delete_snapshot(place.directory, found, disk, tag)
+            await self._disks.delete_snapshot(place.directory, found, disk, tag)
             return
-        there = await _tags(place.monitor)
-        for disk in disks:
-            if tag in there.get(disk.node, ()):
-                await place.monitor.ask(
-                    "blockdev-snapshot-delete-internal-sync",
-                    timeout_s=limits.SNAPSHOT_S, device=disk.node, name=tag,
-                )  # fmt: skip
+        await place.monitor.ask(
+            "blockdev-snapshot-delete-internal-sync",
+            timeout_s=limits.SNAPSHOT_S, device=disk.node, name=tag,
+        )  # fmt: skip
 
 
 def _actions(disks: Iterable[MadeDisk], tag: str) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from fifo.hypervisors.linux.commands import disk_error
 from fifo.hypervisors.linux.layout import Kept, starting
 from fifo.hypervisors.linux.vm import changes, disks, images, made, measuring
 from fifo.hypervisors.linux.vm.accelerator import NO_AGENT
-from fifo.hypervisors.linux.vm.building import Builder, made_of
+from fifo.hypervisors.linux.vm.building import Builder, made_of, tidy
 from fifo.hypervisors.linux.vm.console import SerialChannel
 from fifo.hypervisors.linux.vm.running import Runner
 from fifo.hypervisors.linux.vm.snapshots import Place, Snapshots
@@ -107,6 +107,7 @@ class VirtualMachines:
             kept_ = self._host.layout.find(uid)
             if kept_.spec.brand in self.brands and uid not in uids:
                 await self._clear(kept_)
+                tidy(self._host.layout.instance(uid))
         for path in list(self._runner.directories()):
             if path.name not in uids:
                 await asyncio.to_thread(shutil.rmtree, path)
