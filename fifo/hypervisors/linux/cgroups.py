@@ -1,11 +1,12 @@
 """Reading control groups, of version 1 and 2: what instances use and may use.
 
-Limits are written by the OCI runtime; here they are read only. A file that is not there counts as
-nothing: the group has ended, or the kernel has no such controller.
+Limits are written by the OCI runtime, those of VMs by `vm.control_group`; here they are read. A
+file that is not there counts as nothing: the group has ended, or the kernel has no such controller.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -18,6 +19,8 @@ UNLIMITED_BYTES: Final = 2**60
 """Version 1 writes "no limit" as a number near 2**63, rounded to pages."""
 DELEGATED: Final = ("cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "tasks")
 """The files of a group by which processes are moved."""
+HANDED_DOWN: Final = ("memory", "cpu", "pids", "io")
+"""Controllers of version 2 that limit or count what an instance uses."""
 Version = Literal["v1", "hybrid", "v2", "none"]
 
 
@@ -49,6 +52,39 @@ def controllers(root: Path = ROOT) -> frozenset[str]:
     if version(root) == "v2":
         return frozenset(_text(root / "cgroup.controllers").split())
     return frozenset(path.name for path in root.iterdir()) if root.exists() else frozenset()
+
+
+def hand_down(root: Path, *below: Path) -> None:
+    """Let the groups in the root of version 2, then in those `below`, have what controllers it has.
+
+    Raises OSError.
+    """
+    found = set((root / "cgroup.controllers").read_text(encoding="ascii").split())
+    wanted = " ".join(f"+{name}" for name in HANDED_DOWN if name in found)
+    for level in (root, *below):
+        (level / "cgroup.subtree_control").write_text(wanted, encoding="ascii")
+
+
+@contextlib.contextmanager
+def looked_into(root: Path = ROOT) -> Iterator[None]:
+    """Have a group below the root as long as somebody looks at what files groups have.
+
+    The root of version 2 has none of them itself, and a host without systemd no group before the
+    first instance; one with it hands down only what its own services use.
+    """
+    trial = root / f"fifo-trial-{os.getpid()}"
+    made = False
+    if version(root) == "v2":
+        # Where that is not allowed no instance can have a group: the trial container says so.
+        with contextlib.suppress(OSError):
+            hand_down(root)
+            trial.mkdir()
+            made = True
+    try:
+        yield
+    finally:
+        if made:
+            trial.rmdir()
 
 
 def has_io_weight(root: Path = ROOT) -> bool:

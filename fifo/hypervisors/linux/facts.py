@@ -24,11 +24,13 @@ KIB_A_MIB: Final = 1024
 
 def gather() -> Facts:
     """Read what does not change until the next boot."""
+    with cgroups.looked_into():
+        swap, io_weight = cgroups.counts_swap(), cgroups.has_io_weight()
     return Facts(
         boot_id=processes.boot_id(),
         cgroups=cgroups.version(),
-        swap=cgroups.counts_swap(),
-        io_weight=cgroups.has_io_weight(),
+        swap=swap,
+        io_weight=io_weight,
         machine=platform.machine(),
     )
 

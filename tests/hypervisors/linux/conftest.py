@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,8 +14,10 @@ from tests.hypervisors.linux.zone_host import ZoneHost, small_zone, why_not
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SLOWER = "FIFO_TEST_SLOWER"
+"""How many times slower than a host the machine is that the tests run in, an emulated one."""
 # A test that waits for what never comes fails with its own stack.
-PATIENCE_S = 40.0
+PATIENCE_S = 40.0 * float(os.environ.get(SLOWER, "1"))
 
 
 @pytest.hookimpl(tryfirst=True)

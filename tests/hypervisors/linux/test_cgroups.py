@@ -128,3 +128,19 @@ def test_what_the_host_says_of_itself() -> None:
     assert facts.boot_time("cpu 1 2\nbtime 1700000000\n") == 1_700_000_000.0
     assert facts.memory_mib("MemTotal:  2048 kB\nMemFree: 1 kB\n") == 2
     assert facts.capacity(5 * 1024**3).disk == 5
+
+
+def test_a_group_is_there_while_a_host_of_version_two_is_looked_at(tmp_path: Path) -> None:
+    write(tmp_path, {"cgroup.controllers": "cpuset cpu io memory pids\n"})
+    with cgroups.looked_into(tmp_path):
+        assert [path for path in tmp_path.iterdir() if path.is_dir()] != []
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
+    assert (tmp_path / "cgroup.subtree_control").read_text() == "+memory +cpu +pids +io"
+
+
+def test_a_host_that_lets_nobody_make_groups_is_looked_at_all_the_same(tmp_path: Path) -> None:
+    # A directory is where the kernel's file would be, so that it cannot be written.
+    write(tmp_path, {"cgroup.controllers": "memory\n", "cgroup.subtree_control/x": ""})
+    with cgroups.looked_into(tmp_path):
+        assert not cgroups.counts_swap(tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("fifo")] == []

@@ -25,8 +25,6 @@ MIB: Final = 1024 * 1024
 PROCESSES: Final = "cgroup.procs"
 CONTROLLERS: Final = ("memory", "cpu", "cpuacct", "pids", "blkio")
 """Of version 1: those that limit or count what a VM uses."""
-HANDED_DOWN: Final = ("memory", "cpu", "pids", "io")
-"""Of version 2."""
 
 
 class Setting(NamedTuple):
@@ -131,7 +129,7 @@ class ControlGroups:
     def _places(self, uid: str) -> Iterator[tuple[str, Path]]:
         """Yield where a VM's group is, by controller; it may be one place for several."""
         if self._facts.cgroups == "v2":
-            yield from ((name, self._root / self._parent / uid) for name in HANDED_DOWN)
+            yield from ((name, self._root / self._parent / uid) for name in cgroups.HANDED_DOWN)
             return
         for name in CONTROLLERS:
             hierarchy = self._root / name
@@ -141,12 +139,9 @@ class ControlGroups:
 
     def _hand_down(self) -> None:
         """Let groups two levels below the root have the controllers that are there."""
-        here = self._root
-        found = set((here / "cgroup.controllers").read_text(encoding="ascii").split())
-        wanted = " ".join(f"+{name}" for name in HANDED_DOWN if name in found)
-        (here / self._parent).mkdir(parents=True, exist_ok=True)
-        for level in (here, here / self._parent):
-            (level / "cgroup.subtree_control").write_text(wanted, encoding="ascii")
+        own = self._root / self._parent
+        own.mkdir(parents=True, exist_ok=True)
+        cgroups.hand_down(self._root, own)
 
 
 def _refusal(places: dict[str, Path], setting: Setting) -> OSError | None:
