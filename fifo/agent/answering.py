@@ -17,6 +17,7 @@ from fifo.model import keys
 from fifo.model.errors import Cancelled, FifoError
 from fifo.model.instance import Exit
 from fifo.store.contract import Delete
+from fifo.workflows.failures import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ class Answering(Acting):
     def updated(self, order: Order, applied: Applied) -> None:
         """The host has the spec, all of it or but for what counts at the next start."""
         spec = self.host_has = order.args[0].spec
-        self.reason = ""
+        self.failure = None
         self.note("updated", _text_of_update(applied))
         pending = dict.fromkeys((*self.memory.pending, *applied.at_start))
         memory = msgspec.structs.replace(
@@ -78,7 +79,7 @@ class Answering(Acting):
         self.seen = observed
         self.host_has = order.args[0].spec
         self.booting = False
-        self.reason = ""
+        self.failure = None
         if observed.start_id != self.memory.start_id:
             self.memory = course.running(self.intent, self.memory, observed)
         took_s = self.now_s() - self.began
@@ -193,7 +194,7 @@ class Answering(Acting):
             return
         else:
             self.doubts = 0
-            self.reason = error.what
+            self.failure = failure_of(error)
             _FAILURES.get(verb, Answering.step_failed)(self, verb, error)
 
     def _doubt(self, error: FifoError) -> bool:
@@ -201,7 +202,7 @@ class Answering(Acting):
         self.doubts += 1
         if self.doubts > limits.DOUBTS:
             return False
-        self.reason = error.what
+        self.failure = failure_of(error)
         wait_s = min(limits.DOUBT_WAIT_MOST_S, limits.DOUBT_WAIT_S * 2 ** (self.doubts - 1))
         self.pausing = self.send_after(wait_s, LOOK)
         return True

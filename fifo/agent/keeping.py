@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fifo.hypervisors.driver import Observed
     from fifo.model.instance import InstanceSpec, InstanceStatus, Snapshot, State
     from fifo.model.instance_states import Happening
+    from fifo.model.operation import Failure
     from fifo.model.story import EventKind, StoryEvent
     from fifo.store.contract import Delete
 
@@ -49,7 +50,7 @@ class Keeping(StateMachine):
         self.snapshots: tuple[Snapshot, ...] = ()
         self.told: InstanceStatus | None = None
         self.events: list[StoryEvent] = []
-        self.reason = ""
+        self.failure: Failure | None = None
         self.telling: Any = None
         self.token = 1
         self.writing = 0
@@ -127,7 +128,7 @@ class Keeping(StateMachine):
             self.at,
             observed=self.seen,
             snapshots=self.snapshots,
-            reason=self.reason,
+            failure=self.failure,
             before=self.told,
             utc=self.settings.utc(),
         )

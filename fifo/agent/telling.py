@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fifo.agent.intent import Intent
     from fifo.hypervisors.driver import Observed
     from fifo.model.instance import Exit, Snapshot, State
+    from fifo.model.operation import Failure
     from fifo.model.restart import Decision, Memory
     from fifo.model.story import EventKind
 
@@ -27,7 +28,7 @@ def status_of(
     *,
     observed: Observed | None,
     snapshots: tuple[Snapshot, ...],
-    reason: str,
+    failure: Failure | None,
     before: InstanceStatus | None,
     utc: float,
 ) -> InstanceStatus:
@@ -45,11 +46,12 @@ def status_of(
         boot_generation=memory.boot_generation,
         restarts=memory.restarts,
         exit=memory.last_exit,
-        reason=reason or memory.crash_loop,
+        reason=failure.what if failure is not None else memory.crash_loop,
         addresses=intent.claim.addresses,
         pending_reboot=memory.pending,
         snapshots=snapshots,
         console=state == "running",
+        failure=failure if state == "failed" else None,
     )
 
 

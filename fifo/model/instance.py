@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from fifo.model.operation import Failure
 from fifo.model.records import Record, Value
 
 Brand = Literal["joyent", "joyent-minimal", "lx", "bhyve", "kvm"]
@@ -231,6 +232,8 @@ class InstanceStatus(Record, frozen=True, tag="instance_status/1"):
     """Properties that are accepted and take effect at the next start."""
     snapshots: tuple[Snapshot, ...] = ()
     console: bool = False
+    failure: Failure | None = None
+    """Why it is `failed`, as the host's error; None if that was no error but a crash loop."""
 
 
 class Snapshot(Value, frozen=True):

@@ -174,11 +174,18 @@ async def reached(run: Run, items: Items) -> Outcome:
             continue
         status = entry.record
         if status.state == "failed":
-            outcome.failed[item] = DriverFailed(
-                status.reason or "it failed", run.operation.target, "see its events and logs"
-            )
+            outcome.failed[item] = _why_failed(run, status)
         outcome.outputs[item] = {"state": status.state, "start_id": status.start_id}
     return outcome
+
+
+def _why_failed(run: Run, status: InstanceStatus) -> FifoError:
+    """Give the host's error as what it is, else say what the status tells."""
+    if status.failure is not None:
+        return error_of(msgspec.structs.replace(status.failure, subject=run.operation.target))
+    return DriverFailed(
+        status.reason or "it failed", run.operation.target, "see its events and logs"
+    )
 
 
 def _is_settled(status: InstanceStatus, spec: InstanceSpec) -> bool:

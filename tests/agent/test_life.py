@@ -228,6 +228,23 @@ def test_a_failed_create_is_failed_with_the_hosts_words(world: AgentWorld) -> No
     world.await_state(spec.uid, "running")
 
 
+@pytest.mark.parametrize("verb", ["create", "start"])
+def test_one_that_found_no_room_says_so_in_the_hosts_own_error(
+    world: AgentWorld, verb: str
+) -> None:
+    world.host.faults.add(Fault(verb, "disk_full", times=1))
+    spec = spec_of(1)
+    world.realise(spec)
+    world.await_state(spec.uid, "failed")
+    status = world.status(spec.uid)
+    assert status.failure is not None
+    assert (status.failure.kind, status.failure.remedy) == ("NoRoom", "delete instances or images")
+    assert status.reason == status.failure.what
+    world.realise(newer(spec))
+    world.await_state(spec.uid, "running")
+    assert world.status(spec.uid).failure is None
+
+
 def test_a_failed_start_that_was_asked_for_is_failed_at_once(world: AgentWorld) -> None:
     world.host.faults.add(Fault("start", "error", text="exec format error", times=1))
     spec = spec_of(1)

@@ -1,0 +1,145 @@
+"""A node whose instances' disk is full: operations end so, nothing is left, and with room they do.
+
+As root on Linux with the packages of `make packages`; there is nothing to test without them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fifo.cli.demo.fleet_client import FleetClient
+from fifo.cli.demo.program import spawning_with_netns
+from fifo.hypervisors.linux.guests import spawning, zone_image
+from fifo.hypervisors.linux.layout import PASSABLE
+from fifo.hypervisors.linux.leftovers import leftovers
+from fifo.hypervisors.linux.settings import Settings
+from tests.hypervisors.linux.full_disk import FullDisk
+from tests.system.node_process import NodeProcess, rows
+from tests.system.test_real_zones import end_keeper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NEEDED = ("runc", "qemu-img", "mkfs.ext4", "losetup")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not all(map(shutil.which, NEEDED)),
+    reason=f"a real disk that is full wants root and {', '.join(NEEDED)}",
+)
+
+PREFIX = "full"
+SIZE_BYTES = 4 * 1024**3
+"""Sparse, and filled by blocks that are never written: placement has to find room on it."""
+RESOURCE_EXHAUSTED = 7
+"""What the command line ends with then."""
+
+
+@contextlib.contextmanager
+def ext4(place: Path, file: Path) -> Iterator[FullDisk]:
+    """Mount a new file system at a place."""
+    with file.open("wb") as image:
+        image.truncate(SIZE_BYTES)
+    _do("mkfs.ext4", "-q", "-m", "0", str(file))
+    place.mkdir(parents=True)
+    _do("mount", "-o", "loop", str(file), str(place))
+    try:
+        yield FullDisk(place)
+    finally:
+        # The keeper may not be quite gone.
+        _do("umount", "--lazy", str(place))
+        file.unlink()
+
+
+def _do(*argv: str) -> None:
+    subprocess.run(["/usr/bin/env", *argv], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[tuple[NodeProcess, FullDisk]]:
+    with tempfile.TemporaryDirectory(prefix="fzn") as name:
+        base = Path(name)
+        base.chmod(PASSABLE)
+        yield from full_node(base)
+
+
+def full_node(base: Path) -> Iterator[tuple[NodeProcess, FullDisk]]:
+    """Give a node in a directory, with a disk of their own for its instances."""
+    image = asyncio.run(zone_image.build(spawning.run, base / "guests"))
+    shutil.copy(image.path("rootfs"), base / "zone.tar")
+    _do("qemu-img", "create", "-q", "-f", "qcow2", str(base / "vm.qcow2"), "8M")
+    with ext4(base / "data" / "instances", base / "disk.img") as disk:
+        try:
+            with NodeProcess(base, "--prefix", PREFIX, driver="linux") as running:
+                yield running, disk
+        finally:
+            asyncio.run(end_keeper(base))
+
+
+IMPORTS = {
+    "zone": ("--file", "zone.tar", "--format", "rootfs_tar", "--brand", "lx"),
+    "vm": ("--file", "vm.qcow2", "--format", "qcow2", "--brand", "kvm"),
+}
+CREATES = {
+    "zone": ("--brand", "lx", "--image", "zone", "--memory", "64", "--set", "quota=1"),
+    "vm": ("--brand", "kvm", "--set", 'disks=[{"image": "images/vm", "boot": true}]'),
+}
+
+
+def ask(node: NodeProcess, kind: str, verb: str) -> subprocess.CompletedProcess[str]:
+    """Import an image, or create an instance of it, and wait for what comes of it."""
+    if verb == "create":
+        return node.fifo("instance", "create", f"own-{kind}", *CREATES[kind])
+    option, name, *more = IMPORTS[kind]
+    return node.fifo("image", "import", kind, option, str(node.base / name), *more)
+
+
+@pytest.mark.parametrize("kind", ["zone", "vm"])
+def test_what_finds_no_room_ends_so_and_is_done_when_there_is(
+    node: tuple[NodeProcess, FullDisk], kind: str
+) -> None:
+    running, disk = node
+    for verb in ("import", "create"):
+        before = files(running)
+        disk.leave(0)
+        refused = ask(running, kind, verb)
+        assert refused.returncode == RESOURCE_EXHAUSTED, refused.stderr
+        assert "make room on the host's disk" in refused.stderr
+        disk.clear()
+        assert files(running) == before
+        assert rows(running.fifo("-o", "json", "instance", "list")) == []
+        done = ask(running, kind, verb)
+        assert done.returncode == 0, done.stderr
+    disk.leave(0)
+    assert running.end(9) is not None
+    running.start()
+    (found,) = rows(running.fifo("-o", "json", "instance", "list"))
+    assert found["state"] == "RUNNING"
+    client = FleetClient(running.socket)
+    assert client.delete_all() == 1
+    client.close()
+    disk.clear()
+    left = asyncio.run(leftovers(spawning_with_netns, settings(running)))
+    assert not any(left._replace(mounts=())), left
+
+
+def settings(node: NodeProcess) -> Settings:
+    return Settings(
+        state_dir=node.base / "data" / "instances",
+        run_dir=node.base / "run" / "linux",
+        prefix=PREFIX,
+        nic_tags={},
+    )
+
+
+def files(node: NodeProcess) -> set[str]:
+    """Name the images and instances on the disk, unfinished ones too."""
+    state = node.base / "data" / "instances"
+    return {str(path) for part in ("images", "instances") for path in (state / part).iterdir()}
