@@ -78,7 +78,8 @@ def disk_error(error: OSError, subject: str) -> DriverFailed | NoRoom:
 def failure(argv: Sequence[str], done: CommandOutput, subject: str = "") -> DriverFailed | NoRoom:
     """Make the error for a command that failed; a full disk is told apart."""
     call = " ".join(argv[:ARGUMENTS_SHOWN])
-    if any(os.strerror(number) in done.words for number in ROOM):
+    # Programs written in Go, as the runtimes are, begin the system's own words with a small letter.
+    if any(os.strerror(number).lower() in done.words.lower() for number in ROOM):
         return NoRoom(f"{call}: {done.words}", subject, "make room on the host's disk")
     return DriverFailed(
         f"{call} ended with {done.status}: {done.words}",

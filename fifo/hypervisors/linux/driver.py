@@ -20,7 +20,7 @@ from fifo.hypervisors.linux.making import destroy
 from fifo.hypervisors.linux.patience import Stops
 from fifo.hypervisors.linux.sharing import remove_shared
 from fifo.hypervisors.linux.watch import alive
-from fifo.model.errors import DriverFailed, FifoError, NoRoom, Unsupported, WrongState
+from fifo.model.errors import DriverFailed, FifoError, Unsupported, WrongState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -75,7 +75,7 @@ class LinuxDriver:
         """Look at everything that is there."""
         found = [self._observed(self.host.layout.find(uid)) for uid in self.host.layout.uids()]
         if any(each is None for each in found):
-            await self.host.watch.catch_up()
+            await self._catch_up("host")
             found = [self._seen(self.host.layout.find(uid)) for uid in self.host.layout.uids()]
         return tuple(each for each in found if each is not None)
 
@@ -86,9 +86,15 @@ class LinuxDriver:
             return None
         seen = self._observed(kept)
         if seen is None:
-            await self.host.watch.catch_up()
+            await self._catch_up(uid)
             seen = self._seen(self.host.layout.find(uid))
         return seen
+
+    async def _catch_up(self, subject: str) -> None:
+        try:
+            await self.host.watch.catch_up()
+        except OSError as error:
+            raise disk_error(error, subject) from error
 
     def _observed(self, kept: Kept) -> Observed | None:
         """Say what is kept of an instance; None if its process has ended and nobody said how."""
@@ -202,21 +208,13 @@ class LinuxDriver:
             if kept is not None:
                 kind = self._kind(kept.spec.brand, uid)
                 if self._runs(kept):
-                    await self._end_unwritten(kept)
+                    with self._stops.of(uid, 0.0) as patience:
+                        await self._end(kept, patience)
                 await kind.release(kept)
                 await self._guarded(uid, destroy(self.host, kept))
             for half in (self.host.layout.new(uid), self.host.layout.gone(uid)):
                 await self._guarded(uid, self.host.storage.destroy(half))
         await self._last_one_out()
-
-    async def _end_unwritten(self, kept: Kept) -> None:
-        """Force it to end, also where the disk has no room to say so: it is not wanted any more."""
-        try:
-            with self._stops.of(kept.uid, 0.0) as patience:
-                await self._end(kept, patience)
-        except NoRoom:
-            if self._runs(kept):
-                raise
 
     async def _guarded(self, uid: str, work: Coroutine[Any, Any, Any]) -> Any:
         """Do work that makes or removes things; the disk's refusals become errors of ours."""

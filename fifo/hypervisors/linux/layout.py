@@ -180,9 +180,13 @@ def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file whole or not at all; raises OSError."""
     draft = path.with_name(f"{path.name}.new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 -- a descriptor, not a path
-        file.write(data)
-    draft.replace(path)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 -- a descriptor, not a path
+            file.write(data)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def flush_all(path: Path) -> None:

@@ -1,8 +1,7 @@
 """How instances end: the keeper tells, it is written down, and then whoever waits or subscribes.
 
 An end is recorded in the instance's directory before the keeper may forget it, so that it is told
-once: to a subscriber that is there, or to the next one. While the disk has no room for that the
-keeper is asked again and again, and who waits for the end is told of the disk.
+once: to a subscriber that is there, or to the next one.
 """
 
 from __future__ import annotations
@@ -17,9 +16,8 @@ import msgspec
 
 from fifo.hypervisors.driver import Broken, Ended, Inventory
 from fifo.hypervisors.linux import init, limits
-from fifo.hypervisors.linux.commands import disk_error
 from fifo.hypervisors.linux.keeper import processes
-from fifo.model.errors import DriverFailed, FifoError, HistoryGone, NoRoom, Unavailable
+from fifo.model.errors import FifoError, HistoryGone, Unavailable
 from fifo.model.instance import Exit
 from fifo.model.names import is_uid
 
@@ -32,8 +30,9 @@ if TYPE_CHECKING:
     from fifo.hypervisors.linux.layout import Kept, Layout
 
 RETRY_S: Final = 1.0
-"""Between attempts to find a keeper, besides the client's own, and to write on a full disk."""
+"""Between attempts to find a keeper, besides the client's own."""
 
+UNWRITTEN: Final = "the end of an instance cannot be written down"
 _log = logging.getLogger(__name__)
 
 
@@ -59,6 +58,8 @@ class Watch:
         self._revive = revive
         self._forced: set[str] = set()
         self._looped: dict[str, int] = {}
+        # Ends that the disk has no room for, by instance and start: who waits need not.
+        self._unwritten: dict[tuple[str, int], Exit] = {}
         self._starting: set[str] = set()
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self._listeners: list[Listening] = []
@@ -70,7 +71,11 @@ class Watch:
 
     async def open(self) -> None:
         """Learn what ended while nobody followed, then follow. Raises what the keeper raises."""
-        await self.catch_up()
+        try:
+            await self.catch_up()
+        except OSError as error:
+            # A full disk keeps no node from starting, whose operator makes room by it.
+            _log.error("%s: %s", UNWRITTEN, error)
         self._following = asyncio.create_task(self._follow())
 
     async def close(self) -> None:
@@ -82,20 +87,33 @@ class Watch:
             await asyncio.gather(self._following, return_exceptions=True)
 
     async def catch_up(self) -> list[Watched]:
-        """Record every end that the keeper knows of, and those that it does not; give its table."""
+        """Record every end that the keeper knows of, and those that it does not; give its table.
+
+        Raises OSError for one that cannot be written down, after all others were.
+        """
         watched = await self._keeper.inventory()
         table = {each.instance: each for each in watched}
+        trouble: OSError | None = None
         for uid in self._layout.uids():
             kept = self._layout.read(uid)
             if kept is None or not kept.is_open:
                 continue
-            found = table.get(uid)
-            if found is not None and found.start_id == str(kept.start_id):
-                if found.exit is not None:
-                    self.ended(found.exit)
-            elif uid not in self._starting and not alive(kept, self._boot_id):
-                self._record(kept, Exit(at=self._wall()))
+            try:
+                self._compare(kept, table.get(uid))
+            except OSError as error:
+                trouble = error
+        if trouble is not None:
+            raise trouble
+        self._unwritten.clear()
         return watched
+
+    def _compare(self, kept: Kept, found: Watched | None) -> None:
+        """Record the end of an open start if the keeper knows it, or if nobody does."""
+        if found is not None and found.start_id == str(kept.start_id):
+            if found.exit is not None:
+                self.ended(found.exit)
+        elif kept.uid not in self._starting and not alive(kept, self._boot_id):
+            self._record(kept, Exit(at=self._wall()))
 
     async def _follow(self) -> None:
         while True:
@@ -113,11 +131,12 @@ class Watch:
                 await self._lost(Unavailable("the connection to the keeper has ended"))
             except HistoryGone:
                 continue
-            except (DriverFailed, NoRoom) as error:
-                await self._lost(error)
-                await asyncio.sleep(RETRY_S)
             except FifoError as error:
                 await self._lost(error)
+            except OSError as error:
+                # It is not acknowledged, so that the keeper tells it again.
+                _log.error("%s: %s", UNWRITTEN, error)
+                await asyncio.sleep(RETRY_S)
 
     async def _lost(self, error: FifoError) -> None:
         for listening in self._listeners:
@@ -148,20 +167,22 @@ class Watch:
 
     def _record(self, kept: Kept, end: Exit) -> None:
         try:
-            self._write(msgspec.structs.replace(kept, exit=end, told=False, pid=0))
-        except FifoError as error:
-            for waiter in self._waiters.pop(kept.uid, ()):
-                if not waiter.done():
-                    waiter.set_exception(error)
+            self._layout.write(msgspec.structs.replace(kept, exit=end, told=False, pid=0))
+        except OSError:
+            self._unwritten[kept.uid, kept.start_id] = end
+            self._wake(kept.uid)
             raise
         self._forced.discard(kept.uid)
         self._looped.pop(kept.uid, None)
-        for waiter in self._waiters.pop(kept.uid, ()):
+        self._wake(kept.uid)
+        if kept.uid not in self._starting:
+            self.on_end(kept.uid)
+            self._announce(kept.uid)
+
+    def _wake(self, uid: str) -> None:
+        for waiter in self._waiters.pop(uid, ()):
             if not waiter.done():
                 waiter.set_result(None)
-        if kept.uid not in self._starting:
-            self._announce(kept.uid)
-            self.on_end(kept.uid)
 
     def _announce(self, uid: str) -> None:
         """Tell everybody who listens of an end that nobody was told of."""
@@ -176,15 +197,12 @@ class Watch:
     def mark_told(self, uid: str, start_id: int) -> None:
         """Note that somebody has heard of an end."""
         kept = self._layout.read(uid)
-        if kept is not None and kept.start_id == start_id and not kept.told:
-            self._write(msgspec.structs.replace(kept, told=True))
-
-    def _write(self, kept: Kept) -> None:
-        """Replace what is kept of an instance; raises NoRoom, DriverFailed."""
+        if kept is None or kept.start_id != start_id or kept.told:
+            return
         try:
-            self._layout.write(kept)
+            self._layout.write(msgspec.structs.replace(kept, told=True))
         except OSError as error:
-            raise disk_error(error, kept.uid) from error
+            _log.warning("%s: its end will be told once more: %s", uid, error)
 
     def untold(self) -> Iterable[Ended]:
         """Yield the ends nobody was told of."""
@@ -221,14 +239,21 @@ class Watch:
         self._waiters.setdefault(uid, set()).add(waiter)
         try:
             async with asyncio.timeout(timeout_s):
-                while (kept := self._layout.find(uid)).exit is None:
+                while (end := self._end(self._layout.find(uid))) is None:
                     await waiter
-                return kept.exit
+                return end
         except TimeoutError:
             return None
         finally:
             if waiters := self._waiters.get(uid):
                 waiters.discard(waiter)
+
+    def owes(self, kept: Kept) -> bool:
+        """Tell whether an instance has ended, and the disk has had no room yet to say so."""
+        return (kept.uid, kept.start_id) in self._unwritten
+
+    def _end(self, kept: Kept) -> Exit | None:
+        return kept.exit or self._unwritten.get((kept.uid, kept.start_id))
 
     def session(self, name: str) -> asyncio.Future[KeeperExit]:
         """Give how a command in a terminal of the keeper's will have ended."""

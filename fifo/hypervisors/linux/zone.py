@@ -110,6 +110,8 @@ class Zones:
             return await self._start(plan)
         except (FifoError, OSError) as error:
             await self._take_back(plan.kept)
+            # With a full disk this is the room in which the record is written back.
+            (plan.directory / BUNDLE / CONFIG).unlink(missing_ok=True)
             where.write(kept)
             raise disk_error(error, kept.uid) if isinstance(error, OSError) else error from None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +14,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from fifo.hypervisors.driver import Broken, Ended, Inventory
-from fifo.hypervisors.linux import mounting
+from fifo.hypervisors.linux import layout, mounting
+from fifo.hypervisors.linux.commands import CommandOutput, failure
 from fifo.model.errors import NoRoom
+from tests.hypervisors.linux import full_disk
+from tests.hypervisors.linux.keeper.keeper_host import ended
 from tests.hypervisors.linux.test_adoption import Ear
 from tests.hypervisors.linux.vm.vm_host import VmHost, guest_image, image_record
 from tests.hypervisors.linux.vm.vm_host import why_not as why_no_vms
@@ -26,8 +30,7 @@ if TYPE_CHECKING:
     from fifo.hypervisors.driver import Wanted
     from fifo.model.image import Image
 
-SIZES = {"zone": "40m", "vm": "128m"}
-FILL_BYTES = (1024**2, 4096, 1)
+SIZES_BYTES = {"zone": 40 * 1024**2, "vm": 128 * 1024**2}
 
 
 @pytest.fixture(params=["zone", "vm"])
@@ -37,15 +40,15 @@ def zones(request: pytest.FixtureRequest) -> Iterator[ZoneHost]:
     if reason := why_not() if kind == "zone" else why_no_vms():
         pytest.skip(reason)
     small_zone()
-    directory = Path(tempfile.mkdtemp(prefix="fzf"))
-    mounting.mount("tmpfs", directory, "tmpfs", mounting.NODEV, f"size={SIZES[kind]},mode=711")
-    try:
-        made = (VmHost if kind == "vm" else ZoneHost).make(None, directory)
+    elsewhere = Path(tempfile.mkdtemp(prefix="fzr"))
+    elsewhere.chmod(layout.PASSABLE)
+    with full_disk.mounted(SIZES_BYTES[kind]) as disk:
+        made = (VmHost if kind == "vm" else ZoneHost).make(None, disk.place)
+        full_disk.run_elsewhere(made, elsewhere)
         yield made
+        disk.clear()
         made.clear()
-    finally:
-        mounting.unmount(directory)
-        directory.rmdir()
+    shutil.rmtree(elsewhere)
 
 
 def image_of(zones: ZoneHost) -> Image:
@@ -62,27 +65,21 @@ async def with_image(zones: ZoneHost) -> None:
 
 
 @contextlib.contextmanager
-def full(zones: ZoneHost, *, but_bytes: int = 0) -> Iterator[None]:
+def full(zones: ZoneHost, *, but_pages: int = 0) -> Iterator[None]:
     """Leave no room on the disk, or next to none."""
-    filler = zones.directory / "filler"
-    with filler.open("wb", buffering=0) as file:
-        for size_bytes in FILL_BYTES:
-            with contextlib.suppress(OSError):
-                while True:
-                    file.write(bytes(size_bytes))
-        if but_bytes:
-            os.ftruncate(file.fileno(), filler.stat().st_size - but_bytes)
+    disk = full_disk.FullDisk(zones.directory)
+    disk.leave(but_pages)
     try:
         yield
     finally:
-        filler.unlink()
+        disk.clear()
 
 
-@pytest.mark.parametrize("but_bytes", [0, 300_000])
-async def test_an_image_is_refused_until_there_is_room(zones: ZoneHost, but_bytes: int) -> None:
+@pytest.mark.parametrize("but_pages", [0, 73])
+async def test_an_image_is_refused_until_there_is_room(zones: ZoneHost, but_pages: int) -> None:
     await zones.open()
     images = zones.settings.state_dir / "images"
-    with full(zones, but_bytes=but_bytes):
+    with full(zones, but_pages=but_pages):
         with pytest.raises(NoRoom, match="make room on the host's disk"):
             await zones.driver.fetch_image(image_of(zones), lambda *_: None)
         assert list(images.iterdir()) == []
@@ -94,14 +91,14 @@ async def _life(zones: ZoneHost, wanted: Wanted) -> None:
     await zones.driver.start(wanted, 1)
 
 
-@pytest.mark.parametrize("but_bytes", [0, 8_192])
-async def test_an_instance_is_refused_until_there_is_room(zones: ZoneHost, but_bytes: int) -> None:
+@pytest.mark.parametrize("but_pages", [0, 2])
+async def test_an_instance_is_refused_until_there_is_room(zones: ZoneHost, but_pages: int) -> None:
     await with_image(zones)
     neighbour = await zones.running()
     before = await zones.leftovers()
     wanted = zones.wanted()
     both = tuple(sorted((*before.directories, wanted.spec.uid)))
-    with full(zones, but_bytes=but_bytes):
+    with full(zones, but_pages=but_pages):
         # With a little room there is enough for its directory, and none to start it.
         with pytest.raises(NoRoom, match="make room on the host's disk"):
             await _life(zones, wanted)
@@ -137,8 +134,14 @@ async def test_a_change_is_refused_and_the_instance_is_as_it_was(zones: ZoneHost
     assert (await zones.driver.update(after)).live == ("alias",)
 
 
+async def _watched(zones: ZoneHost, uid: str) -> None:
+    """Look at an instance as long as it can be looked at."""
+    while await zones.driver.inspect(uid):
+        pass
+
+
 async def test_an_end_that_cannot_be_written_down_is_told_when_there_is_room(
-    zones: ZoneHost,
+    zones: ZoneHost, caplog: pytest.LogCaptureFixture
 ) -> None:
     await with_image(zones)
     ending, beside = await zones.running(), await zones.running()
@@ -147,27 +150,46 @@ async def test_an_end_that_cannot_be_written_down_is_told_when_there_is_room(
     seen = await zones.driver.inspect(ending.spec.uid)
     assert seen is not None
     with full(zones):
-        os.kill(seen.pid, 9)
-        await ear.until(lambda heard: isinstance(heard[-1], Broken))
-        told = ear.heard[-1]
-        assert isinstance(told, Broken)
-        assert "make room on the host's disk" in told.reason
-        with pytest.raises(NoRoom):
-            await zones.driver.inspect(ending.spec.uid)
-    await ear.until(lambda heard: isinstance(heard[-1], Ended))
-    assert isinstance(ear.heard[-2], Inventory)
-    assert ear.ends()[ending.spec.uid].exit.signal == 9
+        os.kill(seen.pid, signal.SIGKILL)
+        with pytest.raises(NoRoom, match="make room on the host's disk"):
+            await _watched(zones, ending.spec.uid)
+        while "cannot be written down" not in caplog.text:
+            await zones.keeper.inventory()
+        assert not ear.ends()
+    await ear.until(lambda _: ending.spec.uid in ear.ends())
+    assert ear.ends()[ending.spec.uid].exit.signal == signal.SIGKILL
     # And who was beside it is followed as ever.
     await zones.driver.stop(beside.spec.uid, 0.0)
     await ear.until(lambda _: beside.spec.uid in ear.ends())
 
 
-async def test_a_stop_says_so_and_a_delete_makes_room(zones: ZoneHost) -> None:
+async def test_a_node_starts_on_a_full_disk_and_learns_what_ended_when_there_is_room(
+    zones: ZoneHost,
+) -> None:
+    await with_image(zones)
+    ending, other = await zones.running(), await zones.running()
+    seen = await zones.driver.inspect(ending.spec.uid)
+    assert seen is not None
+    await zones.close()
+    with full(zones):
+        os.kill(seen.pid, signal.SIGKILL)
+        await ended(seen.pid)
+        await zones.open()
+        with pytest.raises(NoRoom, match="make room on the host's disk"):
+            await zones.driver.inventory()
+        await zones.driver.delete(other.spec.uid)
+    ear = Ear(zones)
+    await ear.until(lambda _: ending.spec.uid in ear.ends())
+    assert ear.ends()[ending.spec.uid].exit.signal == signal.SIGKILL
+
+
+async def test_instances_are_stopped_and_deleted_to_make_room(zones: ZoneHost) -> None:
     await with_image(zones)
     stopping, going = await zones.running(), await zones.running()
     with full(zones):
-        with pytest.raises(NoRoom, match="make room on the host's disk"):
-            await zones.driver.stop(stopping.spec.uid, 0.0)
+        end = await zones.driver.stop(stopping.spec.uid, 0.0)
+        assert end is not None
+        assert end.forced
         await zones.driver.delete(going.spec.uid)
         await zones.driver.delete(stopping.spec.uid)
         left = await zones.leftovers()
@@ -189,3 +211,22 @@ async def test_a_snapshot_of_a_vm_says_so(zones: ZoneHost) -> None:
     assert await zones.driver.snapshots(uid) == (taken,)
     await asyncio.gather(zones.driver.snapshot(uid, "b"), zones.driver.delete_snapshot(uid, "a"))
     assert [each.name for each in await zones.driver.snapshots(uid)] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "words", ["No space left on device", "no space left on device", "EDQUOT: disk quota exceeded"]
+)
+def test_a_program_that_found_no_room_is_understood_however_it_writes_that(words: str) -> None:
+    assert isinstance(failure(("runc",), CommandOutput(1, b"", words.encode())), NoRoom)
+
+
+def test_a_record_that_found_no_room_leaves_no_draft(tmp_path: Path) -> None:
+    mounting.mount("tmpfs", tmp_path, "tmpfs", mounting.NODEV, "size=8k")
+    try:
+        layout.replace(tmp_path / "record", b"short")
+        with pytest.raises(OSError, match="No space left"):
+            layout.replace(tmp_path / "record", bytes(9_000))
+        assert [path.name for path in tmp_path.iterdir()] == ["record"]
+        assert (tmp_path / "record").read_bytes() == b"short"
+    finally:
+        mounting.unmount(tmp_path)

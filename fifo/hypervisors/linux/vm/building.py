@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from fifo.hypervisors.linux.vm import confine, disks, images, limits, made, seed
 from fifo.hypervisors.linux.vm.disks import Disks
 from fifo.hypervisors.linux.vm.machine import DISK_MODELS, NIC_MODELS
 from fifo.hypervisors.linux.vm.made import Made, MadeDisk
-from fifo.model.errors import DataLoss, InvalidInput, NotFound, Violation
+from fifo.model.errors import DataLoss, FifoError, InvalidInput, NotFound, Violation
 from fifo.model.instance import Disk
 
 if TYPE_CHECKING:
@@ -161,20 +162,28 @@ class Builder:
         if iso.exists() and _read(told) == wanted:
             return iso
         iso.unlink(missing_ok=True)
-        told.mkdir(mode=0o700, exist_ok=True)
-        for name, data in wanted.items():
-            (told / name).write_bytes(data)
         draft = directory / f"{made.SEED}.new"
+        try:
+            await self._write_seed(uid, wanted, told, draft)
+        except (FifoError, OSError):
+            # Half of it is of no use, and with a full disk it is the room for the VM's record.
+            shutil.rmtree(told, ignore_errors=True)
+            draft.unlink(missing_ok=True)
+            raise
+        draft.rename(iso)
+        return iso
+
+    async def _write_seed(
+        self, uid: str, wanted: dict[str, bytes], told: Path, draft: Path
+    ) -> None:
+        _write(told, wanted)
         argv = ("genisoimage", "-quiet", "-volid", seed.VOLUME, "-joliet", "-rock")
         await succeed(
             self._host.run, (*argv, "-o", str(draft), str(told)),
             subject=uid, deadline_s=limits.ISO_S,
         )  # fmt: skip
-        user = made.read(directory).user
-        os.chown(draft, user, user)
-        draft.chmod(0o400)
-        draft.rename(iso)
-        return iso
+        user = made.read(self._host.layout.instance(uid)).user
+        _hand_over(draft, user)
 
 
 def tidy(directory: Path) -> None:
@@ -240,6 +249,18 @@ def _growth(known: MadeDisk, wanted: Disk, index: int) -> _Growth | None:
         told = f"at least {least} MiB, as it has: a disk is not made smaller"
         raise InvalidInput(wanted.path, (Violation(f"disks[{index}].size", told),))
     return _Growth(known, size_bytes)
+
+
+def _write(directory: Path, files: dict[str, bytes]) -> None:
+    directory.mkdir(mode=0o700, exist_ok=True)
+    for name, data in files.items():
+        (directory / name).write_bytes(data)
+
+
+def _hand_over(file: Path, user: int) -> None:
+    """Give a file to a VM's user, to be read alone."""
+    os.chown(file, user, user)
+    file.chmod(0o400)
 
 
 def _read(directory: Path) -> dict[str, bytes]:

@@ -8,13 +8,14 @@ meanwhile, and goes with the next that is taken, dropped or rolled back to.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import logging
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from fifo.hypervisors.linux.vm import limits, made
 from fifo.hypervisors.linux.vm.made import MadeDisk, Taken
-from fifo.model.errors import NoRoom, NotFound
+from fifo.model.errors import FifoError, NoRoom, NotFound
 from fifo.model.instance import Snapshot
 from fifo.model.limits import SNAPSHOTS as SNAPSHOTS_MAX
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from fifo.hypervisors.linux.vm.disks import Disks
     from fifo.hypervisors.linux.vm.made import Made
     from fifo.hypervisors.linux.vm.monitor import Monitor
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Place(NamedTuple):
@@ -53,6 +56,14 @@ class Snapshots:
             raise NoRoom(f"{SNAPSHOTS_MAX} snapshots", place.directory.name, "delete some of them")
         taken = Taken(name=name, created=created, disks=tuple(disk.number for disk in found.own))
         await self._drop_unrecorded(place, found)
+        try:
+            await self._take(place, found, taken)
+        except (FifoError, OSError):
+            await self._take_back(place, found)
+            raise
+        return _shown(taken)
+
+    async def _take(self, place: Place, found: Made, taken: Taken) -> None:
         if place.monitor is None:
             for disk in found.own:
                 await self._disks.snapshot(place.directory, found, disk, taken.tag)
@@ -63,7 +74,14 @@ class Snapshots:
         made.write(
             place.directory, msgspec.structs.replace(found, snapshots=(*found.snapshots, taken))
         )
-        return _shown(taken)
+
+    async def _take_back(self, place: Place, found: Made) -> None:
+        """Drop what a snapshot that failed left in some of the disks."""
+        try:
+            await self._drop_unrecorded(place, found)
+        except FifoError as error:
+            # The next one that is taken or dropped tries again.
+            _log.warning("%s: half a snapshot stays for now: %s", place.directory.name, error)
 
     async def roll_back(self, place: Place, name: str) -> None:
         """Put the disks of a stopped VM back, and drop what was taken later."""

@@ -105,7 +105,9 @@ class VirtualMachines:
             networking.held(kept.uid, addresses.of_running(kept))
         for uid in self._host.layout.uids():
             kept_ = self._host.layout.find(uid)
-            if kept_.spec.brand in self.brands and uid not in uids:
+            # One whose end is not written down yet was started whole, and is cleared when it is.
+            owed = self._host.watch.owes(kept_)
+            if kept_.spec.brand in self.brands and uid not in uids and not owed:
                 await self._clear(kept_)
                 tidy(self._host.layout.instance(uid))
         for path in list(self._runner.directories()):
