@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fifo.model import keys, limits, names
-from fifo.model.errors import NotFound, WrongState
+from fifo.model.errors import NotFound, Unavailable, WrongState
 from fifo.model.link import Command
 from fifo.store.contract import Delete, Put, absent, unchanged
 from fifo.workflows import instances
@@ -32,7 +32,10 @@ def foreign(view: View, host: str) -> tuple[str, ...]:
 
 
 def refuse_unlisted(catalog: Catalog, host: str, uid: str) -> None:
-    """Raise NotFound unless an instance is foreign on a host, WrongState for one that is known."""
+    """Raise NotFound unless an instance is foreign on a host, WrongState for one that is known.
+
+    Unavailable while the host is not heard of: what is on it is not known then.
+    """
     known = catalog.specs.record(uid)
     if known is not None:
         name = names.instance_name(known.id, known.org)
@@ -40,6 +43,10 @@ def refuse_unlisted(catalog: Catalog, host: str, uid: str) -> None:
             "it is not foreign, the store has it", name, f"fifo instance delete {known.id}"
         )
     if uid not in foreign(catalog, host):
+        status = catalog.host_statuses.record(host)
+        if status is None or status.condition != "ready":
+            told = "what is foreign on the host is not known, it is not heard of"
+            raise Unavailable(told, f"{names.HYPERVISORS}/{host}")
         raise NotFound(
             "the host has no foreign instance of this uid",
             names.instance_name(uid),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from google.protobuf import empty_pb2
 
 from fifo.hypervisors.simulated.faults import Fault
@@ -11,6 +12,7 @@ from fifo.model import keys
 from fifo.v1 import instance_pb2
 from tests.api.calls import call, done, ended, refused
 from tests.api.estranging import NAME, addresses, estranged, foreign, forget, greet_again, leftover
+from tests.api.stage import HOST
 from tests.api.test_instances import WEB, create, get
 
 if TYPE_CHECKING:
@@ -154,5 +156,18 @@ def test_a_repeated_request_and_a_second_one_remove_it_once(play: Play) -> None:
             assert (await call(channel, REMOVE, **asked)).name == first.name
             await done(channel, first, empty_pb2.Empty())
             assert (await call(channel, REMOVE, **asked)).name == first.name
+
+    play(scene)
+
+
+def test_while_a_host_is_not_heard_of_it_is_said_that_nobody_knows(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            status = stage.catalog.host_statuses.record(HOST)
+            assert status is not None
+            gone = msgspec.structs.replace(status, condition="unreachable")
+            await stage.write(keys.HYPERVISOR_STATUS, HOST, gone)
+            told = await refused(call(channel, REMOVE, name=NAME, uid=ELSE))
+            assert (told.code, "RetryInfo" in told.details) == ("UNAVAILABLE", True)
 
     play(scene)

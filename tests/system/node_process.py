@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.house.source import ROOT
@@ -93,6 +94,19 @@ class NodeProcess:
         self.process.stdout.close()
         self.process = None
         return status
+
+    def await_foreign(self, count: int) -> tuple[str, set[str]]:
+        """Wait until its host has been met and has so many strangers; gives its id and their uids.
+
+        After a start that takes until the agent has looked at the host.
+        """
+        until_s = time.monotonic() + START_S
+        while time.monotonic() < until_s:
+            (host,) = rows(self.fifo("hypervisor", "list", "-o", "json"))
+            found = set(host.get("foreign_instances", ()))
+            if host["state"] == "READY" and len(found) == count:
+                return host["name"].rpartition("/")[2], found
+        raise AssertionError(f"it never had {count} foreign instances")
 
     def fifo(self, *arguments: str, told: str = "") -> subprocess.CompletedProcess[str]:
         """Run the `fifo` command against its local socket."""

@@ -11,6 +11,7 @@ import shutil
 import signal
 import time
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,11 +22,10 @@ from fifo.hypervisors.linux.guests import spawning, zone_image
 from fifo.hypervisors.linux.keeper_client import KeeperClient
 from fifo.hypervisors.linux.leftovers import Leftovers, leftovers
 from fifo.hypervisors.linux.settings import Settings
-from tests.system.node_process import NodeProcess, rows
+from tests.system.node_process import NodeProcess, fifo, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("runc"),
@@ -66,7 +66,15 @@ def node(base: Path) -> Iterator[NodeProcess]:
         client = FleetClient(running.socket)
         client.delete_all()
         client.close()
+        remove_strangers(running)
         assert running.stop() == 0
+
+
+def remove_strangers(node: NodeProcess) -> None:
+    """Leave nothing of a test that failed half way."""
+    (host,) = rows(node.fifo("hypervisor", "list", "-o", "json"))
+    for uid in host.get("foreign_instances", ()):
+        node.fifo("hypervisor", "remove-foreign", host["name"], uid, "--yes")
 
 
 def client_of(node: NodeProcess) -> FleetClient:
@@ -135,6 +143,52 @@ def test_zones_outlive_a_killed_node_and_what_ended_meanwhile_is_known(node: Nod
     assert client.get("survivor").pid == survivor.pid
     assert client.get("survivor").restarts == survivor.restarts
     assert "hostname: survivor" in fetch(survivor.addresses[0])
+
+
+def restore(node: NodeProcess, *forgotten: str) -> None:
+    """Kill the node and put its store back; what is named of its private files is put aside too."""
+    node.kill()
+    private = node.base / "data" / "private"
+    for own in ("store", *forgotten):
+        shutil.rmtree(private / own)
+    restored = fifo("store", "restore", str(node.base / "early"), str(node.base / "data"))
+    assert restored.returncode == 0, restored.stderr
+    node.start()
+
+
+def test_zones_that_a_restored_backup_does_not_know_are_adopted_untouched_or_removed(
+    node: NodeProcess,
+) -> None:
+    # Longer than others: a node that was killed looks at its host anew, twice.
+    assert node.fifo("admin", "backup", str(node.base / "early")).returncode == 0
+    client = create(node, "young", "doomed")
+    young, doomed = client.get("young"), client.get("doomed")
+    client.close()
+    restore(node)
+    host, foreign = node.await_foreign(2)
+    assert foreign == {young.uid, doomed.uid}
+    adopted = node.fifo("hypervisor", "adopt-foreign", host, young.uid)
+    assert adopted.returncode == 0, adopted.stderr
+    client = client_of(node)
+    now = client.get("young")
+    assert (now.pid, now.restarts, now.addresses) == (young.pid, 0, young.addresses)
+    assert "hostname: young" in fetch(now.addresses[0])
+    assert node.fifo("instance", "exec", "young", "--", "true").returncode == 0
+    removed = node.fifo("hypervisor", "remove-foreign", host, doomed.uid, "--yes")
+    assert removed.returncode == 0, removed.stderr
+    assert not Path(f"/proc/{doomed.pid}").exists()
+    assert doomed.uid not in left(node).directories
+    client.close()
+    # Now nobody knows it but the host.
+    restore(node, "agents")
+    assert node.await_foreign(1) == (host, {young.uid})
+    refused = node.fifo("hypervisor", "adopt-foreign", host, young.uid)
+    assert (refused.returncode, "a leftover without a spec" in refused.stderr) == (5, True)
+    assert "hostname: young" in fetch(young.addresses[0])
+    removed = node.fifo("hypervisor", "remove-foreign", host, young.uid, "--yes")
+    assert removed.returncode == 0, removed.stderr
+    assert not Path(f"/proc/{young.pid}").exists()
+    assert young.uid not in left(node).directories
 
 
 def test_after_the_last_delete_nothing_is_left_on_the_host(node: NodeProcess) -> None:

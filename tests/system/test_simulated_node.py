@@ -254,9 +254,8 @@ def test_what_a_restored_backup_does_not_know_is_adopted_or_removed(tmp_path: Pa
         restored = fifo("store", "restore", str(tmp_path / "early"), str(tmp_path / "data"))
         assert restored.returncode == 0, restored.stderr
         node.start()
-        host = node.fifo("hypervisor", "list", "-o", "name").stdout.split("/")[-1].strip()
-        foreign = node.fifo("hypervisor", "get", host, "-o", "json")
-        assert set(rows(foreign)["foreign_instances"]) == {young["uid"], doomed["uid"]}
+        host, foreign = node.await_foreign(2)
+        assert foreign == {young["uid"], doomed["uid"]}
         offered = completed(node, f"fifo hypervisor adopt-foreign {host} {young['uid'][:4]}")
         assert young["uid"] in offered
         adopted = node.fifo("hypervisor", "adopt-foreign", host, young["uid"], "-o", "json")
