@@ -19,7 +19,7 @@ from tests.house.source import ROOT
 from tests.hypervisors.linux.zone_host import RUNTIME, why_not
 
 TESTS = ("test_limits.py", "test_adoption.py")
-"""Limits, statistics, kills, exits that nobody watched: 20 s. All of the others pass as well."""
+"""Limits, statistics, kills, exits that nobody watched: 20 s.."""
 LIMIT_S = 240.0
 VIEW = """
 set -e
