@@ -239,7 +239,7 @@ async def test_a_directory_that_cannot_be_used_is_an_error_that_says_so(director
     (directory / "file").write_text("", encoding="utf-8")
     with pytest.raises(NotReady, match="file") as caught:
         await start_keeper(directory / "file")
-    assert caught.value.reason_text == "NOT_READY"
+    assert caught.value.reason_text == "KEEPER_NOT_STARTED"
     with pytest.raises(NotReady, match="use a shorter directory") as caught:
         await start_keeper(directory / ("long" * 30))
     assert caught.value.reason_text == "KEEPER_NOT_STARTED"
