@@ -191,7 +191,7 @@ def test_a_zone_on_btrfs(nodes: Nodes, btrfs: Share, operation: str, deaths: int
         ("delete", 18),
         ("snapshot", 6),
         ("snapshot of a running one", 3),
-        ("roll back", 15),
+        ("roll back", 12),
         ("delete a snapshot", 6),
         ("delete a snapshot of a running one", 3),
         ("import", 12),
