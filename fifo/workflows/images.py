@@ -10,9 +10,9 @@ from fifo.model import keys, names, records
 from fifo.model.errors import AlreadyExists, FifoError, NoRoom, NotFound, WrongState
 from fifo.model.image import Image
 from fifo.model.instance import Cleanup
-from fifo.model.link import Command
 from fifo.store.contract import Delete, Put, absent, unchanged
 from fifo.workflows.failures import error_of
+from fifo.workflows.instances import order_to
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
@@ -70,16 +70,8 @@ def _ready_host(run: Run) -> str:
 
 async def _order(run: Run, host: str, verb: Verb, step: str, uid: str = "") -> object:
     image = run.catalog.images.record(run.operation.uids[0]) or _wanted(run)
-    order = Command(
-        fence=run.hosts.owners_fence(host),
-        operation=run.operation.id,
-        step=step,
-        verb=verb,
-        uid=uid or image.uid,
-        until=run.until(),
-        image=image,
-        argument=image.uid,
-    )
+    about = uid or image.uid
+    order = order_to(run, host, step, verb, about, image=image, argument=image.uid)
     answer = await run.wait(run.hosts.command(host, order))
     if answer.failure is not None:
         raise error_of(answer.failure)

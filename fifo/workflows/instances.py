@@ -89,17 +89,20 @@ def command(run: Run, step: str, verb: Verb, uid: str, **more: Any) -> tuple[str
     """Make an order about an instance, with the host that it goes to."""
     claim = run.catalog.claims.record(uid)
     host = claim.host if claim is not None else ""
-    order = Command(
+    return host, order_to(run, host, step, verb, uid, claim=claim, **more)
+
+
+def order_to(run: Run, host: str, step: str, verb: Verb, uid: str, **more: Any) -> Command:
+    """Make an order of this operation's for a host, about whatever `uid` is of."""
+    return Command(
         fence=run.hosts.owners_fence(host),
         operation=run.operation.id,
         step=step,
         verb=verb,
         uid=uid,
         until=run.until(),
-        claim=claim,
         **more,
     )
-    return host, order
 
 
 async def order_all(run: Run, items: Items, order: Callable[[int], tuple[str, Command]]) -> Outcome:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from fifo.model import keys, limits, names
 from fifo.model.errors import NotFound, Unavailable, WrongState
-from fifo.model.link import Command
 from fifo.store.contract import Delete, Put, absent, unchanged
 from fifo.workflows import instances
 from fifo.workflows.workflow import Outcome, Step, Workflow
@@ -18,7 +17,7 @@ from fifo.workflows.workflow import Outcome, Step, Workflow
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fifo.model.link import Verb
+    from fifo.model.link import Command, Verb
     from fifo.model.network import AddressClaim
     from fifo.store.catalog import Catalog, Entry, View
     from fifo.workflows.workflow import Items, Run
@@ -67,14 +66,7 @@ def host_of(run: Run) -> str:
 def order(run: Run, step: str, verb: Verb, uid: str) -> tuple[str, Command]:
     """Make an order about a stranger, with the host that it goes to."""
     host = host_of(run)
-    return host, Command(
-        fence=run.hosts.owners_fence(host),
-        operation=run.operation.id,
-        step=step,
-        verb=verb,
-        uid=uid,
-        until=run.until(),
-    )
+    return host, instances.order_to(run, host, step, verb, uid)
 
 
 def _hold_key(uid: str) -> bytes:

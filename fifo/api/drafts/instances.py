@@ -16,7 +16,7 @@ from fifo.model import limits, names
 from fifo.model.instance import VM_BRANDS, InstanceSpec, RestartPolicy
 from fifo.model.vmadm import memory as sizes
 from fifo.model.vmadm.limits import SWAP_LEAST_MIB
-from fifo.model.vmadm.validity import violations
+from fifo.model.vmadm.validity import OF_VMS, OF_ZONES, violations
 
 if TYPE_CHECKING:
     from fifo.api.drafts.found import Drafting
@@ -29,7 +29,6 @@ BY_NIC: Final = re.compile(r"nics\[\d{1,2}\]|macs\[[0-9a-f:]{17}\]")
 _ALWAYS: Final = RestartPolicy()
 _MEMORY: Final = sizes.Given._fields
 _FROM_PACKAGE: Final = ("max_lwps", "cpu_cap", "vcpus", "quota", "zfs_io_priority")
-_OF_ZONES: Final = ("filesystems", "init", "kernel_version", "tmpfs")
 _NUMBERS: Final = {
     "cpu_shares": 100,
     "cpu_cap": 0,
@@ -285,8 +284,7 @@ def _check(drafting: Drafting, given: Message, fields: dict[str, Any], image: Im
 
 def _check_kind(drafting: Drafting, given: Message, brand: str) -> None:
     """Refuse what only the other kind of instance has."""
-    foreign = _OF_ZONES if brand in VM_BRANDS else ("disks",)
-    for name in foreign:
+    for name in OF_ZONES if brand in VM_BRANDS else OF_VMS:
         if getattr(given, name):
             drafting.refuse(name, f"nothing: a {brand} instance has none")
 

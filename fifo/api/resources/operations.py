@@ -240,4 +240,3 @@ _RESULTS: Final[MappingProxyType[str, Callable[[View, Operation], Any_Message | 
 )
 """Workflow -> what its operation ends with, as the methods' operation_info says."""
 _BATCHES: Final = frozenset({"create_instances", "delete_instances"})
-_OF_IMAGES: Final = frozenset({"import_image", "create_image", "delete_image"})

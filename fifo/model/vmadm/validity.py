@@ -46,6 +46,10 @@ TEXTS: Final[Mapping[str, int]] = {
     "wanted_host": 64,
 }
 """The characters of a spec's texts, each one line."""
+OF_ZONES: Final = ("filesystems", "init", "kernel_version", "tmpfs")
+"""Fields of a spec, and of the API's message, that a VM has none of."""
+OF_VMS: Final = ("disks",)
+"""Those that a zone has none of."""
 _WORDS: Final = {"brand": get_args(Brand), "wanted": get_args(Wanted)}
 _LISTED: Final[Mapping[str, tuple[int, Callable[[str], bool], str]]] = {
     "ips": (bounds.ADDRESSES_A_NIC, nics.is_ip, nics.IP_WANTED),
@@ -162,8 +166,7 @@ def _check_addresses(nic: Nic, path: str, found: Findings) -> None:
 
 
 def _check_storage(spec: InstanceSpec, found: Findings) -> None:
-    foreign = ("filesystems", "init", "kernel_version", "tmpfs") if spec.is_vm else ("disks",)
-    for name in foreign:
+    for name in OF_ZONES if spec.is_vm else OF_VMS:
         if getattr(spec, name):
             found.refuse(name, f"nothing: a {spec.brand} instance has none")
     if len(spec.disks) > bounds.DISKS:
