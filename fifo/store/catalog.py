@@ -136,6 +136,10 @@ class Catalog(View):
 
         More than one where a later one was let through: a delete, or a stop by force.
         """
+        self.estranged: set[str] = set()
+        """Uids of the hosts that have foreign instances: few, so that a create looks at few."""
+        self.owed: dict[str, str] = {}
+        """What a host still has to remove, and that host, by their uids."""
         self._waiting: dict[tuple[bytes, str], list[_Waiting[Any]]] = {}
         self._at: list[tuple[int, Future[None]]] = []
         self._listeners: list[Callable[[WatchBatch], None]] = []
@@ -171,6 +175,14 @@ class Catalog(View):
             table, uid = taken
             if table is self.operations and stored is not None:
                 self._note_busy(self.operations.entries[uid].record)
+            elif table is self.host_statuses:
+                self._note_estranged(uid)
+            elif table is self.cleanups:
+                host, _, gone = uid.partition("/")
+                if stored is not None:
+                    self.owed[gone] = host
+                elif self.owed.get(gone) == host:
+                    del self.owed[gone]
             return table.prefix, uid
         if key.startswith(keys.INDEX):
             if stored is None:
@@ -178,6 +190,13 @@ class Catalog(View):
             else:
                 self.ids[key] = stored.value.decode()
         return None
+
+    def _note_estranged(self, host: str) -> None:
+        status = self.host_statuses.record(host)
+        if status is not None and status.foreign:
+            self.estranged.add(host)
+        else:
+            self.estranged.discard(host)
 
     def _note_busy(self, operation: Operation) -> None:
         own = operation.id

@@ -10,7 +10,7 @@ from fifo.model import keys, limits, names, records
 from fifo.model.errors import AlreadyExists, DataLoss, FifoError
 from fifo.model.instance import InstanceSpec
 from fifo.store.contract import Compare, Delete, Put, absent, unchanged
-from fifo.workflows import instances
+from fifo.workflows import instances, strangers
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ async def _write_one(run: Run, items: Items) -> Outcome:
     """Write the spec of a single create, with the operation itself."""
     (item,) = items
     spec = msgspec.convert(run.operation.input, InstanceSpec)
-    return write(run, {item: spec})
+    return _write_new(run, {item: spec})
 
 
 async def _write_chunk(run: Run, items: Items) -> Outcome:
@@ -38,8 +38,20 @@ async def _write_chunk(run: Run, items: Items) -> Outcome:
         raise DataLoss("the request's instances are gone", run.operation.target, "ask again")
     specs = msgspec.json.decode(found[0].value, type=list[InstanceSpec])
     first = run.operation.chunk
-    outcome = write(run, {item: specs[item - first] for item in items})
+    outcome = _write_new(run, {item: specs[item - first] for item in items})
     outcome.writes.append(Delete(key))
+    return outcome
+
+
+def _write_new(run: Run, specs: dict[int, InstanceSpec]) -> Outcome:
+    """Write new specs; an item whose uid something on a host has fails."""
+    left = {
+        item: error
+        for item, spec in specs.items()
+        if (error := strangers.left_on_a_host(run.catalog, spec.uid)) is not None
+    }
+    outcome = write(run, {item: spec for item, spec in specs.items() if item not in left})
+    outcome.failed |= left
     return outcome
 
 

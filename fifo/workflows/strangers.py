@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fifo.model import keys, limits, names
-from fifo.model.errors import NotFound, Unavailable, WrongState
+from fifo.model.errors import AlreadyExists, NotFound, Unavailable, WrongState
 from fifo.store.contract import Delete, Put, absent, unchanged
 from fifo.workflows import instances
 from fifo.workflows.workflow import Outcome, Step, Workflow
@@ -28,6 +28,34 @@ def foreign(view: View, host: str) -> tuple[str, ...]:
     status = view.host_statuses.record(host)
     found = status.foreign if status is not None else ()
     return tuple(uid for uid in found if view.specs.get(uid) is None)
+
+
+def left_on_a_host(catalog: Catalog, uid: str) -> AlreadyExists | None:
+    """Say which host has something by a new instance's uid; None if none has.
+
+    A host that was asked to make it would take what is there for it, data and all.
+    """
+    name = names.instance_name(uid)
+    if (host := catalog.owed.get(uid)) is not None:
+        return AlreadyExists(
+            f"host {_id_of(catalog, host)} still has to remove an instance of this uuid",
+            name,
+            "try again when that host is back and has done it, or choose another uuid",
+        )
+    for host in catalog.estranged:
+        if uid in foreign(catalog, host):
+            own = _id_of(catalog, host)
+            return AlreadyExists(
+                f"a foreign instance on host {own} has this uuid",
+                name,
+                f"fifo hypervisor adopt-foreign {own} {uid}, or remove-foreign; or another uuid",
+            )
+    return None
+
+
+def _id_of(catalog: Catalog, host: str) -> str:
+    spec = catalog.hosts.record(host)
+    return host if spec is None else spec.id
 
 
 def refuse_unlisted(catalog: Catalog, host: str, uid: str) -> None:

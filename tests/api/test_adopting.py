@@ -193,3 +193,27 @@ def test_a_watcher_of_hosts_is_told_when_an_instance_is_foreign_no_more(play: Pl
             watched.cancel()
 
     play(scene)
+
+
+def test_none_is_created_by_the_uid_of_a_foreign_one(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            made = await estranged(stage, channel)
+            asked = {"parent": "orgs/default", "instance": {**ZONE, "uid": made.uid}}
+            told = await refused(
+                call(channel, "InstanceService.CreateInstance", **asked, instance_id="other")
+            )
+            assert told.code == "ALREADY_EXISTS"
+            assert "fifo hypervisor adopt-foreign host-1" in told.message
+            requests = [{**asked, "instance_id": "other"}]
+            operation = await call(
+                channel,
+                "InstanceService.BatchCreateInstances",
+                parent="orgs/default",
+                requests=requests,
+            )
+            failed = await ended(channel, operation)
+            assert "remove-foreign" in str(failed)
+            assert await foreign(channel) == [made.uid]
+
+    play(scene)

@@ -10,6 +10,7 @@ import pytest
 from fifo.api.resources import hypervisors, instances, operations
 from fifo.hypervisors.simulated.faults import Fault
 from fifo.hypervisors.simulated.settings import HostSettings
+from fifo.model.errors import AlreadyExists
 from fifo.model.instance import Exit, RestartPolicy
 from tests.simulation.machine import HYPERVISOR, Machine
 from tests.simulation.test_one_machine import bare_zone
@@ -66,11 +67,14 @@ def test_what_a_host_owes_is_told_with_it_and_with_the_operation_until_it_is_don
     (debt,) = told_of(machine, ended).owed_cleanups
     assert debt.startswith("hypervisors/host-1 still has to remove ")
     assert host(machine).instance_count == 1, "the claim is held as long as it is owed"
+    with pytest.raises(AlreadyExists, match="host-1 still has to remove"):
+        machine.run("create_instance", (uid(1),), bare_zone())
     machine.hypervisor.faults.clear()
     machine.scheduler.advance(AWAY_S)
     assert host(machine).state == hypervisors.Message.READY
     assert list(host(machine).owed_cleanups) == []
     assert (host(machine).instance_count, machine.hypervisor.guests) == (0, {})
+    assert machine.run("create_instance", (uid(1),), bare_zone()).state == "done"
 
 
 def test_an_instance_is_reconciling_while_work_goes_on_and_at_no_other_time() -> None:

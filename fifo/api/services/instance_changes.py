@@ -19,7 +19,7 @@ from fifo.model import names
 from fifo.model.errors import AlreadyExists, InvalidInput, Violation, WrongState
 from fifo.model.instance_states import admit
 from fifo.model.vmadm.in_vain import in_vain
-from fifo.workflows import change
+from fifo.workflows import change, strangers
 
 if TYPE_CHECKING:
     from fifo.api.backend import Backend
@@ -231,6 +231,8 @@ def refuse(drafting: Drafting, name: str) -> None:
 def refuse_taken(backend: Backend, spec: InstanceSpec) -> None:
     """Raise AlreadyExists for an id or a uid that an instance has; the commit looks again."""
     catalog = backend.catalog
+    if (left := strangers.left_on_a_host(catalog, spec.uid)) is not None:
+        raise left
     taken = catalog.uid_of(names.INSTANCES, spec.org, spec.id) is not None
     if taken or catalog.specs.get(spec.uid) is not None:
         raise AlreadyExists(
