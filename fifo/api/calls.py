@@ -57,11 +57,6 @@ class Call:
         self.measures.sent += 1
         await self.context.write(message.SerializeToString())
 
-    async def send_bytes(self, data: bytes) -> None:
-        """Send one message of a stream that is serialised already."""
-        self.measures.sent += 1
-        await self.context.write(data)
-
     def end(self, error: FifoError) -> None:
         """End a stream from outside with an error: its access was revoked, or the node drains."""
         if self.ended_by is None and self.task is not None:

@@ -6,8 +6,6 @@ GROUP_OPERATIONS = 90
 """Writes of one placement transaction: below the store's 100, with room for the hosts' sums."""
 PLACEMENTS_WAITING = 4_000
 """Placements that may wait before further ones are refused: a second of the store's commits."""
-COMMANDS_WAITING = 10_000
-"""Commands of one host that may wait for an answer: a batch of the largest size on one host."""
 RECONNECT_FIRST_S = 0.2
 """Wait before a lost agent is looked for again; it doubles."""
 RECONNECT_MOST_S = 5.0

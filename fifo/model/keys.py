@@ -73,11 +73,6 @@ def address(network: str, text: str) -> bytes:
     return ADDRESS + f"{network}/{value.version}/{int(value):032x}".encode()
 
 
-def addresses(network: str) -> bytes:
-    """Give the prefix of all addresses of a network."""
-    return ADDRESS + f"{network}/".encode()
-
-
 def story(uid: str, number: int, after: int = 0) -> bytes:
     """Give the key of an instance's event; `number` grows with each that its agent tells.
 

@@ -31,7 +31,6 @@ class Certificates:
         self.names: tuple[str, ...] = (*LOOPBACK, *([hostname] if hostname else []))
         self.authority = Issued(b"", b"")
         self.server = Issued(b"", b"")
-        self.renewals = 0
 
     def load(self) -> None:
         """Read what is there and make what is not.
@@ -55,7 +54,6 @@ class Certificates:
         if self._holds(self.server):
             return False
         self.server = self._issue()
-        self.renewals += 1
         return True
 
     @property

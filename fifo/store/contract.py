@@ -146,11 +146,6 @@ def unchanged(key: bytes, mod_revision: int) -> Compare:
     return Compare(key, "mod", "=", mod_revision)
 
 
-def created_at(key: bytes, create_revision: int) -> Compare:
-    """Compare that a key is the same life of it: what a fence holds on to."""
-    return Compare(key, "create", "=", create_revision)
-
-
 # -- watching -------------------------------------------------------------------------------------
 
 COMPACTED: Final = "compacted"

@@ -60,6 +60,7 @@ METRICS: Final = (
     Metric("fifo_store_file_bytes", "gauge", (), "The database with its history.", "1"),
     Metric("fifo_store_keys", "gauge", (), "Keys that are there.", "1"),
     Metric("fifo_store_commits_total", "counter", (), "Transactions made durable.", "1"),
+    Metric("fifo_store_commits_waiting", "gauge", (), "Transactions not durable yet.", "1"),
     Metric("fifo_store_changes_total", "counter", (), "Keys written or deleted.", "1"),
     Metric("fifo_store_alarm", "gauge", (), "1 when the store is nearly full.", "1"),
     Metric("fifo_store_live_alarm_bytes", "gauge", (), "Live bytes that raise the alarm.", "1"),

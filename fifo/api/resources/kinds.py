@@ -60,7 +60,6 @@ def _plain(resource: Any, uid: Callable[[Any], str]) -> Kind:
     )
 
 
-_NETWORK: Final[Any] = networks
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         kind.type: kind

@@ -10,7 +10,7 @@ from fifo.api.places import list_token
 from fifo.api.resources import hypervisors
 from fifo.api.resources.values import etag
 from fifo.api.services import reading
-from fifo.fleet import hypervisors as fleet_hypervisors
+from fifo.fleet.admission import admit
 from fifo.fleet.commits import Plan, commit, next_generation, recall
 from fifo.model import names
 from fifo.v1 import hypervisor_service_pb2
@@ -105,7 +105,7 @@ class HypervisorService:
     async def _admit(self, request: Any, call: Call, admission: Admission) -> hypervisors.Message:
         def plan(entry: Entry[HypervisorSpec]) -> Plan:
             accepting.check_etag(request.etag, etag(entry.raw), request.name)
-            return fleet_hypervisors.admit(entry, admission)
+            return admit(entry, admission)
 
         return await self._change(request, request.name, call, plan)
 

@@ -115,6 +115,7 @@ class MetricsPage:
         page.add("fifo_store_revision", [((), catalog.store.revision)])
         page.add("fifo_store_keys", [((), statistics.keys)])
         page.add("fifo_store_commits_total", [((), statistics.commits)])
+        page.add("fifo_store_commits_waiting", [((), statistics.pending_txns)])
         page.add("fifo_store_changes_total", [((), statistics.changes)])
         for name, field in STORE_SIZES.items():
             page.add(f"fifo_store_{name}", [((), int(getattr(statistics, field)))])

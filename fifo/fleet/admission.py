@@ -1,4 +1,4 @@
-"""Hosts as operators want them: labels, what is reserved, and whether they take new instances."""
+"""Admission: whether a host takes new instances, as operators want it."""
 
 from __future__ import annotations
 
