@@ -187,7 +187,7 @@ class Gateway(GenServer):
 
     async def _take(self, message: Take, caller: Future[Any]) -> None:
         """Greet a session, and report to it from now on."""
-        if message.fence < self.fence:
+        if message.fence < max(1, self.fence):
             caller.fail(self._outranked(message.fence))
             return
         if self.probe is None:
@@ -219,6 +219,8 @@ class Gateway(GenServer):
         self.write(self._fence_put(), greet)
 
     def _outranked(self, fence: int) -> Conflict:
+        if fence < 1:
+            return Conflict(f"fence {fence} is no owner's", self.host, "take the host first")
         return Conflict(
             f"fence {fence} is lower than {self.fence}, which this host has seen", self.host,
             "a newer owner has taken over: stop",
@@ -228,7 +230,7 @@ class Gateway(GenServer):
 
     def _command(self, command: Command, caller: Future[Any]) -> None:
         key = keys.result(command.operation, command.step, command.uid)
-        if command.fence < self.fence:
+        if command.fence < max(1, self.fence):
             caller.reply(result_of(command, None, self._outranked(command.fence)))
             return
         self.fence = command.fence
@@ -248,12 +250,11 @@ class Gateway(GenServer):
 
         def answer(read: Future[Any]) -> None:
             try:
-                value = read.result()
+                kept = records.decode(KeptResult, read.result() or b"").result
             except (FifoError, SupervisorsError) as error:
                 lost = Unavailable(f"its record cannot be read: {error}", command.uid)
                 caller.reply(result_of(command, None, lost))
                 return
-            kept = records.decode(KeptResult, value).result
             caller.reply(msgspec.structs.replace(kept, repeated=True))
 
         self.journal.call(Read(key), timeout_s=None).add_done_callback(answer)
