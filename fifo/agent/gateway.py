@@ -22,12 +22,12 @@ from fifo.agent.obeying import OBEY, Open
 from fifo.agent.orders import Answer, Sighted
 from fifo.agent.performing import is_doubtful
 from fifo.agent.reporting import Attach
+from fifo.agent.results import result_of, sweep
 from fifo.agent.writes import Read, Write, Written
 from fifo.model import keys, records
 from fifo.model.errors import Conflict, DeadlineExceeded, FifoError, NotFound, Unavailable
-from fifo.model.link import Acknowledge, Blind, Command, CommandResult, Hello
-from fifo.store.contract import Delete, Put
-from fifo.workflows.failures import failure_of
+from fifo.model.link import Acknowledge, Blind, Command, Hello
+from fifo.store.contract import Put
 from supervisors import (
     Continue,
     Down,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from fifo.agent.settings import AgentSettings
     from fifo.agent.writes import Known
     from fifo.model.hypervisor import Probe
+    from fifo.model.link import CommandResult
     from supervisors import Ref
 
 logger = logging.getLogger("fifo.agent")
@@ -74,6 +75,7 @@ class Gateway(GenServer):
         self.blind = ""
         """Why the host has been out of sight for long."""
         self.results: dict[bytes, float] = {}
+        """When each command was answered (UTC seconds), the oldest first."""
         self.fence = self.stored_fence = 0
         self.open: dict[bytes, Open] = {}
         self.by_token: dict[int, Open] = {}
@@ -358,30 +360,8 @@ class Gateway(GenServer):
 
     def _sweep(self) -> None:
         """Drop results that nobody will ask for again."""
-        oldest = self.settings.utc() - limits.RESULT_S
-        surplus = len(self.results) - limits.RESULTS
-        gone: list[bytes] = []
-        for key, at in self.results.items():
-            if at >= oldest and len(gone) >= surplus:
-                break
-            gone.append(key)
-        for key in gone:
-            del self.results[key]
-        step = limits.RESULTS_DROPPED
-        for first in range(0, len(gone), step):
-            deletes = tuple(Delete(key) for key in gone[first : first + step])
-            self.journal.cast(Write(puts=deletes))
-
-
-def result_of(command: Command, value: Any, error: FifoError | None) -> CommandResult:
-    """Make the answer to a command."""
-    return CommandResult(
-        operation=command.operation,
-        step=command.step,
-        uid=command.uid,
-        failure=failure_of(error) if error is not None else None,
-        value=value,
-    )
+        for write in sweep(self.results, self.settings.utc()):
+            self.journal.cast(write)
 
 
 def _tell(ref: Ref[Any], sight: Future[Any]) -> None:

@@ -14,7 +14,7 @@ OK: Final = "ok"
 FAILED: Final = "failed"
 
 
-class DriverCalls:
+class CallCounts:
     """Counts by verb; on the node's thread, and kept while the driver's process comes and goes."""
 
     def __init__(self) -> None:
