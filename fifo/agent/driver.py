@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fifo.agent import limits, names
+from fifo.agent.gates import Gate
 from fifo.agent.orders import (
     BOOTS,
     CREATES,
@@ -27,7 +28,7 @@ from fifo.agent.orders import (
 )
 from fifo.agent.performing import outcome, perform
 from fifo.hypervisors.driver import Broken, Ended, Inventory
-from fifo.model.errors import Cancelled, FifoError
+from fifo.model.errors import Cancelled, FifoError, Unavailable
 from fifo.model.link import Blind
 from supervisors import Continue, Future, GenServer, NoReply, run_task
 
@@ -50,17 +51,6 @@ class _Overdue(NamedTuple):
     """The host has been out of sight for `limits.BLIND_S`."""
 
     reason: str
-
-
-class Gate:
-    """How many orders of a kind may run, how many do, and who waits."""
-
-    __slots__ = ("most", "running", "waiting")
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.running = 0
-        self.waiting: deque[Order] = deque()
 
 
 class _Done(NamedTuple):
@@ -88,6 +78,8 @@ class HostDriver(GenServer):
             OTHERS: Gate(limits.PARALLEL_OTHERS),
             LOOKS: Gate(limits.PARALLEL_LOOKS),
         }
+        self.waiting = 0
+        """Orders that have not run yet, behind another or at a gate."""
         self.of_subject: dict[str, deque[Order]] = {}
         """Orders by whom they are about: the first runs or waits at its gate, and so do stops
         that are beside it; the others wait for it."""
@@ -127,6 +119,9 @@ class HostDriver(GenServer):
             self._admit(message)
         elif self.sighted:
             self._look(message)
+        elif len(self.looking) >= limits.ORDERS_WAITING:
+            if message.to.is_alive():
+                message.to.send(Seen(message.token, None, self.boot_id, self._too_many()))
         else:
             self.looking.append(message)
 
@@ -299,22 +294,37 @@ class HostDriver(GenServer):
         """Let an order wait behind those of its subject, then at its gate.
 
         A stop does not wait for a stop: of the two the one with less patience counts, and whoever
-        asked for that must not wait for a guest that hangs.
+        asked for that must not wait for a guest that hangs. An order that would have to wait is
+        refused if too many do, but for this process's own looks, which are one or two.
         """
+        gate = self.gates[order.gate]
+        of_subject = self.of_subject.get(order.subject) if order.subject else None
+        if of_subject is not None and order.verb == of_subject[0].verb == "stop":
+            self._touch(order.subject)
+            order.beside = True
+            of_subject.insert(1, order)
+            self._run(order)
+            return
+        if of_subject is not None or gate.running >= gate.most:
+            if self.waiting >= limits.ORDERS_WAITING and order.to != self.ref:
+                self._reply(order, None, self._too_many())
+                return
+            self.waiting += 1
         if order.subject:
             self._touch(order.subject)
-            of_subject = self.of_subject.get(order.subject)
-            if of_subject is None:
-                self.of_subject[order.subject] = deque((order,))
-            elif order.verb == of_subject[0].verb == "stop":
-                order.beside = True
-                of_subject.insert(1, order)
-                self._run(order)
-                return
-            else:
+            if of_subject is not None:
                 of_subject.append(order)
                 return
-        self._pass(order)
+            self.of_subject[order.subject] = deque((order,))
+        if gate.running >= gate.most:
+            gate.waiting.append(order)
+            return
+        gate.running += 1
+        self._run(order)
+
+    def _too_many(self) -> Unavailable:
+        told = f"{limits.ORDERS_WAITING} orders wait for the driver already"
+        return Unavailable(told, f"hypervisors/{self.host}")
 
     def _touch(self, uid: str) -> None:
         """Note that what an inventory says of an instance may not be so any more."""
@@ -322,11 +332,13 @@ class HostDriver(GenServer):
         self.touched.add(uid)
 
     def _pass(self, order: Order) -> None:
+        """Let one that waited behind another go to its gate."""
         gate = self.gates[order.gate]
         if gate.running >= gate.most:
             gate.waiting.append(order)
             return
         gate.running += 1
+        self.waiting -= 1
         self._run(order)
 
     def _run(self, order: Order) -> None:
@@ -346,12 +358,9 @@ class HostDriver(GenServer):
 
     def _finish(self, order: Order, result: Future[Any]) -> None:
         value, error = outcome(order, result)
-        if not order.withdrawn:
-            self.calls.ended(order, self.node.shard.now_s(), error)
-        if order.verb == "inspect":
-            self._tell_seen(order, value, error)
-        else:
-            order.answer(value, error)
+        if order.began_s is not None:
+            self.calls.ended(order.verb, self.node.shard.now_s() - order.began_s, error)
+        self._reply(order, value, error)
         if order.subject:
             self._touch(order.subject)
             if order.to is not None and not order.to.is_alive():
@@ -363,6 +372,7 @@ class HostDriver(GenServer):
         gate.running -= 1
         if gate.waiting and gate.running < gate.most:
             gate.running += 1
+            self.waiting -= 1
             self._run(gate.waiting.popleft())
 
     def _let_next(self, order: Order) -> None:
@@ -375,7 +385,9 @@ class HostDriver(GenServer):
         elif was_first and not of_subject[0].beside:
             self._pass(of_subject[0])
 
-    def _tell_seen(self, order: Order, value: Observed | None, error: FifoError | None) -> None:
-        """Answer a question that the host was asked."""
-        if order.to is not None and order.to.is_alive():
+    def _reply(self, order: Order, value: Any, error: FifoError | None) -> None:
+        """Answer an order, or the question how an instance is that became one."""
+        if order.verb != "inspect":
+            order.answer(value, error)
+        elif order.to is not None and order.to.is_alive():
             order.to.send(Seen(order.token, value, self.boot_id, error))

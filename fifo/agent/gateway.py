@@ -22,12 +22,12 @@ from fifo.agent.obeying import OBEY, Open
 from fifo.agent.orders import Answer, Sighted
 from fifo.agent.performing import is_doubtful
 from fifo.agent.reporting import Attach
+from fifo.agent.results import result_of, sweep
 from fifo.agent.writes import Read, Write, Written
 from fifo.model import keys, records
 from fifo.model.errors import Conflict, DeadlineExceeded, FifoError, NotFound, Unavailable
-from fifo.model.link import Acknowledge, Blind, Command, CommandResult, Hello
-from fifo.store.contract import Delete, Put
-from fifo.workflows.failures import failure_of
+from fifo.model.link import Acknowledge, Blind, Command, Hello
+from fifo.store.contract import Put
 from supervisors import (
     Continue,
     Down,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from fifo.agent.settings import AgentSettings
     from fifo.agent.writes import Known
     from fifo.model.hypervisor import Probe
+    from fifo.model.link import CommandResult
     from supervisors import Ref
 
 logger = logging.getLogger("fifo.agent")
@@ -74,6 +75,7 @@ class Gateway(GenServer):
         self.blind = ""
         """Why the host has been out of sight for long."""
         self.results: dict[bytes, float] = {}
+        """When each command was answered (UTC seconds), the oldest first."""
         self.fence = self.stored_fence = 0
         self.open: dict[bytes, Open] = {}
         self.by_token: dict[int, Open] = {}
@@ -187,7 +189,7 @@ class Gateway(GenServer):
 
     async def _take(self, message: Take, caller: Future[Any]) -> None:
         """Greet a session, and report to it from now on."""
-        if message.fence < self.fence:
+        if message.fence < max(1, self.fence):
             caller.fail(self._outranked(message.fence))
             return
         if self.probe is None:
@@ -219,6 +221,8 @@ class Gateway(GenServer):
         self.write(self._fence_put(), greet)
 
     def _outranked(self, fence: int) -> Conflict:
+        if fence < 1:
+            return Conflict(f"fence {fence} is no owner's", self.host, "take the host first")
         return Conflict(
             f"fence {fence} is lower than {self.fence}, which this host has seen", self.host,
             "a newer owner has taken over: stop",
@@ -228,7 +232,7 @@ class Gateway(GenServer):
 
     def _command(self, command: Command, caller: Future[Any]) -> None:
         key = keys.result(command.operation, command.step, command.uid)
-        if command.fence < self.fence:
+        if command.fence < max(1, self.fence):
             caller.reply(result_of(command, None, self._outranked(command.fence)))
             return
         self.fence = command.fence
@@ -248,12 +252,11 @@ class Gateway(GenServer):
 
         def answer(read: Future[Any]) -> None:
             try:
-                value = read.result()
+                kept = records.decode(KeptResult, read.result() or b"").result
             except (FifoError, SupervisorsError) as error:
                 lost = Unavailable(f"its record cannot be read: {error}", command.uid)
                 caller.reply(result_of(command, None, lost))
                 return
-            kept = records.decode(KeptResult, value).result
             caller.reply(msgspec.structs.replace(kept, repeated=True))
 
         self.journal.call(Read(key), timeout_s=None).add_done_callback(answer)
@@ -357,30 +360,8 @@ class Gateway(GenServer):
 
     def _sweep(self) -> None:
         """Drop results that nobody will ask for again."""
-        oldest = self.settings.utc() - limits.RESULT_S
-        surplus = len(self.results) - limits.RESULTS
-        gone: list[bytes] = []
-        for key, at in self.results.items():
-            if at >= oldest and len(gone) >= surplus:
-                break
-            gone.append(key)
-        for key in gone:
-            del self.results[key]
-        step = limits.RESULTS_DROPPED
-        for first in range(0, len(gone), step):
-            deletes = tuple(Delete(key) for key in gone[first : first + step])
-            self.journal.cast(Write(puts=deletes))
-
-
-def result_of(command: Command, value: Any, error: FifoError | None) -> CommandResult:
-    """Make the answer to a command."""
-    return CommandResult(
-        operation=command.operation,
-        step=command.step,
-        uid=command.uid,
-        failure=failure_of(error) if error is not None else None,
-        value=value,
-    )
+        for write in sweep(self.results, self.settings.utc()):
+            self.journal.cast(write)
 
 
 def _tell(ref: Ref[Any], sight: Future[Any]) -> None:

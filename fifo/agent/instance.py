@@ -16,7 +16,7 @@ from fifo.agent import course, limits
 from fifo.agent.acting import BACK, LOOK
 from fifo.agent.answering import Answering
 from fifo.agent.keeping import TELL
-from fifo.agent.messages import STATUS, Forget, Granted, Inside, Realise, Remove, Wish
+from fifo.agent.messages import STATUS, Granted, Inside, Realise, Remove, Wish
 from fifo.agent.orders import Answer, Nudge, Order, Seen
 from fifo.agent.writes import Recalled, Write, Written
 from fifo.hypervisors.driver import Ended
@@ -258,11 +258,6 @@ class Instance(Answering):
             self.doubts = 0
         self.go_on()
 
-    def take_forget(self, message: Forget) -> None:
-        """End and leave the instance as it is."""
-        del message
-        self.over = True
-
     def take_wish(self, wish: Wish) -> None:
         """Let a wish wait for its turn."""
         if self.ready and self.intent.removing:
@@ -309,7 +304,6 @@ _HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     Ended: Instance.take_end,
     Realise: Instance.take_realise,
     Remove: Instance.take_remove,
-    Forget: Instance.take_forget,
     Wish: Instance.take_wish,
 }
 

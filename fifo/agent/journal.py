@@ -70,10 +70,17 @@ class _Batch:
         self.operations[key] = Put(key, value)
         self.bytes += len(key) + len(value)
 
-    @property
-    def full(self) -> bool:
-        """Whether no more should go into this commit."""
-        return len(self.operations) >= limits.TXN_OPERATIONS or self.bytes >= limits.TXN_BYTES
+    def has_room_for(self, write: Write) -> bool:
+        """Tell whether a further write fits into this commit; the first one always has to."""
+        if not self.writes:
+            return True
+        operations = len(self.operations) + _most_operations(write)
+        return operations <= limits.TXN_OPERATIONS and self.bytes < limits.TXN_BYTES
+
+
+def _most_operations(write: Write) -> int:
+    """Count what a write adds at most: an intent, a memory, and an entry with a status a tell."""
+    return len(write.puts) + 2 + 2 * len(write.tells) + 2 * bool(write.again)
 
 
 class Journal(GenServer):
@@ -148,6 +155,9 @@ class Journal(GenServer):
             self.store.compact(self.store.revision)
 
     def _enqueue(self, message: Write | Recall) -> None:
+        """Let a message wait for the disk; raises StoreOverloaded if too many do."""
+        if len(self.queue) >= limits.WRITES_WAITING:
+            raise StoreOverloaded(f"{len(self.queue)} writes wait for the disk", self.host)
         self.queue.append(message)
         if self.batch is None and self.recall is None and not self.scheduled:
             # Behind the messages that wait already, so that theirs are in the same commit.
@@ -165,8 +175,13 @@ class Journal(GenServer):
             self.recall = first
         else:
             self.batch = batch = _Batch()
-            while self.queue and not batch.full and self.queue[0].__class__ is Write:
-                self._add(batch, self.queue.popleft())  # type: ignore[arg-type]
+            queue = self.queue
+            while queue:
+                write = queue[0]
+                if write.__class__ is not Write or not batch.has_room_for(write):
+                    break
+                queue.popleft()
+                self._add(batch, write)
         self._commit()
 
     def _add(self, batch: _Batch, write: Write) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 # -- the journal ----------------------------------------------------------------------------------
 
-TXN_OPERATIONS = 90
-"""Writes of one moment that share a commit: the store takes 100, and one write may have ten."""
+TXN_OPERATIONS = 100
+"""Operations of one moment that share a commit: as many as the store takes. A write that might
+pass the bound begins the next commit; the largest one alone is a sweep's (`RESULTS_DROPPED`)."""
 TXN_BYTES = 512 * 1024
 """Bytes of such writes: half of what the store takes, for one intent may have 200 KiB."""
 WRITES_WAITING = 100_000
-"""Writes that may wait for the disk: a few for each of 10,000 instances; beyond it the journal
-ends, and what it did not promise is not done."""
+"""Writes that may wait for the disk in the journal's queue: a few for each of 10,000 instances;
+beyond it the journal ends, and what it did not promise is not done. Its mailbox, which it empties
+into the queue turn by turn, takes as many."""
 WRITE_DEADLINE_S = 30.0
 """Time a full or busy store has to take a commit before the agent starts anew."""
 WRITE_RETRY_S = 0.2
@@ -28,7 +30,7 @@ RESULT_S = 24 * 3600.0
 RESULTS = 100_000
 """Results remembered at most, the oldest go first: more than one a second for a day."""
 RESULTS_DROPPED = 50
-"""Results dropped in one commit."""
+"""Results dropped by one write: half a commit, so that what is written beside a sweep shares it."""
 SWEEP_S = 300.0
 """How often old results and the store's history are dropped: nobody watches an agent's store."""
 
@@ -50,7 +52,8 @@ else, so that one that is forced has no use for a place among them."""
 PARALLEL_OTHERS = 64
 """Everything else at one time."""
 ORDERS_WAITING = 50_000
-"""Orders that may wait for their turn: a few for each of 10,000 instances."""
+"""Orders and looks that may wait for their turn: a few for each of 10,000 instances; further ones
+are answered with Unavailable. The mailbox of the driver's owner takes as many."""
 LOOK_DEADLINE_S = 10.0
 """Time to look at one instance, to probe, to list."""
 TRIAL_DEADLINE_S = 60.0

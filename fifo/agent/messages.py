@@ -68,10 +68,6 @@ class Remove(NamedTuple):
     operation: str
 
 
-class Forget(NamedTuple):
-    """End, and leave the instance on the host as it is."""
-
-
 class Wish(NamedTuple):
     """Something to be done once: `snapshot`, `roll_back`, `delete_snapshot`, `capture_image`.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fifo.agent import limits, names
 from fifo.agent.image_cache import Drop, Ensure, Uses
 from fifo.agent.intent import Intent, intent_of
-from fifo.agent.messages import Forget, Granted, Remove, Wish
+from fifo.agent.messages import Granted, Remove, Wish
 from fifo.agent.orders import Order
 from fifo.agent.recollection import known_of
 from fifo.agent.writes import Read, Write
@@ -20,7 +20,6 @@ from fifo.model.errors import (
     Violation,
     WrongState,
 )
-from fifo.store.contract import Delete
 from supervisors import SupervisorsError
 
 if TYPE_CHECKING:
@@ -90,20 +89,6 @@ def remove(gateway: Gateway, opened: Open) -> None:
     actor = _actor(gateway, opened)
     if actor is not None:
         actor.cast(Remove(command.operation))
-
-
-def forget(gateway: Gateway, opened: Open) -> None:
-    """Drop what is stored of an instance and leave it on the host, as a foreign one."""
-    uid = opened.command.uid
-    actor = gateway.node.whereis(names.instance(gateway.host, uid))
-    if actor is not None:
-        actor.cast(Forget())
-    gateway.known.pop(uid, None)
-    gateway.started.discard(uid)
-    gateway.images.cast(Uses(uid))
-    prefixes = (keys.AGENT_SPEC, keys.AGENT_MEMORY, keys.AGENT_STATUS)
-    deletes = tuple(Delete(keys.by_uid(prefix, uid)) for prefix in prefixes)
-    gateway.finish(opened, None, None, Write(puts=deletes))
 
 
 def describe(gateway: Gateway, opened: Open) -> None:
@@ -180,7 +165,6 @@ def delete_image(gateway: Gateway, opened: Open) -> None:
 OBEY: Final[dict[str, Callable[[Any, Open], None]]] = {
     "realise": realise,
     "remove": remove,
-    "forget": forget,
     "describe": describe,
     "tell": tell,
     "snapshot": wish,

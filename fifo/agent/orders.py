@@ -25,7 +25,8 @@ class Order:
     Orders with the same `subject` run one after the other, in the order they came, but for a stop,
     which runs `beside` a stop to shorten it; orders without one run beside all others. The deadline
     counts from the call, not from the order. The answer goes to `to` as an `Answer`, or settles the
-    future `caller`. An order whose `withdrawn` is set before its turn is answered with Cancelled.
+    future `caller`. An order whose `withdrawn` is set before its turn is answered with Cancelled;
+    `began_s` is None until it runs.
     """
 
     __slots__ = (
@@ -57,7 +58,7 @@ class Order:
         self.keywords = keywords
         self.withdrawn = False
         self.beside = False
-        self.began_s = 0.0
+        self.began_s: float | None = None
 
     def answer(self, value: Any, error: FifoError | None) -> None:
         """Tell whoever asked, if that still lives."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fifo.agent.intent import Acknowledged, Fence, Intent, KeptResult
@@ -25,7 +26,7 @@ PAGE_KEYS = 1_000
 
 
 class Recollection(NamedTuple):
-    """All that is stored; sequence numbers begin with 1."""
+    """All that is stored; sequence numbers begin with 1, and `results` with the oldest."""
 
     recalled: dict[str, Recalled]
     known: tuple[Known, ...]
@@ -48,6 +49,7 @@ async def read(store: Store) -> Recollection:
     results: dict[bytes, float] = {}
     async for kv in _all(store, keys.AGENT_RESULT):
         results[kv.key] = records.decode(KeptResult, kv.value, kv.key.decode()).at
+    results = dict(sorted(results.items(), key=itemgetter(1)))
     fence = await _one(store, keys.AGENT_FENCE, Fence)
     mark = await _one(store, keys.AGENT_ACKNOWLEDGED, Acknowledged)
     acknowledged = mark.sequence if mark is not None else 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fifo.agent import limits
-from fifo.agent.driver_calls import DriverCalls
+from fifo.agent.call_counts import CallCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,4 +33,4 @@ class AgentSettings:
     boot_starts: int = limits.BOOT_STARTS
     parallel_creates: int = limits.PARALLEL_CREATES
     sample_s: float = limits.SAMPLE_S
-    calls: DriverCalls = field(default_factory=DriverCalls)
+    calls: CallCounts = field(default_factory=CallCounts)

@@ -91,7 +91,10 @@ class Known(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """What the gateway is given to begin with: instances, ages of results by key, the fence."""
+    """What the gateway is given to begin with: instances, results, the fence.
+
+    Results are UTC seconds by key, the oldest first.
+    """
 
     known: tuple[Known, ...]
     results: dict[bytes, float]

@@ -19,7 +19,7 @@ from fifo.model.story import StoryEvent
 
 Verb = Literal[
     "realise", "remove", "snapshot", "delete_snapshot", "roll_back", "capture_image", "fetch_image",
-    "delete_image", "forget", "describe", "tell",
+    "delete_image", "describe", "tell",
 ]  # fmt: skip
 
 

@@ -12,7 +12,9 @@ from fifo.agent.sampling import LATEST, Fresh
 from fifo.hypervisors.driver import Wanted
 from fifo.hypervisors.simulated.faults import Fault
 from fifo.hypervisors.simulated.settings import HostSettings
+from fifo.model import keys
 from fifo.model.errors import Conflict, DriverFailed, NotFound
+from fifo.store.contract import Delete, Put, Txn
 from tests.agent.world import HOST, AgentWorld, claim_of, newer, spec_of, uid_of
 
 if TYPE_CHECKING:
@@ -52,6 +54,19 @@ def test_a_fence_outlives_the_agent(world: AgentWorld) -> None:
     assert world.attach().highest_fence == 7
 
 
+def test_a_fence_that_is_nobodys_is_refused_by_a_host_that_has_seen_none() -> None:
+    world = AgentWorld()
+    world.time.advance(1.0)
+    failure = world.realise(spec_of(1), fence=0).failure
+    assert failure is not None
+    assert (failure.kind, failure.what) == ("Conflict", "fence 0 is no owner's")
+    world.fence = 0
+    with pytest.raises(Conflict, match="fence 0 is no owner's"):
+        world.attach()
+    world.time.advance(1.0)
+    assert world.host.guests == {}
+
+
 def test_a_newer_session_takes_the_reports_over(world: AgentWorld) -> None:
     world.realise(spec_of(1))
     world.await_state(uid_of(1), "running")
@@ -83,6 +98,21 @@ def test_a_repeat_is_answered_from_the_record(world: AgentWorld) -> None:
     world.crash_agent()
     world.start_agent()
     assert world.command("snapshot", spec.uid, argument="a", operation="op") == again
+
+
+@pytest.mark.parametrize("stored", [b"no record", None])
+def test_a_repeat_whose_record_cannot_be_read_is_answered_so(
+    world: AgentWorld, stored: bytes | None
+) -> None:
+    world.realise(spec_of(1), operation="op")
+    key = keys.result("op", "step", uid_of(1))
+    change = Delete(key) if stored is None else Put(key, stored)
+    world.stores[-1].txn(Txn(then=(change,))).get()
+    failure = world.realise(spec_of(1), operation="op").failure
+    assert failure is not None
+    assert failure.kind == "Unavailable"
+    assert "its record cannot be read" in failure.what
+    assert world.crashes() == []
 
 
 def test_a_refusal_is_repeated_too_and_a_not_now_is_tried_again(world: AgentWorld) -> None:
@@ -177,20 +207,6 @@ def test_a_stranger_is_removed_when_somebody_says_so(world: AgentWorld) -> None:
     world.host.make(Wanted(spec, claim_of(spec)))
     assert world.command("remove", spec.uid).failure is None
     assert world.host.guests == {}
-
-
-def test_a_forgotten_instance_goes_on_as_a_foreign_one(world: AgentWorld) -> None:
-    spec = spec_of(1)
-    world.realise(spec)
-    world.await_state(spec.uid, "running")
-    assert world.command("forget", spec.uid).failure is None
-    world.time.advance(60.0)
-    assert world.actor(spec.uid) is None
-    assert world.host.find(spec.uid).running
-    world.crash_agent()
-    world.start_agent()
-    hello = world.attach()
-    assert (hello.foreign, hello.statuses) == ((spec.uid,), ())
 
 
 def test_a_removal_that_the_host_refuses_is_answered_so_and_can_be_repeated(

@@ -143,3 +143,42 @@ def test_an_instance_that_vanished_from_the_host_is_made_again(world: AgentWorld
     del world.host.guests[spec.uid]
     world.until(lambda: spec.uid in world.host.guests, patience_s=limits.ROUND_S + 1.0)
     world.await_state(spec.uid, "running")
+
+
+def test_more_orders_than_may_wait_are_refused_and_the_others_are_done(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ORDERS_WAITING", 10)
+    world.time.advance(1.0)
+    running = limits.PARALLEL_OTHERS
+    answers = [
+        order(world, "delete", uid_of(number), subject=uid_of(number))[1]
+        for number in range(running + 12)
+    ]
+    behind = order(world, "delete", uid_of(1), subject=uid_of(1))[1]
+    world.time.run_ready()
+    refused = [answer for answer in answers if answer.done()]
+    assert refused == answers[-2:]
+    for answer in (*refused, behind):
+        with pytest.raises(Unavailable, match="10 orders wait"):
+            answer.get()
+    assert [answer.get() for answer in answers[:-2]] == [None] * (running + 10)
+    again = [
+        order(world, "delete", uid_of(number), subject=uid_of(number))[1]
+        for number in range(running + 10)
+    ]
+    assert [answer.get() for answer in again] == [None] * (running + 10)
+
+
+def test_a_call_that_was_withdrawn_while_it_ran_is_counted_and_one_before_its_turn_is_not(
+    world: AgentWorld,
+) -> None:
+    running, answer = order(world, "delete", uid_of(1), subject=uid_of(1))
+    waiting, later = order(world, "delete", uid_of(1), subject=uid_of(1))
+    world.time.advance(0.5)
+    running.withdrawn = waiting.withdrawn = True
+    answer.get()
+    with pytest.raises(Cancelled):
+        later.get()
+    assert world.settings.calls.counts["delete", "ok"] == 1
+    assert world.settings.calls.counts["delete", "failed"] == 0

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fifo.agent import limits, names
+from fifo.agent.gateway import SWEEP
+from fifo.agent.intent import KeptResult
 from fifo.agent.journal import NUMBERS
+from fifo.agent.writes import Write
 from fifo.model import keys, records
-from fifo.model.link import JournalEntry
+from fifo.model.link import CommandResult, JournalEntry
+from fifo.store.contract import Put, Txn
 from fifo.store.faults import NO_FAULTS, Fate, ScriptedFaults
 from tests.agent.world import HOST, AgentWorld, newer, spec_of
 
@@ -191,3 +195,81 @@ def test_a_journal_that_nobody_reads_is_bounded(monkeypatch: pytest.MonkeyPatch)
     assert [status.uid for status in hello.statuses] == [spec.uid]
     world.time.advance(1.0)
     assert world.reported() == entries
+
+
+def keep_results(world: AgentWorld, ages_s: list[float]) -> None:
+    """Have results on disk, by name in the order given, and begin anew from them."""
+    for number, age_s in enumerate(ages_s):
+        operation = f"kept-{number:04}"
+        result = CommandResult(operation=operation, step="step", uid="u")
+        kept = KeptResult(at=world.utc() - age_s, result=result)
+        put = Put(keys.result(operation, "step", "u"), records.encode(kept))
+        world.stores[-1].txn(Txn(then=(put,))).get()
+    world.crash_agent()
+    world.start_agent()
+    world.attach()
+
+
+def kept_on_disk(world: AgentWorld) -> list[str]:
+    """List the operations whose results are on disk."""
+    return [
+        records.decode(KeptResult, versions[-1].value).result.operation
+        for key, versions in sorted(world.disk.versions.items())
+        if key.startswith(keys.AGENT_RESULT) and versions[-1].version
+    ]
+
+
+def test_a_sweep_of_many_results_and_other_writes_of_its_moment_are_all_written() -> None:
+    world = AgentWorld()
+    world.attach()
+    keep_results(world, [2 * limits.RESULT_S] * 120)
+    journal = world.node.whereis(names.journal(HOST))
+    assert journal is not None
+    journal.cast(Write(puts=(Put(b"agent/memory/x", b"y"),)))
+    gateway = world.node.whereis(names.gateway(HOST))
+    assert gateway is not None
+    gateway.send(SWEEP)
+    world.time.advance(1.0)
+    assert world.node.whereis(names.journal(HOST)) == journal
+    assert world.crashes() == []
+    assert kept_on_disk(world) == []
+
+
+def test_results_are_swept_by_age_after_the_agent_began_anew() -> None:
+    world = AgentWorld()
+    world.attach()
+    keep_results(world, [0.0, 2 * limits.RESULT_S, 10.0])
+    world.time.advance(limits.SWEEP_S + 1.0)
+    assert kept_on_disk(world) == ["kept-0000", "kept-0002"]
+
+
+def test_of_too_many_results_the_oldest_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "RESULTS", 2)
+    world = AgentWorld()
+    world.attach()
+    keep_results(world, [10.0, 30.0, 20.0, 40.0])
+    world.time.advance(limits.SWEEP_S + 1.0)
+    assert kept_on_disk(world) == ["kept-0000", "kept-0002"]
+
+
+def test_a_journal_with_too_much_to_write_ends_and_begins_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "WRITES_WAITING", 20)
+    world = AgentWorld(faults=ScriptedFaults({1: Fate(delay_s=10.0)}))
+    world.until(lambda: world.node.whereis(names.gateway(HOST)) is not None)
+    journal = world.node.whereis(names.journal(HOST))
+    assert journal is not None
+    for number in range(20):
+        journal.cast(Write(puts=(Put(b"agent/x/%d" % number, b"y"),)))
+        world.time.run_ready()
+    assert journal.is_alive()
+    for number in range(20):
+        journal.cast(Write(puts=(Put(b"agent/y/%d" % number, b"y"),)))
+    world.time.run_ready()
+    assert not journal.is_alive()
+    assert any("wait for the disk" in crash for crash in world.crashes())
+    spec = spec_of(1)
+    world.time.advance(30.0)
+    world.realise(spec)
+    world.await_state(spec.uid, "running")

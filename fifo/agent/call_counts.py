@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Final
 from fifo.telemetry.latency import Latency
 
 if TYPE_CHECKING:
-    from fifo.agent.orders import Order
     from fifo.model.errors import FifoError
 
 OK: Final = "ok"
 FAILED: Final = "failed"
 
 
-class DriverCalls:
+class CallCounts:
     """Counts by verb; on the node's thread, and kept while the driver's process comes and goes."""
 
     def __init__(self) -> None:
@@ -23,8 +22,7 @@ class DriverCalls:
         """Calls that ended, by verb and outcome."""
         self.latencies: defaultdict[str, Latency] = defaultdict(Latency)
 
-    def ended(self, order: Order, now_s: float, error: FifoError | None) -> None:
+    def ended(self, verb: str, took_s: float, error: FifoError | None) -> None:
         """Count the end of a call; called by the driver's process."""
-        verb = order.verb
         self.counts[verb, OK if error is None else FAILED] += 1
-        self.latencies[verb].observe(now_s - order.began_s)
+        self.latencies[verb].observe(took_s)
