@@ -140,7 +140,7 @@ async def _unrealise(run: Run, items: Items) -> Outcome:
 
 _LATER = (
     Step("place", _place, _unplace, held=True, repeated=True),
-    Step("realise", instances.realise, _unrealise, repeated=True),
+    Step("realise", instances.realise, _unrealise, repeated=True, removes=True),
     Step("start", instances.reached),
 )
 CREATE = Workflow(

@@ -1,5 +1,7 @@
 """The execution of one operation: step after step, each committed before the next begins.
 
+But for a `repeated` step, which is committed with the one after it (docs/decisions/0009).
+
 Who holds the operation's record at the revision it last wrote owns it: every commit compares that
 revision, so an execution that was replaced finds out at its next write and stops without effect.
 """

@@ -42,7 +42,8 @@ async def undo_failed(execution: Execution, failed: Items) -> None:
             for item, error in (await _undo(execution, step, items)).items():
                 if isinstance(error, Unavailable):
                     owed.add(item)
-                    debts.writes.append(_debt(execution, item))
+                    if step.removes:
+                        debts.writes.append(_debt(execution, item))
                 else:
                     refused.add(item)
                     logger.error(
@@ -118,7 +119,7 @@ async def _write(execution: Execution, outcome: Outcome) -> bool:
 
 
 def _debt(execution: Execution, item: int) -> Put:
-    """Write down what a host owes: it does that first when it is back."""
+    """Write down that a host owes the removal of an instance: it does that when it is back."""
     uid = execution.uid(item)
     claim = execution.catalog.claims.record(uid)
     host = claim.host if claim is not None else ""

@@ -84,7 +84,8 @@ class Step(NamedTuple):
     `undo` must also be right for an action that was begun and not finished. `held` says that what
     the step gave must stay while a host still owes a cleanup: the claims. `repeated` says that
     running the action anew finds what it did: its outcome is not written by itself, but with that
-    of the next step, and a crash before that repeats it.
+    of the next step, and a crash before that repeats it. `removes` says that the undo takes a whole
+    instance off its host: a host that cannot be asked owes that removal, and of no other step one.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Step(NamedTuple):
     undo: Action | None = None
     held: bool = False
     repeated: bool = False
+    removes: bool = False
 
 
 class Workflow(NamedTuple):

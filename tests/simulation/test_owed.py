@@ -48,3 +48,20 @@ def test_what_a_lost_host_owes_is_told_until_it_has_done_it() -> None:
     assert owed(machine) == owed_of(machine, ended) == []
     assert machine.catalog.claims.get(uid(1)) is None
     assert set(machine.hypervisor.guests) == {uid(2)}
+
+
+def test_a_host_that_was_lost_in_a_snapshot_keeps_the_instance() -> None:
+    machine = Machine()
+    machine.run("create_instance", (uid(1),), bare_zone(1))
+    machine.hypervisor.faults.add(Fault("snapshot", "hang"))
+    operation = machine.submit("create_snapshot", (uid(1),), {"snapshot": "before"})
+    machine.scheduler.advance(1.0)
+    machine.hypervisor.faults.add(Fault("probe", "hang"))
+    machine.hypervisor.break_events("the keeper is gone")
+    assert machine.finish(operation, 900.0).state == "failed"
+    assert owed(machine) == [], "its removal was never asked for"
+    machine.hypervisor.faults.clear()
+    wait_for(machine, "ready", 120.0)
+    machine.scheduler.advance(60.0)
+    assert set(machine.hypervisor.guests) == {uid(1)}
+    assert machine.catalog.claims.get(uid(1)) is not None
