@@ -15,6 +15,7 @@ from fifo.store.contract import Delete, Put, Txn, unchanged
 from supervisors import SupervisorsError
 
 if TYPE_CHECKING:
+    from fifo.fleet.ownership import Ownership
     from fifo.fleet.session import AgentLink
     from fifo.model.instance import Claim, InstanceSpec, InstanceStatus
     from fifo.model.link import CommandResult, Hello, Verb
@@ -25,13 +26,13 @@ logger = logging.getLogger("fifo.fleet")
 
 
 class Settling:
-    """One round with one host, under one fence."""
+    """One round with one host, by its owner."""
 
-    def __init__(self, host: str, world: World, link: AgentLink, fence: int) -> None:
+    def __init__(self, host: str, world: World, link: AgentLink, ownership: Ownership) -> None:
         self.host = host
         self.world = world
         self.link = link
-        self.fence = fence
+        self.ownership = ownership
 
     async def settle(self, hello: Hello) -> None:
         """Do the cleanups that the host owes, then bring it the specs that it does not have."""
@@ -115,8 +116,7 @@ class Settling:
             generation=status.generation + 1,
             boot_generation=max(entry.record.boot_generation, status.boot_generation),
         )
-        own = unchanged(keys.by_uid(keys.OWNER, self.host), self.fence)
-        compares = (own, unchanged(entry.key, entry.revision))
+        compares = (self.ownership.own(), unchanged(entry.key, entry.revision))
         # Lost to a change that somebody makes meanwhile it is made at the next greeting.
         reply = await self.world.store.txn(Txn(compares, (Put(entry.key, records.encode(newer)),)))
         await catalog.at(reply.revision)
@@ -129,8 +129,8 @@ class Settling:
         found = (catalog.networks.record(network) for network in wanted)
         image = catalog.images.record(spec.image) if spec is not None else None
         command = Command(
-            fence=self.fence,
-            operation=f"session-{self.fence}",
+            fence=self.ownership.fence,
+            operation=f"session-{self.ownership.fence}",
             step=step,
             verb=verb,
             uid=uid,
