@@ -40,6 +40,11 @@ class Addresses:
         address = ipaddress.ip_address(address_pool.bare(text))
         self._taken.setdefault((network, address.version), set()).add(int(address))
 
+    def free(self, network: str, text: str) -> None:
+        """Note that an address is not to be written after all."""
+        address = ipaddress.ip_address(address_pool.bare(text))
+        self._taken.get((network, address.version), set()).discard(int(address))
+
     def is_taken(self, network: str, text: str) -> bool:
         """Tell whether an address is taken."""
         address = ipaddress.ip_address(address_pool.bare(text))
@@ -54,3 +59,11 @@ class Addresses:
             return None
         self._last[family] = number
         return address_pool.text(pool, number)
+
+    def last(self, network: str, pool: AddressPool) -> int:
+        """Give the address behind which a pool goes on, as a number; -1 for its beginning."""
+        return self._last.get((network, address_pool.version(pool)), -1)
+
+    def go_on_from(self, network: str, pool: AddressPool, last: int) -> None:
+        """Have a pool go on behind an address, as `last` gave it."""
+        self._last[network, address_pool.version(pool)] = last
