@@ -205,9 +205,17 @@ class Ledger:
             for mac in claim.addresses.keys() - kept.keys()
             for text in claim.addresses[mac]
         ]
+        mark = self.writes.mark()
         addresses = self._assign(spec, added, len(lost))
         if isinstance(addresses, FifoError):
             return Placed(None, why, addresses)
+        # All that it has then is once given back together.
+        count = sum(map(len, (kept | addresses).values()))
+        used = {network.uid for network in networks.values()}
+        many = too_many(names.instance_name(spec.id, spec.org), count, len(used))
+        if many is not None and addresses:
+            self.writes.back_to(mark)
+            return Placed(None, why, many)
         for network, text in lost:
             self._give_back(network, text)
         changed = msgspec.structs.replace(
@@ -284,7 +292,6 @@ class Ledger:
             return wanted
         texts = []
         for pool in network.pools:
-            last = self.addresses.last(network.uid, pool)
             free = self.addresses.next_free(network.uid, pool)
             if free is None:
                 return NoRoom(
@@ -292,8 +299,8 @@ class Ledger:
                     f"networks/{network.id}",
                     "widen the pool, or delete what holds them",
                 )
-            self.writes.note(self.addresses.go_on_from, network.uid, pool, last)
-            texts.append(free)
+            self.writes.note(self.addresses.go_back, free)
+            texts.append(free.text)
         return tuple(texts)
 
     # -- addresses and sums ------------------------------------------------------------------
@@ -302,10 +309,11 @@ class Ledger:
         return self.writes.read(self.catalog.addresses, _path(network, text))
 
     def _write_address(self, network: str, text: str, claim: AddressClaim) -> None:
-        self.writes.write(self.catalog.addresses, _path(network, text), claim)
-        if not self.addresses.is_taken(network, text):
-            self.addresses.take(network, text)
-            self.writes.note(self.addresses.free, network, text)
+        path = _path(network, text)
+        self.writes.write(self.catalog.addresses, path, claim)
+        if not self.addresses.has_path(path):
+            self.addresses.take_path(path)
+            self.writes.note(self.addresses.free_path, path)
 
     def _take(self, network: str, text: str, uid: str, mac: str) -> None:
         bare = address_pool.bare(text)
@@ -324,8 +332,8 @@ class Ledger:
         self.writes.write(self.catalog.addresses, path, None)
         if self.catalog.addresses.get(path) is None:
             # Of this transaction: nobody will tell that it is free again.
-            self.addresses.free(network, text)
-            self.writes.note(self.addresses.take, network, text)
+            self.addresses.free_path(path)
+            self.writes.note(self.addresses.take_path, path)
 
     def _charge(self, host: str, shares: Shares, sign: int, instances: int = 0) -> None:
         allocations = self.catalog.allocations

@@ -42,15 +42,16 @@ class WriteSet:
     def write(self, table: Table[R], path: str, record: R | None) -> None:
         """Change a record, None to delete it; the transaction is lost to any other's change."""
         key = table.prefix + path.encode()
-        entry = table.get(path)
-        if entry is not None:
-            self._stored[key] = entry
-        self._compare(key, entry.revision if entry is not None else 0)
-        if key in self._changes:
-            self.note(self._changes.__setitem__, key, self._changes[key])
+        changes = self._changes
+        if key in changes:
+            self._undo.append((changes.__setitem__, (key, changes[key])))
         else:
-            self.note(self._changes.pop, key)
-        self._changes[key] = record
+            entry = table.get(path)
+            if entry is not None:
+                self._stored[key] = entry
+            self._compare(key, entry.revision if entry is not None else 0)
+            self._undo.append((changes.pop, (key,)))
+        changes[key] = record
 
     def expect(self, entry: Entry[Any]) -> None:
         """Have the transaction lost to any other's change of a record that it does not write."""
@@ -59,7 +60,7 @@ class WriteSet:
     def _compare(self, key: bytes, revision: int) -> None:
         if key not in self._compares:
             self._compares[key] = unchanged(key, revision)
-            self.note(self._compares.pop, key)
+            self._undo.append((self._compares.pop, (key,)))
 
     # -- leaving out -------------------------------------------------------------------------
 

@@ -185,6 +185,23 @@ def test_addresses_are_exchanged_up_to_one_transaction_and_refused_beyond() -> N
     assert len(held(stage)[1]) == half
 
 
+def test_a_claim_does_not_grow_beyond_what_can_be_given_back() -> None:
+    stage = Stage()
+    before = many(1, MOST_OF_ONE - 1)
+    settled(stage, ask(stage, before))
+    more = tuple(
+        msgspec.structs.replace(nic, interface=f"more{n}", mac=nic.mac.replace("02:", "06:"))
+        for n, nic in enumerate(nics(1, 1, 2, first=1_000))
+    )
+    kept = held(stage)
+    wider = msgspec.structs.replace(before, nics=(*before.nics, *more))
+    (refused,) = settled(stage, client(stage).resize(wider))
+    assert isinstance(refused.error, InvalidInput)
+    assert held(stage) == kept
+    assert settled(stage, client(stage).release((uid(1),))) == [None]
+    assert held(stage) == NOTHING
+
+
 # --- what becomes of a transaction ---------------------------------------------------------------
 
 
