@@ -19,6 +19,7 @@ from fifo.model.errors import (
     Conflict,
     DeadlineExceeded,
     FifoError,
+    InvalidInput,
     OutcomeUnknown,
     Unavailable,
 )
@@ -230,16 +231,21 @@ class Execution:
     async def _act(self, step: Step, live: Items) -> None:
         """Run a step's action, and again where its transaction is lost to somebody else's."""
         began = self.world.utc()
+        told: FifoError = Conflict("others kept changing the same records", self.operation.target)
         for _ in range(limits.COMMIT_ATTEMPTS):
             outcome = await self._try(step, live, began)
             after = self.after_step(step, outcome, began)
             if step.repeated and not outcome.failed and not outcome.writes:
                 self.operation = after
                 return
-            if await self.commit(self._or_finished(after), outcome):
-                return
+            try:
+                if await self.commit(self._or_finished(after), outcome):
+                    return
+            except InvalidInput as error:
+                # The store takes no such transaction, however often it is asked.
+                told = error
+                break
             await self.catalog.at(self.seen)
-        told = Conflict("others kept changing the same records", self.operation.target)
         outcome = all_failed(live, told)
         await self.commit(self.after_step(step, outcome, began), outcome)
 

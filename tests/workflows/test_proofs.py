@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 # The first step of most is part of the acceptance: what it refuses was never promised.
 AFTER_ACCEPTANCE = [
-    pytest.param(case, index, id=f"{case.kind}-{step.name}")
+    pytest.param(case, index, id=f"{case.name}-{step.name}")
     for case in CASES
     for index, step in enumerate(WORKFLOWS[case.kind].steps)
     if index or not WORKFLOWS[case.kind].accepts_first
 ]
-EACH = pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)
+EACH = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
 def test_every_workflow_has_a_case() -> None:
@@ -174,7 +174,7 @@ def test_every_action_may_run_twice(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.kind not in FORWARD_ONLY],
-                         ids=lambda case: case.kind)  # fmt: skip
+                         ids=lambda case: case.name)  # fmt: skip
 def test_every_undo_may_run_twice(case: Case) -> None:
     last = len(WORKFLOWS[case.kind].steps) - 1
 
