@@ -259,6 +259,10 @@ class Watch:
         """Give how a command in a terminal of the keeper's will have ended."""
         return self._sessions.setdefault(name, asyncio.get_running_loop().create_future())
 
+    def drop_session(self, name: str) -> None:
+        """Wait no more for the end of a command: nobody asks for it."""
+        self._sessions.pop(name, None)
+
     # -- subscribers ---------------------------------------------------------------------------
 
     def listen(
