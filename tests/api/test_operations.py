@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fifo.hypervisors.simulated.faults import Fault
 from fifo.hypervisors.simulated.settings import HostSettings
+from fifo.model import keys
 from fifo.v1.operation_pb2 import OperationMetadata
 from tests.api.calls import call, ended, metadata_of, refused
 from tests.api.test_instances import WEB, ZONE, create, get
@@ -36,6 +37,8 @@ def test_a_wait_ends_with_the_operation_or_with_its_time(play: Play) -> None:
             )
             assert not waited.done
             assert metadata_of(waited).stage in {"place", "realise", "start"}
+            waiters = stage.catalog.waiting[keys.OPERATION, operation.name.rpartition("/")[2]]
+            assert len(waiters) == 1, "but for who runs it, nobody waits"
             waiting = asyncio.create_task(
                 call(channel, "Operations.WaitOperation", name=operation.name)
             )

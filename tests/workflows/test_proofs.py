@@ -63,8 +63,10 @@ def plain_end(case: Case) -> dict[str, Any]:
 
 
 @EACH
-def test_it_ends_done(case: Case) -> None:
-    plain_end(case)
+def test_it_ends_done_and_waits_for_nothing_more(case: Case) -> None:
+    stage = prepared(case)
+    assert stage.run(case.make(stage)).state == "done"
+    assert not stage.catalog.waiting
 
 
 @pytest.mark.parametrize(("case", "index"), AFTER_ACCEPTANCE)
@@ -86,6 +88,7 @@ def test_failing_at_a_step_leaves_nothing_behind(case: Case, index: int) -> None
         assert ended.failure is not None
         assert ended.failure.what == "injected"
         assert not ended.owed
+        assert not stage.catalog.waiting
         if case.kind not in FORWARD_ONLY:
             assert stage.slate() == before
 
