@@ -16,6 +16,7 @@ from fifo.model.network import AddressClaim, Network
 from fifo.model.operation import FINAL, Operation
 from fifo.model.package import Package
 from fifo.store.contract import WatchBatch
+from fifo.store.pages import pages
 from fifo.store.usage import Usage
 from supervisors import Future
 
@@ -152,16 +153,12 @@ class Catalog(View):
         """Read everything as of one revision, then follow; in a process's init."""
         start, end = b"\x00", b"\xff"
         revision = 0
-        while True:
-            page = await self.store.range(start, end, limit=LOAD_PAGE_KEYS, revision=revision)
-            revision = revision or page.revision
+        async for page in pages(self.store, start, end, limit=LOAD_PAGE_KEYS):
+            revision = page.revision
             for stored in page.kvs:
                 self._take(stored.key, stored)
-            if not page.more:
-                break
-            start = page.kvs[-1].key + b"\x00"
         self.revision = revision
-        self._watch = self.store.watch(b"\x00", b"\xff", revision + 1, self._deliver)
+        self._watch = self.store.watch(start, end, revision + 1, self._deliver)
 
     def close(self) -> None:
         """Follow no more."""
