@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from google.longrunning import operations_pb2
 
 from fifo.hypervisors.simulated.faults import Fault
 from fifo.hypervisors.simulated.settings import HostSettings
@@ -44,6 +47,38 @@ def test_a_wait_ends_with_the_operation_or_with_its_time(play: Play) -> None:
             )
             await call(channel, "Operations.CancelOperation", name=operation.name)
             assert (await waiting).done
+
+    play(scene, SLOW)
+
+
+class Patient:
+    """The call of a caller who set no deadline, and may go away."""
+
+    def remaining_s(self) -> None:
+        """Tell that there is none."""
+
+
+def test_a_caller_who_goes_away_waits_no_more(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            operation = await call(
+                channel,
+                "InstanceService.CreateInstance",
+                parent="orgs/default",
+                instance_id="web",
+                instance=ZONE,
+            )
+            waiters = stage.catalog.waiting[keys.OPERATION, operation.name.rpartition("/")[2]]
+            before = len(waiters)
+            service: Any = stage.api.services.objects["google.longrunning.Operations"][0]
+            asked = operations_pb2.WaitOperationRequest(name=operation.name)
+            # By hand, so that it is left at the moment it waits.
+            serving = service.wait_operation(asked, Patient())
+            serving.send(None)
+            assert len(waiters) == before + 1
+            with pytest.raises(asyncio.CancelledError):
+                serving.throw(asyncio.CancelledError())
+            assert len(waiters) == before
 
     play(scene, SLOW)
 

@@ -30,9 +30,6 @@ AFTER_ACCEPTANCE = [
     for index, step in enumerate(WORKFLOWS[case.kind].steps)
     if index or not WORKFLOWS[case.kind].accepts_first
 ]
-LOST: Final = Fate("reply lost")
-FEWEST_COMMITS = 3
-"""The acceptance, a step and the end: less was not written down before it acted."""
 EACH = pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)
 
 
@@ -126,6 +123,11 @@ def test_being_killed_around_a_step_changes_nothing(case: Case, index: int, when
     restart(stage, workflows=WORKFLOWS)
     assert stage.finish(operation).state == "done"
     assert stage.slate() == expected
+
+
+LOST: Final = Fate("reply lost")
+FEWEST_COMMITS = 3
+"""The acceptance, a step and the end: less was not written down before it acted."""
 
 
 class Drawn(ScriptedFaults):
