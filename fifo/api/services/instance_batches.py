@@ -62,7 +62,7 @@ class InstanceBatches:
         try:
             return await accepting.submit(backend, call, operation)
         except FifoError:
-            prefix = keys.operation_input(operation.id, 0).rpartition(b"/")[0] + b"/"
+            prefix = keys.operation_inputs(operation.id)
             forget = DeleteRange(prefix, keys.end_of(prefix))
             await backend.store.txn(Txn(then=(forget,)))
             raise
