@@ -17,6 +17,7 @@ from fifo.model import keys, records
 from fifo.model.errors import Conflict, FifoError, Unavailable
 from fifo.model.link import Command
 from fifo.store.contract import Delete, Put, Txn, unchanged
+from fifo.workflows import instances
 from fifo.workflows.failures import error_of
 from supervisors import Continue, Down, Future, GenServer, Stop, SupervisorsError, within
 
@@ -221,9 +222,6 @@ class Settling:
         self, verb: Verb, uid: str, claim: Claim | None, spec: InstanceSpec | None, step: str
     ) -> Future[CommandResult]:
         catalog = self.world.catalog
-        wanted = dict.fromkeys(claim.networks.values()) if claim is not None else {}
-        found = (catalog.networks.record(network) for network in wanted)
-        image = catalog.images.record(spec.image) if spec is not None else None
         command = Command(
             fence=self.fence,
             operation=f"session-{self.fence}",
@@ -233,8 +231,8 @@ class Settling:
             until=self._until(),
             spec=spec,
             claim=claim,
-            networks=tuple(network for network in found if network is not None),
-            image=image,
+            networks=instances.networks_of(catalog, claim),
+            image=instances.image_of(catalog, spec) if spec is not None else None,
         )
         return self.link.command(command)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
 from fifo.agent.supervisor import LocalLink
 from fifo.fleet import limits
@@ -12,20 +13,21 @@ from fifo.fleet.placement import PlacementClient
 from fifo.hypervisors.simulated.faults import Fault
 from fifo.model import keys, records
 from fifo.model.errors import Conflict, Unavailable
-from fifo.model.instance import Cleanup
+from fifo.model.image import Image
+from fifo.model.instance import Cleanup, Disk
 from fifo.model.link import CommandResult
 from fifo.store.contract import Put, Txn
+from fifo.store.memory import MemoryDisk
 from fifo.workflows.failures import failure_of
 from supervisors import Future
 from tests.simulation.machine import HYPERVISOR, Machine
 from tests.simulation.test_one_machine import bare_zone
-from tests.workflows.stage import uid
+from tests.workflows.stage import uid, zone
 
 if TYPE_CHECKING:
-    import pytest
-
     from fifo.model.link import Command
 
+IMAGE = "00000000-0000-4000-8000-00000000c001"
 AT_ONCE_S = 5.0
 """A removal on a simulated host, and the commits around it."""
 
@@ -166,3 +168,30 @@ def test_a_spec_that_a_host_did_not_take_at_its_greeting_is_brought_a_while_afte
     machine.scheduler.advance(limits.SETTLE_AGAIN_S + AT_ONCE_S)
     assert [order.verb for order in asked] == ["realise", "realise"]
     assert not machine.hypervisor.guests[uid(1)].running
+
+
+@pytest.mark.parametrize("made_from", ["zone", "boot disk"])
+def test_a_host_that_lost_everything_is_brought_the_image_with_the_spec(made_from: str) -> None:
+    machine = Machine()
+    image = Image(
+        uid=IMAGE, id="base", create_time=0.0, format="qcow2", source="base", state="ready",
+        brands=("lx", "kvm"),
+    )  # fmt: skip
+    key = keys.by_uid(keys.IMAGE, IMAGE)
+    machine.catalog.store.txn(Txn(then=(Put(key, records.encode(image)),))).get()
+    spec = zone(1, nics=(), image=IMAGE)
+    if made_from == "boot disk":
+        disk = Disk(path="vda", boot=True, image=IMAGE, size=10)
+        spec = zone(1, nics=(), brand="kvm", disks=(disk,))
+    ended = machine.run("create_instance", (uid(1),), spec)
+    assert ended.state == "done", ended.failure
+    machine.kill()
+    machine.agent_disk = MemoryDisk("2" * 32)
+    machine.hypervisor.guests.clear()
+    machine.hypervisor.images.clear()
+    machine.start()
+    machine.scheduler.advance(60.0)
+    status = machine.catalog.statuses.record(uid(1))
+    assert status is not None
+    assert (status.state, status.reason) == ("running", "")
+    assert IMAGE in machine.hypervisor.images
