@@ -53,6 +53,15 @@ def with_zones(*numbers: int) -> Machine:
     return machine
 
 
+def write_image(machine: Machine) -> None:
+    image = Image(
+        uid=IMAGE, id="base", create_time=0.0, format="qcow2", source="base", state="ready",
+        brands=("lx", "kvm"),
+    )  # fmt: skip
+    key = keys.by_uid(keys.IMAGE, IMAGE)
+    machine.catalog.store.txn(Txn(then=(Put(key, records.encode(image)),))).get()
+
+
 def test_a_debt_that_is_written_while_its_host_is_ready_is_collected_at_once() -> None:
     machine = with_zones(1, 2)
     owe(machine, uid(1))
@@ -60,6 +69,20 @@ def test_a_debt_that_is_written_while_its_host_is_ready_is_collected_at_once() -
     assert owed(machine) == set()
     assert set(machine.hypervisor.guests) == {uid(2)}
     assert machine.catalog.claims.get(uid(1)) is None
+
+
+def test_an_image_that_a_ready_host_owes_is_taken_out_of_its_cache_at_once() -> None:
+    machine = Machine()
+    write_image(machine)
+    machine.run("create_instance", (uid(1),), zone(1, nics=(), image=IMAGE))
+    machine.run("delete_instance", (uid(1),))
+    assert IMAGE in machine.hypervisor.images
+    debt = Cleanup(uid=IMAGE, host=HYPERVISOR, operation="op-x", since=0.0, what="image")
+    put = Put(keys.cleanup(HYPERVISOR, IMAGE), records.encode(debt))
+    machine.catalog.store.txn(Txn(then=(put,))).get()
+    machine.scheduler.advance(AT_ONCE_S)
+    assert owed(machine) == set()
+    assert IMAGE not in machine.hypervisor.images
 
 
 def test_a_removal_that_its_host_refuses_is_asked_for_again_while_it_is_ready() -> None:
@@ -173,12 +196,7 @@ def test_a_spec_that_a_host_did_not_take_at_its_greeting_is_brought_a_while_afte
 @pytest.mark.parametrize("made_from", ["zone", "boot disk"])
 def test_a_host_that_lost_everything_is_brought_the_image_with_the_spec(made_from: str) -> None:
     machine = Machine()
-    image = Image(
-        uid=IMAGE, id="base", create_time=0.0, format="qcow2", source="base", state="ready",
-        brands=("lx", "kvm"),
-    )  # fmt: skip
-    key = keys.by_uid(keys.IMAGE, IMAGE)
-    machine.catalog.store.txn(Txn(then=(Put(key, records.encode(image)),))).get()
+    write_image(machine)
     spec = zone(1, nics=(), image=IMAGE)
     if made_from == "boot disk":
         disk = Disk(path="vda", boot=True, image=IMAGE, size=10)
