@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fifo.model import keys, limits, records
+from fifo.model import keys, limits
 from fifo.model.errors import Busy, Unavailable, WrongState
-from fifo.model.instance import Cleanup
-from fifo.store.contract import Delete, DeleteRange, Put
-from fifo.workflows import instances
+from fifo.store.contract import Delete, DeleteRange
+from fifo.workflows import debts, instances
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
@@ -83,16 +82,8 @@ async def _remove(run: Run, items: Items) -> Outcome:
     """Have the hosts remove them; what a host cannot be asked now it owes."""
     outcome = await instances.remove(run, items)
     for item, error in outcome.failed.items():
-        claim = run.catalog.claims.record(run.uid(item))
-        if claim is not None and isinstance(error, Unavailable):
-            debt = Cleanup(
-                uid=claim.uid,
-                host=claim.host,
-                operation=run.operation.id,
-                since=run.world.utc(),
-                claim=claim,
-            )
-            outcome.writes.append(Put(keys.cleanup(claim.host, claim.uid), records.encode(debt)))
+        if isinstance(error, Unavailable):
+            outcome.writes += debts.of_instance(run, run.uid(item))
     return outcome
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fifo.model.link import CommandResult, Verb
     from fifo.model.network import Network
     from fifo.model.operation import Operation
-    from fifo.store.catalog import Entry
+    from fifo.store.catalog import Catalog, Entry
     from fifo.workflows.workflow import Items, Run
 
 
@@ -72,17 +72,21 @@ def rivals(run: Run, uid: str) -> tuple[str, ...]:
     return tuple(own for own in run.catalog.busy.get(uid, ()) if own != run.operation.id)
 
 
-def networks_of(run: Run, claim: Claim | None) -> tuple[Network, ...]:
-    """Give the networks that a claim's addresses are from."""
+def networks_of(catalog: Catalog, claim: Claim | None) -> tuple[Network, ...]:
+    """Give the networks that a claim's addresses are from; also what settling brings with it."""
     uids = dict.fromkeys(claim.networks.values()) if claim is not None else {}
-    found = (run.catalog.networks.record(uid) for uid in uids)
+    found = (catalog.networks.record(uid) for uid in uids)
     return tuple(network for network in found if network is not None)
 
 
-def image_of(run: Run, spec: InstanceSpec) -> Image | None:
-    """Give the image that an instance is made from: a zone's own, or its boot disk's."""
+def image_of(catalog: Catalog, spec: InstanceSpec) -> Image | None:
+    """Give the image that an instance is made from: a zone's own, or its boot disk's.
+
+    Whoever brings a spec to a host brings it along, workflows and settling: it is what the host
+    fetches, and what its agent counts the instance as a user of.
+    """
     boot = next((disk.image for disk in spec.disks if disk.boot), "")
-    return run.catalog.images.record(spec.image or boot)
+    return catalog.images.record(spec.image or boot)
 
 
 def command(run: Run, step: str, verb: Verb, uid: str, **more: Any) -> tuple[str, Command]:
@@ -145,10 +149,9 @@ async def realise(
     def order(item: int) -> tuple[str, Command]:
         uid = run.uid(item)
         spec = stored_spec(run, item) if spec_of is None else spec_of(item)
-        networks = networks_of(run, run.catalog.claims.record(uid))
-        return command(
-            run, step, "realise", uid, spec=spec, networks=networks, image=image_of(run, spec)
-        )
+        networks = networks_of(run.catalog, run.catalog.claims.record(uid))
+        image = image_of(run.catalog, spec)
+        return command(run, step, "realise", uid, spec=spec, networks=networks, image=image)
 
     return await order_all(run, items, order)
 

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fifo.model import keys, records
+from fifo.model import keys
 from fifo.model.errors import FifoError, InvalidInput, OutcomeUnknown, Unavailable
-from fifo.model.instance import Cleanup
 from fifo.model.operation import NEXT
-from fifo.store.contract import Get, Put, RangeReply, Txn, unchanged
-from fifo.workflows import limits
+from fifo.store.contract import Get, RangeReply, Txn, unchanged
+from fifo.workflows import debts, limits
 from fifo.workflows.workflow import Outcome
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ async def undo_failed(execution: Execution, failed: Items) -> None:
     execution.undo_until = execution.world.utc() + limits.UNDO_PATIENCE_S
     owed: set[int] = set(operation.owed)
     refused: set[int] = set(operation.refused)
-    debts = Outcome()
+    owing = Outcome()
     highest = max(operation.failed_at[str(item)] for item in failed)
     for index in range(min(highest, len(execution.workflow.steps) - 1), -1, -1):
         step = execution.workflow.steps[index]
@@ -43,7 +42,7 @@ async def undo_failed(execution: Execution, failed: Items) -> None:
                 if isinstance(error, Unavailable):
                     owed.add(item)
                     if step.removes:
-                        debts.writes.append(_debt(execution, item))
+                        owing.writes += debts.of_instance(execution, execution.uid(item))
                 else:
                     refused.add(item)
                     logger.error(
@@ -59,7 +58,7 @@ async def undo_failed(execution: Execution, failed: Items) -> None:
             refused=tuple(sorted(refused)),
             state=NEXT["undoing", "others_go_on"] if others else operation.state,
         ),
-        debts,
+        owing,
     )
     execution.undo_until = 0.0
 
@@ -120,18 +119,3 @@ async def _write(execution: Execution, outcome: Outcome) -> bool:
             assert isinstance(found, RangeReply)
             execution.take_over(found, b"")
     return took
-
-
-def _debt(execution: Execution, item: int) -> Put:
-    """Write down that a host owes the removal of an instance: it does that when it is back."""
-    uid = execution.uid(item)
-    claim = execution.catalog.claims.record(uid)
-    host = claim.host if claim is not None else ""
-    record = Cleanup(
-        uid=uid,
-        host=host,
-        operation=execution.operation.id,
-        since=execution.world.utc(),
-        claim=claim,
-    )
-    return Put(keys.cleanup(host, uid), records.encode(record))
