@@ -74,14 +74,9 @@ def write(run: Run, specs: dict[int, InstanceSpec]) -> Outcome:
     return outcome
 
 
-def images_of(spec: InstanceSpec) -> set[str]:
-    """Give the uids of the images that an instance is made from."""
-    return {spec.image, *(disk.image for disk in spec.disks)} - {""}
-
-
 def _uses(run: Run, spec: InstanceSpec) -> dict[bytes, Compare]:
     """Compare that the images it is made from are still as they are known: ready, not going."""
-    found = (run.catalog.images.get(uid) for uid in sorted(images_of(spec)))
+    found = (run.catalog.images.get(uid) for uid in sorted(spec.images))
     return {entry.key: unchanged(entry.key, entry.revision) for entry in found if entry is not None}
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fifo.model.link import CommandResult, Verb
     from fifo.model.network import Network
     from fifo.model.operation import Operation
-    from fifo.store.catalog import Catalog, Entry
+    from fifo.store.catalog import Catalog, Entry, Waiting
     from fifo.workflows.workflow import Items, Run
 
 
@@ -172,17 +172,27 @@ async def reached(run: Run, items: Items) -> Outcome:
             return entry is not None and _is_settled(entry.record, spec)
 
         waiting.append((item, run.catalog.when(run.catalog.statuses, spec.uid, settled)))
-    for item, awaited in waiting:
-        try:
-            entry = await run.wait(awaited)
-        except (Cancelled, DeadlineExceeded) as error:
-            outcome.failed[item] = error
-            continue
-        status = entry.record
-        if status.state == "failed":
-            outcome.failed[item] = _why_failed(run, status)
-        outcome.outputs[item] = {"state": status.state, "start_id": status.start_id}
+    try:
+        for item, awaited in waiting:
+            await _reach(run, item, awaited, outcome)
+    finally:
+        # A runner that is ended here leaves those whose turn has not come.
+        for _, awaited in waiting:
+            awaited.cancel()
     return outcome
+
+
+async def _reach(run: Run, item: int, awaited: Waiting[InstanceStatus], outcome: Outcome) -> None:
+    try:
+        entry = await run.wait(awaited)
+    except (Cancelled, DeadlineExceeded) as error:
+        outcome.failed[item] = error
+        return
+    assert entry is not None, "the wait was for one"
+    status = entry.record
+    if status.state == "failed":
+        outcome.failed[item] = _why_failed(run, status)
+    outcome.outputs[item] = {"state": status.state, "start_id": status.start_id}
 
 
 def _why_failed(run: Run, status: InstanceStatus) -> FifoError:

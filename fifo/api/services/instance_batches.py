@@ -18,7 +18,6 @@ from fifo.model import limits as model_limits
 from fifo.model.errors import FifoError, InvalidInput, Violation
 from fifo.store.contract import DeleteRange, Put, Txn
 from fifo.v1 import instance_service_pb2
-from fifo.workflows.create import images_of
 from fifo.workflows.failures import failure_of
 
 if TYPE_CHECKING:
@@ -159,7 +158,7 @@ def chunk_size(specs: list[InstanceSpec]) -> int:
     """
     largest = max(len(msgspec.json.encode(spec)) for spec in specs)
     size = max(1, min(model_limits.CHUNK_INSTANCES, limits.INPUT_BYTES // largest))
-    used = [images_of(spec) for spec in specs]
+    used = [spec.images for spec in specs]
     while size > 1 and any(
         2 * size + len(set().union(*used[first : first + size])) > limits.CREATE_CHUNK_KEYS
         for first in range(0, len(used), size)

@@ -297,7 +297,7 @@ class LinuxDriver:
         """Drop it from the cache; raises WrongState while an instance is on it."""
         for each in self.host.layout.uids():
             kept = self.host.layout.read(each)
-            if kept is not None and uid in {kept.spec.image, *(d.image for d in kept.spec.disks)}:
+            if kept is not None and uid in kept.spec.images:
                 raise WrongState(f"instance {each} is made of it", uid, "delete the instance first")
         await self.host.cache.delete(uid)
 
