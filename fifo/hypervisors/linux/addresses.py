@@ -21,7 +21,6 @@ DYNAMIC = frozenset({"dhcp", "addrconf"})
 """What may stand in the place of an address (vmadm)."""
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
-Subnet = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Route(NamedTuple):

@@ -68,7 +68,8 @@ def opened(file: IO[bytes], compression: str) -> IO[bytes]:
 class Job(msgspec.Struct, frozen=True):
     """What to unpack, as an OCI layout or one archive of a root file system, and to where.
 
-    `archive_of_layout` first unpacks `source` to `layout`, an empty directory, and goes on there.
+    With both `source` and `layout` it first unpacks that archive of an OCI layout to `layout`, an
+    empty directory, and goes on there.
     """
 
     root: str

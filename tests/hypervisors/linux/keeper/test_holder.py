@@ -189,17 +189,19 @@ class Alone:
 
 
 TAKER = """
-import socket, sys
+import os, socket, sys
 line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 line.connect(sys.argv[1])
 while b"all" not in line.recv(1024):
     pass
+# At once: a keeper that lives on without its connection has left the holder.
+os._exit(0)
 """
 
 
 @pytest.fixture
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holding, "LOOK_S", 0.01)
+    monkeypatch.setattr(holding, "LOOK_S", 0.1)
 
 
 @pytest.mark.usefixtures("looks_often")
@@ -211,7 +213,7 @@ def test_a_holder_that_a_living_keeper_has_left_ends(directory: Path, master: in
 def test_a_holder_whose_keeper_died_waits_for_the_next(directory: Path, master: int) -> None:
     alone = Alone(directory, master)
     subprocess.run([sys.executable, "-c", TAKER, str(alone.path)], check=True, timeout=PATIENCE_S)
-    for _ in range(5):
+    for _ in range(3):
         assert Looked.looks.acquire(timeout=PATIENCE_S)
     assert alone.thread.is_alive()
     alone.ours.close()
@@ -221,4 +223,5 @@ def test_a_holder_whose_keeper_died_waits_for_the_next(directory: Path, master: 
     assert message == {"put": "zone"}
     assert descriptor is not None
     os.close(descriptor)
+    assert holding._receive(alone.ours) == ({"all": True}, None)
     alone.left()
