@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fifo.model.link import CommandResult, Hello, Verb
     from fifo.store.catalog import Entry
     from fifo.store.contract import Compare, WatchBatch
-    from fifo.workflows.world import World
+    from fifo.workflows.world import World, Write
     from supervisors import Ref
 
 logger = logging.getLogger("fifo.fleet")
@@ -116,7 +116,7 @@ class Settling:
         """Give back what was held for a debt that the host has confirmed, and forget the debt."""
         catalog = self.world.catalog
         debt = entry.record
-        gone = [Delete(entry.key)]
+        gone: list[Write] = [Delete(entry.key)]
         if debt.what == "instance":
             # Even of an instance that has no claim by now: a round may have ended after this.
             await self.world.placement.release((debt.uid,))
@@ -127,17 +127,12 @@ class Settling:
         if not reply.succeeded:
             raise Conflict("it was written anew, or the host has a newer owner", debt.uid)
 
-    def _records_of(self, uid: str) -> list[Delete]:
-        """Give what goes with an instance that its host has removed."""
-        catalog = self.world.catalog
-        gone = [Delete(keys.by_uid(keys.INSTANCE_STATUS, uid))]
-        spec = catalog.specs.record(uid)
-        if spec is not None and spec.deleting:
-            gone.append(Delete(keys.by_uid(keys.INSTANCE_SPEC, uid)))
-            index = keys.index("instances", spec.org, spec.id)
-            if catalog.ids.get(index) == uid:
-                gone.append(Delete(index))
-        return gone
+    def _records_of(self, uid: str) -> list[Write]:
+        """Give what goes with an instance that its host has removed; what is wanted stays."""
+        spec = self.world.catalog.specs.record(uid)
+        if spec is not None and not spec.deleting:
+            return [Delete(keys.by_uid(keys.INSTANCE_STATUS, uid))]
+        return instances.forget(self.world.catalog, uid)
 
     # -- specs -------------------------------------------------------------------------------
 

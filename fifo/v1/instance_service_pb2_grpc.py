@@ -180,7 +180,7 @@ class InstanceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchCreateInstances(self, request, context):
-        """Creates up to 1,000 instances. Chunks of 25 are atomic, the batch is not: what failed is in
+        """Creates up to 1,000 instances. Chunks of up to 24 are atomic, the batch is not: what failed is in
         the metadata's `failed_requests`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
