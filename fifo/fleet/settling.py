@@ -99,7 +99,9 @@ class Settling:
                     await self._answer(answer, until)
                     await self._acquit(entry)
                 except (FifoError, SupervisorsError) as error:
-                    logger.warning("Host %s still owes %s: %s", self.host, entry.key, error)
+                    logger.warning(
+                        "Host %s still owes %s: %s", self.host, entry.key.decode(), error
+                    )
                     self._put_off[entry.key] = now_s + limits.SETTLE_AGAIN_S
 
     def _ask_removal(self, entry: Entry[Cleanup], step: str) -> Future[CommandResult]:
