@@ -26,7 +26,7 @@ from fifo.agent.results import result_of, sweep
 from fifo.agent.writes import Read, Write, Written
 from fifo.model import keys, records
 from fifo.model.errors import Conflict, DeadlineExceeded, FifoError, NotFound, Unavailable
-from fifo.model.link import Acknowledge, Blind, Command, Hello
+from fifo.model.link import SEEN_FENCE, Acknowledge, Blind, Command, Hello
 from fifo.store.contract import Put
 from supervisors import (
     Continue,
@@ -225,7 +225,7 @@ class Gateway(GenServer):
             return Conflict(f"fence {fence} is no owner's", self.host, "take the host first")
         return Conflict(
             f"fence {fence} is lower than {self.fence}, which this host has seen", self.host,
-            "a newer owner has taken over: stop",
+            "a newer owner has taken over: stop", details={SEEN_FENCE: str(self.fence)},
         )  # fmt: skip
 
     # -- commands ----------------------------------------------------------------------------

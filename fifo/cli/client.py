@@ -72,7 +72,7 @@ class Client:
             options.append(("grpc.default_authority", "localhost"))
             self.channel = grpc.insecure_channel(address, options)
         else:
-            roots = target.read(target.ca_file) if target.ca_file else None
+            roots = _roots(target, target.ca_file) if target.ca_file else None
             credentials = grpc.ssl_channel_credentials(roots)
             self.channel = grpc.secure_channel(address, credentials, options)
         if target.token_file:
@@ -168,3 +168,16 @@ def metadata_of(operation: Any) -> operation_pb2.OperationMetadata:
     metadata = operation_pb2.OperationMetadata()
     operation.metadata.Unpack(metadata)
     return metadata
+
+
+def _roots(target: Target, file: str) -> bytes:
+    """Read the certificates to trust; raises LocalFileError for a file with a private key too."""
+    roots = target.read(file)
+    if b"PRIVATE KEY" in roots:
+        raise LocalFileError(
+            "it holds a private key, which never leaves the node",
+            file,
+            "take ca.crt, which lies beside it: the certificate alone",
+            DENIED,
+        )
+    return roots

@@ -110,10 +110,10 @@ _ALWAYS: Final = frozenset({"UNAUTHENTICATED", "INTERNAL"})
 _LISTED: Final = re.compile(r" \(.*\)(?=; correct the named fields$)", re.DOTALL)
 """What a message lists of violations, which stand one a line below it."""
 _LINES: Final = {
-    "CERTIFICATE_VERIFY_FAILED": "name the node's own CA with --ca: ca.pem in DATA/private/tls on"
+    "CERTIFICATE_VERIFY_FAILED": "name the node's own CA with --ca: ca.crt in DATA/private/tls on"
     " the node",
     "Hostname Verification": "call the node by a name that its certificate has",
-    "security handshaker": "give --ca a file of certificates (PEM): ca.pem in DATA/private/tls on"
+    "security handshaker": "give --ca a file of certificates (PEM): ca.crt in DATA/private/tls on"
     " the node",
     "WRONG_VERSION_NUMBER": "this port speaks no TLS: is it the node's API (7443 by default)?",
     "address lookup failed": "name the node as HOST:PORT or unix:PATH",

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 DETACH: Final = b"\x1d"
 """Ctrl-], as telnet has it."""
+END_OF_INPUT: Final = b"\x04"
+"""Ctrl-D, by which a terminal ends what a shell reads."""
 READ_BYTES: Final = 32 * 1024
 SEEN_BYTES: Final = 4096
 """Of a log, by which the node knows where a reader was."""
@@ -44,10 +46,14 @@ FRAMES: Final = 64
 class Input:
     """Standard input as frames for a stream; a thread reads, gRPC's own takes."""
 
-    def __init__(self, first: Any, frame: Callable[[bytes], Any], *, detaches: bool) -> None:
+    def __init__(
+        self, first: Any, frame: Callable[[bytes], Any], at_end: Any, *, detaches: bool
+    ) -> None:
+        """Take the first frame, what makes one of bytes, and the last: None ends the stream."""
         self._frames: queue.Queue[Any] = queue.Queue(FRAMES)
         self._frames.put(first)
         self._frame = frame
+        self._at_end = at_end
         self._detaches = detaches
         self._ended, self._wake = os.pipe()
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -90,10 +96,12 @@ class Input:
 
     def _take(self, data: bytes) -> bool:
         before, found, _ = data.partition(DETACH) if self._detaches else (data, b"", b"")
-        if before or not data:
+        if before:
             self._frames.put(self._frame(before))
         if found:
             self._frames.put(None)
+        elif not data:
+            self._frames.put(self._at_end)
         return bool(data) and not found
 
 
@@ -134,11 +142,10 @@ def execute(
         first.open.terminal.CopyFrom(terminal_size())
 
     def frame(data: bytes) -> Any:
-        if data:
-            return instance_service_pb2.ExecInstanceRequest(stdin=data)
-        return instance_service_pb2.ExecInstanceRequest(stdin_closed=True)
+        return instance_service_pb2.ExecInstanceRequest(stdin=data)
 
-    typed = Input(first, frame, detaches=False)
+    closed = instance_service_pb2.ExecInstanceRequest(stdin_closed=True)
+    typed = Input(first, frame, closed, detaches=False)
     status = BROKEN
     with raw_terminal() if terminal else contextlib.nullcontext():
         answers = stub.ExecInstance(iter(typed), metadata=client.metadata)
@@ -186,7 +193,12 @@ def attach(client: Client, name: str, *, in_shell: bool) -> int:
     first.open.name = name
     first.open.mode = modes.SHELL if in_shell else modes.CONSOLE
     first.open.size.CopyFrom(terminal_size())
-    typed = Input(first, lambda data: console_service_pb2.AttachRequest(data=data), detaches=True)
+
+    def frame(data: bytes) -> Any:
+        return console_service_pb2.AttachRequest(data=data)
+
+    # A shell is told that no more comes, and ends by itself with its status; a console is left.
+    typed = Input(first, frame, frame(END_OF_INPUT) if in_shell else None, detaches=True)
     ending: console_service_pb2.AttachResponse.Exit | None = None
     broken: grpc.RpcError | None = None
     opened = False

@@ -121,7 +121,10 @@ def as_dict(message: Any) -> Any:
     if message.DESCRIPTOR.full_name == OPERATION:
         for module in PACKED:
             importlib.import_module(module)
-    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+    # What MessageToDict makes of a packed message is a kind of dict that YAML's dumper refuses.
+    return json.loads(
+        json_format.MessageToJson(message, preserving_proto_field_name=True, indent=None)
+    )
 
 
 def _print_yaml(value: Any) -> None:

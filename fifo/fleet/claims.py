@@ -1,7 +1,7 @@
 """Claims as values: what an instance needs, and the records that give it that.
 
-A ledger holds what placement knows of hosts and addresses: the catalog's records, and on top of
-them what its own transaction in flight is about to write.
+A ledger holds what placement knows of hosts, addresses and claims: the catalog's records, and on
+top of them what its own transaction in flight is about to write.
 """
 
 from __future__ import annotations
@@ -11,21 +11,32 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from fifo.fleet.strangers import kept_for
-from fifo.model import address_pool, keys, names, records
-from fifo.model.errors import Conflict, FifoError, NoRoom, NotFound, WrongState
+from fifo.fleet.write_set import WriteSet
+from fifo.model import address_pool, keys, names
+from fifo.model import limits as model_limits
+from fifo.model.errors import (
+    Conflict,
+    FifoError,
+    InvalidInput,
+    NoRoom,
+    NotFound,
+    Violation,
+    WrongState,
+)
 from fifo.model.hypervisor import Allocation
 from fifo.model.instance import Claim, Shares
 from fifo.model.network import AddressClaim
 from fifo.model.operation import Explanation
-from fifo.model.placement import Fleet, Request, decide
-from fifo.store.contract import Compare, Delete, Put, absent, unchanged
+from fifo.model.placement import Request, decide
+from fifo.model.vmadm.texts import DYNAMIC
 from fifo.workflows.world import Placed
 
 if TYPE_CHECKING:
     from fifo.fleet.addresses import Addresses
     from fifo.model.instance import InstanceSpec, Nic
     from fifo.model.network import Network
-    from fifo.store.catalog import Catalog, Entry
+    from fifo.model.placement import Fleet
+    from fifo.store.catalog import Catalog
 
 
 def shares_of(spec: InstanceSpec) -> Shares:
@@ -45,26 +56,26 @@ def add(one: Shares, other: Shares, sign: int = 1) -> Shares:
 
 
 class Ledger:
-    """One transaction of claims in the making; owned by the placement process."""
+    """Claims of one transaction in the making; owned by the placement process.
+
+    What it decides first is seen by what it decides then: hosts, addresses and claims alike. What
+    `mark` and `back_to` of its write set take back is as if it had never been asked for.
+    """
 
     def __init__(self, catalog: Catalog, fleet: Fleet, addresses: Addresses, now: float) -> None:
         self.catalog = catalog
         self.fleet = fleet
         self.addresses = addresses
         self.now = now
-        self.compares: dict[bytes, Compare] = {}
-        self.writes: dict[bytes, Put | Delete] = {}
-        self.allocations: dict[str, Allocation] = {}
-
-    def size(self) -> int:
-        """Give the number of operations or compares so far, the larger, with the hosts' sums."""
-        return max(len(self.writes) + len(self.allocations), len(self.compares))
+        self.writes = WriteSet()
+        self.charged: set[str] = set()
+        """Hosts whose sums it has changed in the fleet's columns, by uid."""
 
     # -- claiming ----------------------------------------------------------------------------
 
     def place(self, spec: InstanceSpec, operation: str) -> Placed:
         """Claim a host and addresses for an instance, or say why not; an earlier claim stays."""
-        held = self.catalog.claims.record(spec.uid)
+        held = self._claim(spec.uid)
         if held is not None:
             return Placed(held, Explanation(host=held.host))
         networks = self._networks(spec)
@@ -87,19 +98,15 @@ class Ledger:
             operation=operation,
         )
         self._charge(host, shares, 1, instances=1)
-        key = keys.by_uid(keys.CLAIM, spec.uid)
-        self.compares[key] = absent(key)
-        self.writes[key] = Put(key, records.encode(claim))
+        self.writes.write(self.catalog.claims, spec.uid, claim)
         return Placed(claim, decision.explanation)
 
     def release(self, uid: str) -> None:
         """Give a claim back with its addresses."""
-        entry = self.catalog.claims.get(uid)
-        if entry is None or entry.key in self.writes:
+        claim = self._claim(uid)
+        if claim is None:
             return
-        claim = entry.record
-        self.compares[entry.key] = unchanged(entry.key, entry.revision)
-        self.writes[entry.key] = Delete(entry.key)
+        self.writes.write(self.catalog.claims, uid, None)
         self._charge(claim.host, claim.shares, -1, instances=-1)
         for mac, texts in claim.addresses.items():
             for text in texts:
@@ -112,7 +119,7 @@ class Ledger:
         or a network that is not there, is in the answer.
         """
         why = Explanation(host=claim.host)
-        held = self.catalog.claims.record(claim.uid)
+        held = self._claim(claim.uid)
         if held is not None:
             return Placed(held, why)
         wanted = [
@@ -124,39 +131,32 @@ class Ledger:
             error = self._refuses(uid, text, claim.uid)
             if error is not None:
                 return Placed(None, why, error)
+        used = {uid for uid, _, _ in wanted}
+        if (many := too_many(names.instance_name(claim.uid), len(wanted), len(used))) is not None:
+            return Placed(None, why, many)
         for uid, text, mac in wanted:
-            network = self.catalog.networks.record(uid)
-            assert network is not None
-            kept = self._address(uid, text)
-            self._take(network, text, claim.uid, mac)
-            if kept is not None:
-                self.compares[kept.key] = unchanged(kept.key, kept.revision)
+            self._take(uid, text, claim.uid, mac)
         self._charge(claim.host, claim.shares, 1, instances=1)
-        key = keys.by_uid(keys.CLAIM, claim.uid)
-        self.compares[key] = absent(key)
-        self.writes[key] = Put(key, records.encode(claim))
+        self.writes.write(self.catalog.claims, claim.uid, claim)
         return Placed(claim, why)
 
     def disown(self, uid: str, operation: str) -> None:
         """Give back a claim that an operation adopted, keeping its addresses for the stranger."""
-        claim = self.catalog.claims.record(uid)
+        claim = self._claim(uid)
         if claim is None or claim.operation != operation:
             return
+        held = [
+            (claim.networks.get(mac, ""), text)
+            for mac, texts in claim.addresses.items()
+            for text in texts
+        ]
+        mine = [own for own in held if (found := self._address(*own)) and found.uid == uid]
         self.release(uid)
-        for mac, texts in claim.addresses.items():
-            network = claim.networks.get(mac, "")
-            for text in texts:
-                own = self._address(network, text)
-                if own is not None and own.record.uid == uid:
-                    kept = kept_for(uid, self.now)
-                    kept = msgspec.structs.replace(
-                        kept, network=network, address=own.record.address
-                    )
-                    self.writes[own.key] = Put(own.key, records.encode(kept))
-
-    def _address(self, network: str, text: str) -> Entry[AddressClaim] | None:
-        key = keys.address(network, address_pool.bare(text))
-        return self.catalog.addresses.get(key[len(keys.ADDRESS) :].decode())
+        for network, text in mine:
+            kept = msgspec.structs.replace(
+                kept_for(uid, self.now), network=network, address=address_pool.bare(text)
+            )
+            self._write_address(network, text, kept)
 
     def _refuses(self, network: str, text: str, uid: str) -> FifoError | None:
         """Say why an address cannot be a stranger's own; None if it can."""
@@ -168,8 +168,8 @@ class Ledger:
         if found.closed:
             told = "the network is being changed, and gives no address now"
             return Conflict(told, f"networks/{found.id}", "try again in a moment")
-        entry = self._address(network, text)
-        if entry is not None and entry.record.stranger == uid:
+        held = self._address(network, text)
+        if held is not None and held.stranger == uid:
             return None
         if not self.addresses.is_taken(network, text):
             return None
@@ -182,18 +182,13 @@ class Ledger:
 
     def resize(self, spec: InstanceSpec) -> Placed:
         """Change the shares and addresses of a claim, on its host."""
-        entry = self.catalog.claims.get(spec.uid)
-        if entry is None:
+        claim = self._claim(spec.uid)
+        if claim is None:
             return Placed(None, Explanation(), NotFound("it holds no claim", spec.uid))
-        claim = entry.record
+        why = Explanation(host=claim.host)
         networks = self._networks(spec)
         if isinstance(networks, FifoError):
-            return Placed(None, Explanation(host=claim.host), networks)
-        kept = {mac: texts for mac, texts in claim.addresses.items() if mac in networks}
-        added = {mac: network for mac, network in networks.items() if mac not in kept}
-        addresses = self._assign(spec, added)
-        if isinstance(addresses, FifoError):
-            return Placed(None, Explanation(host=claim.host), addresses)
+            return Placed(None, why, networks)
         shares = shares_of(spec)
         more = add(shares, claim.shares, -1)
         row = self.fleet.row(claim.host)
@@ -202,10 +197,27 @@ class Ledger:
         if any(part > 0 and part > room for part, room in zip(wanted, free, strict=True)):
             name = names.instance_name(spec.id, spec.org)
             told = NoRoom("its host has not that much left", name, "ask for less, or free some")
-            return Placed(None, Explanation(host=claim.host), told)
-        for mac in claim.addresses.keys() - kept.keys():
-            for text in claim.addresses[mac]:
-                self._give_back(claim.networks.get(mac, ""), text)
+            return Placed(None, why, told)
+        kept = {mac: texts for mac, texts in claim.addresses.items() if mac in networks}
+        added = {mac: network for mac, network in networks.items() if mac not in kept}
+        lost = [
+            (claim.networks.get(mac, ""), text)
+            for mac in claim.addresses.keys() - kept.keys()
+            for text in claim.addresses[mac]
+        ]
+        mark = self.writes.mark()
+        addresses = self._assign(spec, added, len(lost))
+        if isinstance(addresses, FifoError):
+            return Placed(None, why, addresses)
+        # All that it has then is once given back together.
+        count = sum(map(len, (kept | addresses).values()))
+        used = {network.uid for network in networks.values()}
+        many = too_many(names.instance_name(spec.id, spec.org), count, len(used))
+        if many is not None and addresses:
+            self.writes.back_to(mark)
+            return Placed(None, why, many)
+        for network, text in lost:
+            self._give_back(network, text)
         changed = msgspec.structs.replace(
             claim,
             shares=shares,
@@ -214,11 +226,13 @@ class Ledger:
         )
         if changed != claim:
             self._charge(claim.host, more, 1)
-            self.compares[entry.key] = unchanged(entry.key, entry.revision)
-            self.writes[entry.key] = Put(entry.key, records.encode(changed))
-        return Placed(changed, Explanation(host=claim.host))
+            self.writes.write(self.catalog.claims, claim.uid, changed)
+        return Placed(changed, why)
 
     # -- its parts ---------------------------------------------------------------------------
+
+    def _claim(self, uid: str) -> Claim | None:
+        return self.writes.read(self.catalog.claims, uid)
 
     def _request(self, spec: InstanceSpec, shares: Shares, networks: dict[str, Network]) -> Request:
         package = self.catalog.packages.record(spec.package) if spec.package else None
@@ -241,29 +255,38 @@ class Ledger:
         return found
 
     def _assign(
-        self, spec: InstanceSpec, networks: dict[str, Network]
+        self, spec: InstanceSpec, networks: dict[str, Network], lost: int = 0
     ) -> dict[str, tuple[str, ...]] | FifoError:
-        """Take an address of each family for each interface; nothing is taken if one fails."""
+        """Take an address of each family for each interface; nothing is taken if one fails.
+
+        `lost` is how many addresses the same change gives back.
+        """
         chosen: dict[str, tuple[str, ...]] = {}
-        taken: list[tuple[Network, str, str]] = []
+        mark = self.writes.mark()
         for nic in spec.nics:
             network = networks.get(nic.mac)
             if network is None:
                 continue
-            texts = self._choose(nic, network, [text for _, text, _ in taken])
+            texts = self._choose(nic, network)
             if isinstance(texts, FifoError):
+                self.writes.back_to(mark)
                 return texts
             chosen[nic.mac] = texts
-            taken += [(network, text, nic.mac) for text in texts]
-        for network, text, mac in taken:
-            self._take(network, text, spec.uid, mac)
+            for text in texts:
+                self._take(network.uid, text, spec.uid, nic.mac)
+        used = {networks[mac].uid for mac, texts in chosen.items() if texts}
+        count = lost + sum(map(len, chosen.values()))
+        many = too_many(names.instance_name(spec.id, spec.org), count, len(used))
+        if many is not None:
+            self.writes.back_to(mark)
+            return many
         return chosen
 
-    def _choose(self, nic: Nic, network: Network, mine: list[str]) -> tuple[str, ...] | FifoError:
-        """Take what the caller wants, else the next free address of each of the pools."""
-        wanted = tuple(ip for ip in nic.ips if ip not in {"dhcp", "addrconf"})
+    def _choose(self, nic: Nic, network: Network) -> tuple[str, ...] | FifoError:
+        """Choose what the caller wants, else the next free address of each of the pools."""
+        wanted = tuple(ip for ip in nic.ips if ip not in DYNAMIC)
         for text in wanted:
-            if self.addresses.is_taken(network.uid, text) or text in mine:
+            if self.addresses.is_taken(network.uid, text):
                 return NoRoom("the address is taken", text, "choose another, or none")
         if wanted:
             return wanted
@@ -276,50 +299,68 @@ class Ledger:
                     f"networks/{network.id}",
                     "widen the pool, or delete what holds them",
                 )
-            texts.append(free)
+            self.writes.note(self.addresses.go_back, free)
+            texts.append(free.text)
         return tuple(texts)
 
-    def _take(self, network: Network, text: str, uid: str, mac: str) -> None:
+    # -- addresses and sums ------------------------------------------------------------------
+
+    def _address(self, network: str, text: str) -> AddressClaim | None:
+        return self.writes.read(self.catalog.addresses, _path(network, text))
+
+    def _write_address(self, network: str, text: str, claim: AddressClaim) -> None:
+        path = _path(network, text)
+        self.writes.write(self.catalog.addresses, path, claim)
+        if not self.addresses.has_path(path):
+            self.addresses.take_path(path)
+            self.writes.note(self.addresses.free_path, path)
+
+    def _take(self, network: str, text: str, uid: str, mac: str) -> None:
         bare = address_pool.bare(text)
-        key = keys.address(network.uid, bare)
-        claim = AddressClaim(network=network.uid, address=bare, uid=uid, mac=mac, since=self.now)
-        self.compares[key] = absent(key)
-        self.writes[key] = Put(key, records.encode(claim))
+        claim = AddressClaim(network=network, address=bare, uid=uid, mac=mac, since=self.now)
+        self._write_address(network, text, claim)
         # Who deletes a network closes it first: what was decided before that is lost to it.
-        held = self.catalog.networks.get(network.uid)
+        held = self.catalog.networks.get(network)
         assert held is not None
-        self.compares[held.key] = unchanged(held.key, held.revision)
-        self.addresses.take(network.uid, text)
+        self.writes.expect(held)
 
     def _give_back(self, network: str, text: str) -> None:
-        """Give an address back; it is free for others when the transaction has taken."""
-        entry = self._address(network, text)
-        if entry is not None and entry.key not in self.writes:
-            self.compares[entry.key] = unchanged(entry.key, entry.revision)
-            self.writes[entry.key] = Delete(entry.key)
+        """Give an address back; one that is stored is free when the transaction has taken."""
+        path = _path(network, text)
+        if self.writes.read(self.catalog.addresses, path) is None:
+            return
+        self.writes.write(self.catalog.addresses, path, None)
+        if self.catalog.addresses.get(path) is None:
+            # Of this transaction: nobody will tell that it is free again.
+            self.addresses.free_path(path)
+            self.writes.note(self.addresses.take_path, path)
 
     def _charge(self, host: str, shares: Shares, sign: int, instances: int = 0) -> None:
-        key = keys.by_uid(keys.ALLOCATION, host)
-        entry = self.catalog.allocations.get(host)
-        before = self.allocations.get(host) or (
-            entry.record if entry is not None else Allocation(host=host)
-        )
-        self.compares[key] = unchanged(key, entry.revision if entry is not None else 0)
+        allocations = self.catalog.allocations
+        before = self.writes.read(allocations, host) or Allocation(host=host)
         after = Allocation(
             host=host,
             used=add(before.used, shares, sign),
             instances=before.instances + instances,
         )
-        self.allocations[host] = after
+        self.writes.write(allocations, host, after)
         self.fleet.use(host, after.used)
+        self.writes.note(self.fleet.use, host, before.used)
+        self.charged.add(host)
 
-    def all_writes(self) -> tuple[Put | Delete, ...]:
-        """Give what is to be written, each host's sum once."""
-        sums = (
-            Put(keys.by_uid(keys.ALLOCATION, host), records.encode(allocation))
-            for host, allocation in self.allocations.items()
-        )
-        return (*self.writes.values(), *sums)
+
+def _path(network: str, text: str) -> str:
+    """Give where an address stands in its table."""
+    return keys.address(network, address_pool.bare(text))[len(keys.ADDRESS) :].decode()
+
+
+def too_many(name: str, addresses: int, networks: int) -> InvalidInput | None:
+    """Refuse addresses that with their networks do not fit one transaction; None if they do."""
+    most = model_limits.PLACED_KEYS - networks
+    if addresses <= most:
+        return None
+    wanted = f"at most {most} addresses at one time of {networks} networks, not {addresses}"
+    return InvalidInput(name, (Violation("nics", wanted),))
 
 
 _REMEDIES: Final = {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-GROUP_OPERATIONS = 90
-"""Writes of one placement transaction: below the store's 100, with room for the hosts' sums."""
+GROUP_PARTS = 100
+"""Decisions of one turn of the placement process, those that write nothing among them: a few
+milliseconds of the shard's thread."""
 PLACEMENTS_WAITING = 4_000
 """Placements that may wait before further ones are refused: a second of the store's commits."""
 RECONNECT_FIRST_S = 0.2

@@ -288,4 +288,4 @@ def _next_free(catalog: Catalog, network: Network, version: int) -> str:
             _name(network),
             "widen the pool, or delete what holds them",
         )
-    return address_pool.bare(free)
+    return address_pool.bare(free.text)

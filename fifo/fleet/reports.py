@@ -10,9 +10,10 @@ from fifo.model import keys, records
 from fifo.model.errors import Conflict
 from fifo.model.limits import STORY_EVENT_BYTES
 from fifo.model.story import StoryEvent
-from fifo.store.contract import Compare, Put, Txn, unchanged
+from fifo.store.contract import Put, Txn
 
 if TYPE_CHECKING:
+    from fifo.fleet.ownership import Ownership
     from fifo.model.instance import InstanceStatus
     from fifo.model.link import JournalEntry, Report
     from fifo.store.contract import Delete
@@ -22,17 +23,13 @@ if TYPE_CHECKING:
 class Reporting:
     """Writes statuses and stories as the owner of a host; part of its session."""
 
-    def __init__(self, host: str, world: World) -> None:
+    def __init__(self, host: str, world: World, ownership: Ownership) -> None:
         self.host = host
         self.world = world
-        self.fence = 0
+        self.ownership = ownership
         self.taken = -1
         """The highest sequence number that is written; -1 before the first report."""
         self.stories = Stories(world.store)
-
-    def own(self) -> Compare:
-        """Compare that this session is still the host's owner."""
-        return unchanged(keys.by_uid(keys.OWNER, self.host), self.fence)
 
     async def take(self, report: Report) -> int | None:
         """Write a report down; gives what may be acknowledged. Raises Conflict when replaced."""
@@ -82,7 +79,7 @@ class Reporting:
 
     async def write(self, writes: tuple[Put | Delete, ...]) -> None:
         """Write as the host's owner; raises Conflict when replaced."""
-        reply = await self.world.store.txn(Txn((self.own(),), writes))
+        reply = await self.world.store.txn(Txn((self.ownership.own(),), writes))
         if not reply.succeeded:
             raise Conflict("the host has a newer owner", self.host)
 
@@ -109,7 +106,7 @@ class Reporting:
                 Put(keys.by_uid(keys.INSTANCE_STATUS, status.uid), records.encode(status))
                 for status in some
             )
-            reply = await self.world.store.txn(Txn((self.own(),), puts))
+            reply = await self.world.store.txn(Txn((self.ownership.own(),), puts))
             if not reply.succeeded:
                 raise Conflict("the host has a newer owner", self.host)
             await self.world.catalog.at(reply.revision)

@@ -1,8 +1,6 @@
 """The session with a host: owns it, orders its agent, and writes down what that reports.
 
-Ownership is a key that the session writes at its start; the revision of that write is the fence.
-Every transaction of the session compares it, every command carries it, and the host refuses a lower
-one than it has seen: what an owner that was replaced still does has no effect (design: section 7).
+What an owner that was replaced still does has no effect (`fifo.fleet.ownership`).
 """
 
 from __future__ import annotations
@@ -13,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 import msgspec
 
 from fifo.fleet import limits
+from fifo.fleet.ownership import Ownership
 from fifo.fleet.reports import Reporting
 from fifo.fleet.settling import Settler, Settling
 from fifo.fleet.strangers import keep_addresses, strangers
 from fifo.model import keys, names, records
 from fifo.model.errors import Conflict, FifoError, Unavailable
 from fifo.model.hypervisor import HypervisorSpec, HypervisorStatus
-from fifo.model.link import Acknowledge, Blind, Command, Report
+from fifo.model.link import SEEN_FENCE, Acknowledge, Blind, Command, Report
 from fifo.store.contract import Delete, Put, Txn, unchanged
 from supervisors import Continue, Down, GenServer, NoReply, Stop, SupervisorsError, within
 
@@ -82,7 +81,6 @@ class Session(GenServer):
         self.settings = settings
         self.host = settings.host
         self.world = settings.world
-        self.fence = 0
         self.ready = self.met = False
         self.began_s = self.node.shard.now_s()
         self.retry_s = limits.RECONNECT_FIRST_S
@@ -90,16 +88,15 @@ class Session(GenServer):
         self.settler: Ref[Settler] | None = None
         self.beat: Future[None] | None = None
         self.beat_s = 0.0
-        self.reporting = Reporting(self.host, self.world)
+        self.ownership = Ownership(self.host, self.world.store)
+        self.reporting = Reporting(self.host, self.world, self.ownership)
         return Continue("own")
 
     async def handle_continue(self, argument: Any) -> Any:
         """Take the host over, then look for its agent."""
         del argument
-        key = keys.by_uid(keys.OWNER, self.host)
-        reply = await self.world.store.txn(Txn(then=(Put(key, self.node.name.encode()),)))
-        self.fence = self.reporting.fence = reply.revision
-        self.settings.hosts.fences[self.host] = self.fence
+        await self.ownership.take(self.node.name)
+        self.settings.hosts.fences[self.host] = self.ownership.fence
         self.send_after(limits.HEARTBEAT_S, BEAT)
         await self._connect()
 
@@ -119,18 +116,33 @@ class Session(GenServer):
             return
         self.monitor_ref = self.monitor(agent)
         try:
-            taken = self.settings.link.take(self.fence, self.ref)
+            taken = self.settings.link.take(self.ownership.fence, self.ref)
             hello = await within(limits.GREET_S, taken)
             await self._meet(hello)
         except (FifoError, SupervisorsError) as error:
+            if await self._outbids(error):
+                self.demonitor(self.monitor_ref, flush=True)
+                self.send_after(0.0, CONNECT)
+                return
             await self._lose(error.what if isinstance(error, FifoError) else str(error))
         else:
             self.ready = self.met = True
             self.retry_s = limits.RECONNECT_FIRST_S
 
+    async def _outbids(self, error: Exception) -> bool:
+        """Raise the fence where the host refused it and the store was put back; True if it is."""
+        if not isinstance(error, Conflict) or (seen := error.details.get(SEEN_FENCE)) is None:
+            return False
+        raised = await self.ownership.outbid(int(seen))
+        if raised:
+            told = "Host %s has seen fence %s, before the store was put back: going on above it"
+            logger.warning(told, self.host, seen)
+            self.settings.hosts.fences[self.host] = self.ownership.fence
+        return raised
+
     async def _meet(self, hello: Hello) -> None:
         """Write down what the agent says of its host, and settle what is open with it."""
-        if hello.highest_fence > self.fence:
+        if hello.highest_fence > self.ownership.fence:
             raise Conflict("a newer owner has ordered this host", self.host, "let that one go on")
         foreign = strangers(self.world.catalog, hello)
         await keep_addresses(self.world, hello, foreign)
@@ -151,7 +163,7 @@ class Session(GenServer):
         else:
             await self._write_status(status)
         await self.reporting.take_statuses(hello.statuses)
-        settling = Settling(self.host, self.world, self.settings.link, self.fence)
+        settling = Settling(self.host, self.world, self.settings.link, self.ownership)
         self.settler = Settler.start(settling, self.ref, hello)
 
     def _end_settler(self) -> None:
@@ -219,7 +231,7 @@ class Session(GenServer):
             *stories,
             Put(keys.by_uid(keys.HYPERVISOR_STATUS, self.host), records.encode(status)),
         ]
-        compares = [self.reporting.own()]
+        compares = [self.ownership.own()]
         if self.world.catalog.hosts.get(self.host) is None:
             key = keys.by_uid(keys.HYPERVISOR_SPEC, self.host)
             spec = HypervisorSpec(

@@ -22,11 +22,12 @@ from fifo.workflows.failures import error_of
 from supervisors import Continue, Down, Future, GenServer, Stop, SupervisorsError, within
 
 if TYPE_CHECKING:
+    from fifo.fleet.ownership import Ownership
     from fifo.fleet.session import AgentLink
     from fifo.model.instance import Claim, Cleanup, InstanceSpec, InstanceStatus
     from fifo.model.link import CommandResult, Hello, Verb
     from fifo.store.catalog import Entry
-    from fifo.store.contract import Compare, WatchBatch
+    from fifo.store.contract import WatchBatch
     from fifo.workflows.world import World, Write
     from supervisors import Ref
 
@@ -37,13 +38,13 @@ LOOK: Final = "look"
 
 
 class Settling:
-    """What is open with one host, under one fence."""
+    """What is open with one host, for its owner."""
 
-    def __init__(self, host: str, world: World, link: AgentLink, fence: int) -> None:
+    def __init__(self, host: str, world: World, link: AgentLink, ownership: Ownership) -> None:
         self.host = host
         self.world = world
         self.link = link
-        self.fence = fence
+        self.ownership = ownership
         self._behind: dict[str, int] = {}
         """Uids whose specs the host does not have, and the generation that it had of them."""
         self._put_off: dict[bytes, float] = {}
@@ -123,7 +124,7 @@ class Settling:
             # Even of an instance that has no claim by now: a round may have ended after this.
             await self.world.placement.release((debt.uid,))
             gone += self._records_of(debt.uid)
-        compares = (self._own(), unchanged(entry.key, entry.revision))
+        compares = (self.ownership.own(), unchanged(entry.key, entry.revision))
         reply = await self.world.store.txn(Txn(compares, tuple(gone)))
         await catalog.at(reply.revision)
         if not reply.succeeded:
@@ -195,15 +196,12 @@ class Settling:
             generation=status.generation + 1,
             boot_generation=max(entry.record.boot_generation, status.boot_generation),
         )
-        compares = (self._own(), unchanged(entry.key, entry.revision))
+        compares = (self.ownership.own(), unchanged(entry.key, entry.revision))
         # Lost to a change that somebody makes meanwhile it is made at the next greeting.
         reply = await self.world.store.txn(Txn(compares, (Put(entry.key, records.encode(newer)),)))
         await catalog.at(reply.revision)
 
     # -- orders ------------------------------------------------------------------------------
-
-    def _own(self) -> Compare:
-        return unchanged(keys.by_uid(keys.OWNER, self.host), self.fence)
 
     def _until(self) -> float:
         return self.world.utc() + limits.SETTLE_S
@@ -220,8 +218,8 @@ class Settling:
     ) -> Future[CommandResult]:
         catalog = self.world.catalog
         command = Command(
-            fence=self.fence,
-            operation=f"session-{self.fence}",
+            fence=self.ownership.fence,
+            operation=f"session-{self.ownership.fence}",
             step=step,
             verb=verb,
             uid=uid,

@@ -79,3 +79,10 @@ class Allocation(Record, frozen=True, tag="allocation/1"):
     host: str
     used: Shares = Shares()
     instances: int = 0
+
+
+class HostOwner(Record, frozen=True, tag="host_owner/1"):
+    """Who owns a host, and how far its fence is above the revision of this record."""
+
+    node: str
+    raised: int = 0

@@ -149,6 +149,11 @@ class InstanceSpec(Record, frozen=True, tag="instance_spec/1"):
         return self.brand in VM_BRANDS
 
     @property
+    def images(self) -> frozenset[str]:
+        """Give the uids of the images that it is made from: a zone's own, and those of disks."""
+        return frozenset({self.image, *[disk.image for disk in self.disks]} - {""})
+
+    @property
     def patience_s(self) -> float | None:
         """Seconds that the guest has at the stop of this generation; None: as is usual."""
         patience = self.patience

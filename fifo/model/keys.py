@@ -48,7 +48,7 @@ def uid_of(key: bytes) -> str:
 
 
 def end_of(prefix: bytes) -> bytes:
-    """Give the end of the range of all keys with a prefix."""
+    """Give the end of the range of all keys with a prefix, which ends with a slash."""
     return prefix[:-1] + bytes((prefix[-1] + 1,))
 
 
@@ -59,7 +59,12 @@ def index(collection: str, org: str, resource_id: str) -> bytes:
 
 def operation_input(operation: str, first: int) -> bytes:
     """Give the key of what a batch asks for in the chunk that begins with an item."""
-    return OPERATION_INPUT + f"{operation}/{first:08x}".encode()
+    return operation_inputs(operation) + f"{first:08x}".encode()
+
+
+def operation_inputs(operation: str) -> bytes:
+    """Give the prefix of all that a batch asks for."""
+    return OPERATION_INPUT + f"{operation}/".encode()
 
 
 def cleanup(host: str, uid: str) -> bytes:

@@ -7,7 +7,7 @@ agent refuses a lower fence than it has seen and answers a repeat from its recor
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from fifo.model.hypervisor import Probe
 from fifo.model.image import Image
@@ -16,6 +16,9 @@ from fifo.model.network import Network
 from fifo.model.operation import Failure
 from fifo.model.records import Record
 from fifo.model.story import StoryEvent
+
+SEEN_FENCE: Final = "seen_fence"
+"""The detail of a Conflict that names the highest fence which the host has seen."""
 
 Verb = Literal[
     "realise", "remove", "snapshot", "delete_snapshot", "roll_back", "capture_image", "fetch_image",

@@ -123,11 +123,7 @@ async def _capture(run: Run, items: Items) -> Outcome:
 
 def in_use(run: Run, uid: str) -> FifoError | None:
     """Say why an image cannot go: the instances that are made from it; None if nothing is."""
-    users = [
-        entry.record
-        for entry in run.catalog.specs
-        if uid == entry.record.image or any(uid == disk.image for disk in entry.record.disks)
-    ]
+    users = [entry.record for entry in run.catalog.specs if uid in entry.record.images]
     if not users:
         return None
     shown = ", ".join(names.instance_name(user.id, user.org) for user in users[:3])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fifo.model import keys
-from fifo.model.errors import FifoError, OutcomeUnknown, Unavailable
+from fifo.model.errors import FifoError, InvalidInput, OutcomeUnknown, Unavailable
 from fifo.model.operation import NEXT
 from fifo.store.contract import Get, RangeReply, Txn, unchanged
 from fifo.workflows import debts, limits
@@ -77,7 +77,11 @@ async def _undo(execution: Execution, step: Step, items: Items) -> dict[int, Fif
             logger.exception("Undo of %s of %s failed", step.name, execution.operation.id)
             told = FifoError(f"a bug: {error!r}", step.name, "report it")
             outcome = Outcome(failed=dict.fromkeys(items, told))
-        took = await _write(execution, outcome)
+        try:
+            took = await _write(execution, outcome)
+        except InvalidInput as error:
+            # The store takes no such transaction, however often it is asked.
+            return refused | dict.fromkeys(items, error)
         away = {i: e for i, e in outcome.failed.items() if isinstance(e, Unavailable)}
         refused |= {i: e for i, e in outcome.failed.items() if i not in away}
         items = tuple(away) if took else items

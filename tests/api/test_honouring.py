@@ -64,12 +64,18 @@ def test_what_its_own_host_cannot_honour_is_told_at_create_and_at_update(play: P
             operation = await call(
                 channel,
                 "InstanceService.UpdateInstance",
-                instance={"name": WEB, "quota": 40, "alias": "x"},
+                instance={
+                    "name": WEB,
+                    "quota": 40,
+                    "alias": "x",
+                    "restart_policy": {"attempts": 9},
+                },
+                update_mask={"paths": ["quota", "alias", "restart_policy.attempts"]},
             )
             await done(channel, operation, Instance())
             told = metadata_of(await call(channel, "Operations.GetOperation", name=operation.name))
             assert list(told.unhonoured_properties) == ["quota"]
-            assert list(told.applied_live) == ["alias"]
+            assert list(told.applied_live) == ["alias", "restart_policy"]
 
     play(scene, HostSettings(unsupported={"quota": "a plain directory"}))
 

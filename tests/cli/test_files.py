@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fifo.cli.main import main
+from fifo.security.certificates import Certificates
 from fifo.v1 import admin_service_pb2
 
 if TYPE_CHECKING:
@@ -67,6 +69,17 @@ def test_a_backup_that_arrives_otherwise_than_it_was_sent_leaves_no_file(
     assert ended("admin", "backup", str(file)) == 1
     assert "did not arrive" in capsys.readouterr().err
     assert not file.exists()
+
+
+def test_a_private_key_is_not_taken_for_a_ca(
+    channel: FakeChannel, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    certificates = Certificates(tmp_path / "tls", "node.example", time.time)
+    certificates.load()
+    server = ("--server", "node.example:7443", "--ca")
+    assert ended(*server, str(tmp_path / "tls" / "ca.pem"), "instance", "list") == 4
+    assert "take ca.crt" in capsys.readouterr().err
+    assert channel.asked == []
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xff\x00", b"two words", b"x" * 2000])

@@ -21,7 +21,7 @@ from fifo.cli import columns, exits
 from fifo.cli.output import Column, line
 from fifo.cli.text import cut, safe, width
 from fifo.model.errors import InvalidInput, NoRoom, Violation
-from fifo.v1 import instance_pb2, instance_service_pb2, snapshot_pb2
+from fifo.v1 import instance_pb2, instance_service_pb2, operation_pb2, snapshot_pb2
 from tests.cli.fake_channel import Ended
 
 if TYPE_CHECKING:
@@ -71,6 +71,19 @@ def test_programs_read_back_what_was_there(run: Run, evil: FakeChannel) -> None:
     assert evil.answers
     for form, load in (("json", json.loads), ("yaml", yaml.safe_load)):
         assert load(run("instance", "get", "web", "-o", form).stdout)["alias"] == EVIL
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_an_operation_is_told_with_what_is_packed_in_it(
+    run: Run, channel: FakeChannel, form: str
+) -> None:
+    operation = operations_pb2.Operation(name="operations/op-1", done=True)
+    operation.metadata.Pack(operation_pb2.OperationMetadata(verb="create"))
+    operation.response.Pack(instance_pb2.Instance(alias="web"))
+    channel.answers = {"/google.longrunning.Operations/GetOperation": operation}
+    done = run("operation", "get", "op-1", "-o", form)
+    told = (json.loads if form == "json" else yaml.safe_load)(done.stdout)
+    assert (told["metadata"]["verb"], told["response"]["alias"]) == ("create", "web")
 
 
 def test_vmadm_prints_what_vmadm_get_prints(run: Run, evil: FakeChannel) -> None:

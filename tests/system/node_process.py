@@ -27,7 +27,7 @@ class NodeProcess:
         self.base = base
         self.socket = base / "run" / "api" / "fifo.sock"
         self.token_file = base / "data" / "private" / "admin.token"
-        self.ca_file = base / "data" / "private" / "tls" / "ca.pem"
+        self.ca_file = base / "data" / "private" / "tls" / "ca.crt"
         self.arguments = (
             "--data-dir", str(base / "data"), "--run-dir", str(base / "run"),
             "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",

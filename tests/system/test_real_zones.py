@@ -112,6 +112,11 @@ def test_zones_answer_at_their_addresses_and_run_commands(node: NodeProcess) -> 
     client = create(node, "web-1", "web-2")
     for name in ("web-1", "web-2"):
         assert f"hostname: {name}" in fetch(client.get(name).addresses[0])
+    # What is piped in ends a shell, with its status, and leaves a console.
+    shell = node.fifo("instance", "console", "web-1", "--shell", told="exit 5\n")
+    assert (shell.returncode, "shell exited" in shell.stderr) == (5, True), shell
+    assert node.fifo("instance", "console", "web-1", "--shell").returncode == 0
+    assert "detached" in node.fifo("instance", "console", "web-1").stderr
     done = node.fifo("instance", "exec", "web-1", "--", "sh", "-c", "hostname; exit 7")
     assert (done.returncode, done.stdout.strip()) == (7, "web-1")
     assert node.fifo("instance", "logs", "web-1").returncode == 0

@@ -21,13 +21,15 @@ from fifo.model.vmadm.limits import SWAP_LEAST_MIB
 from fifo.v1 import instance_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from fifo.model.instance import Claim, InstanceStatus, RestartPolicy
     from fifo.store.catalog import Entry, View
 
 Message = instance_pb2.Instance
 TYPE: Final = "fifo/Instance"
+_OTHER_NAMES: Final = MappingProxyType({"wanted": "desired_state", "restart": "restart_policy"})
+"""Fields of a spec that the API calls otherwise."""
 SIGNAL_STATUS: Final = 128
 """What a shell adds to the number of a signal."""
 
@@ -249,13 +251,21 @@ def _add_claim(view: View, made: Message, claim: Claim) -> None:
             nic.ips.extend(claim.addresses.get(nic.mac, ()))
 
 
+def field_names(names: Iterable[str]) -> Iterator[str]:
+    """Yield what the API calls fields of a spec; those that it has none for are left out."""
+    for name in names:
+        own = _OTHER_NAMES.get(name, name)
+        if own in Message.DESCRIPTOR.fields_by_name:
+            yield own
+
+
 def _add_status(made: Message, status: InstanceStatus) -> None:
     set_time(made.state_time, status.since)
     made.state_reason = status.reason
     made.observed_generation = status.generation
     made.pid = status.pid
     made.restarts = status.restarts
-    made.pending_reboot.extend(status.pending_reboot)
+    made.pending_reboot.extend(field_names(status.pending_reboot))
     if status.exit is not None:
         set_time(made.exit_time, status.exit.at)
         if status.exit.signal is not None:

@@ -11,6 +11,7 @@ from google.protobuf import empty_pb2
 
 from fifo.api import status
 from fifo.api.resources import images, instances, snapshots
+from fifo.api.resources.instances import field_names
 from fifo.api.resources.values import set_time
 from fifo.api.resources.view import hypervisor_name, instance_name
 from fifo.model import names
@@ -162,10 +163,9 @@ def _add_effects(view: View, made: Metadata, record: Operation) -> None:
         made.unhonoured_properties.extend(sorted(changed & unhonoured))
         # Not in effect either when it is taken back.
         vain = unhonoured | (IN_VAIN.get(spec.brand, set()) if spec is not None else set())
-        made.applied_live.extend(own for own in record.result.get("live", ()) if own not in vain)
-        made.pending_reboot.extend(
-            own for own in record.result.get("at_start", ()) if own not in vain
-        )
+        for told, part in ((made.applied_live, "live"), (made.pending_reboot, "at_start")):
+            own = (name for name in record.result.get(part, ()) if name not in vain)
+            told.extend(field_names(own))
 
 
 def _owed(view: View, record: Operation) -> Iterator[str]:

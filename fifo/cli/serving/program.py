@@ -132,6 +132,9 @@ async def _await_hosts(parts: Parts) -> None:
                 await ready
     except TimeoutError:
         logger.warning("Serving although a host is not ready: see `fifo hypervisor list`")
+    finally:
+        for ready in waiting:
+            ready.cancel()
 
 
 def _host_ids(uids: tuple[str, ...], name: str) -> dict[str, str]:
