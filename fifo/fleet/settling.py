@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fifo.model.link import CommandResult, Hello, Verb
     from fifo.store.catalog import Entry
     from fifo.store.contract import WatchBatch
-    from fifo.workflows.world import World
+    from fifo.workflows.world import World, Write
     from supervisors import Ref
 
 logger = logging.getLogger("fifo.fleet")
@@ -38,7 +38,7 @@ LOOK: Final = "look"
 
 
 class Settling:
-    """What is open with one host, by its owner."""
+    """What is open with one host, for its owner."""
 
     def __init__(self, host: str, world: World, link: AgentLink, ownership: Ownership) -> None:
         self.host = host
@@ -100,7 +100,9 @@ class Settling:
                     await self._answer(answer, until)
                     await self._acquit(entry)
                 except (FifoError, SupervisorsError) as error:
-                    logger.warning("Host %s still owes %s: %s", self.host, entry.key, error)
+                    logger.warning(
+                        "Host %s still owes %s: %s", self.host, entry.key.decode(), error
+                    )
                     self._put_off[entry.key] = now_s + limits.SETTLE_AGAIN_S
 
     def _ask_removal(self, entry: Entry[Cleanup], step: str) -> Future[CommandResult]:
@@ -117,7 +119,7 @@ class Settling:
         """Give back what was held for a debt that the host has confirmed, and forget the debt."""
         catalog = self.world.catalog
         debt = entry.record
-        gone = [Delete(entry.key)]
+        gone: list[Write] = [Delete(entry.key)]
         if debt.what == "instance":
             # Even of an instance that has no claim by now: a round may have ended after this.
             await self.world.placement.release((debt.uid,))
@@ -128,17 +130,12 @@ class Settling:
         if not reply.succeeded:
             raise Conflict("it was written anew, or the host has a newer owner", debt.uid)
 
-    def _records_of(self, uid: str) -> list[Delete]:
-        """Give what goes with an instance that its host has removed."""
-        catalog = self.world.catalog
-        gone = [Delete(keys.by_uid(keys.INSTANCE_STATUS, uid))]
-        spec = catalog.specs.record(uid)
-        if spec is not None and spec.deleting:
-            gone.append(Delete(keys.by_uid(keys.INSTANCE_SPEC, uid)))
-            index = keys.index("instances", spec.org, spec.id)
-            if catalog.ids.get(index) == uid:
-                gone.append(Delete(index))
-        return gone
+    def _records_of(self, uid: str) -> list[Write]:
+        """Give what goes with an instance that its host has removed; what is wanted stays."""
+        spec = self.world.catalog.specs.record(uid)
+        if spec is not None and not spec.deleting:
+            return [Delete(keys.by_uid(keys.INSTANCE_STATUS, uid))]
+        return instances.forget(self.world.catalog, uid)
 
     # -- specs -------------------------------------------------------------------------------
 

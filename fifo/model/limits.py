@@ -6,9 +6,9 @@ ID_CHARACTERS = 63
 """A resource id is a DNS label (RFC 1035, AIP-122), so that it can be a host name."""
 ALIAS_CHARACTERS = 189
 """Display text: what vmadm's callers use fits, and a table column still holds it."""
-CHUNK_INSTANCES = 25
-"""Instances of a batch that one transaction accepts: with two keys each there is room among the
-store's 100 for the operation and the images; an undo deletes three keys of each."""
+CHUNK_INSTANCES = 24
+"""Instances of a batch that one transaction accepts, or takes back: an undo deletes four keys of
+each, and with what the request left of the chunk that is below the store's 100."""
 BATCH_INSTANCES = 1_000
 """Requests of one batch call: the operation's record with a result for each stays below 256 KiB."""
 PAGE_RESOURCES_DEFAULT = 100

@@ -180,7 +180,7 @@ class InstanceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchCreateInstances(self, request, context):
-        """Creates up to 1,000 instances. Chunks of at most 25 are accepted as a whole, the batch is not:
+        """Creates up to 1,000 instances. Chunks of at most 24 are accepted as a whole, the batch is not:
         what failed is in the metadata's `failed_requests`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -106,14 +106,9 @@ def unwrite(run: Run, items: Items, step: str) -> Outcome:
     """Take back the specs that a step wrote, and all that hangs on them but the claims."""
     outcome = Outcome()
     for item in items:
-        entry = run.catalog.specs.get(run.uid(item))
-        if entry is None or run.output(step, item) is None:
+        if run.catalog.specs.get(run.uid(item)) is None or run.output(step, item) is None:
             continue
-        outcome.writes += [
-            Delete(entry.key),
-            Delete(keys.by_uid(keys.INSTANCE_STATUS, run.uid(item))),
-            *instances.index_writes(entry.record, delete=True).writes,
-        ]
+        outcome.writes += instances.forget(run.catalog, run.uid(item))
     return outcome
 
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fifo.model import keys, limits
+from fifo.model import limits
 from fifo.model.errors import Busy, Unavailable, WrongState
-from fifo.store.contract import Delete, DeleteRange
 from fifo.workflows import debts, instances
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
@@ -91,17 +90,7 @@ async def _release(run: Run, items: Items) -> Outcome:
     """Give the claims back and forget the records."""
     uids = tuple(run.uid(item) for item in items)
     await run.wait(run.placement.release(uids))
-    outcome = Outcome()
-    for uid in uids:
-        entry = run.catalog.specs.get(uid)
-        if entry is not None:
-            outcome.writes += instances.index_writes(entry.record, delete=True).writes
-        outcome.writes += [
-            Delete(keys.by_uid(keys.INSTANCE_SPEC, uid)),
-            Delete(keys.by_uid(keys.INSTANCE_STATUS, uid)),
-            DeleteRange(keys.stories(uid), keys.end_of(keys.stories(uid))),
-        ]
-    return outcome
+    return Outcome(writes=[write for uid in uids for write in instances.forget(run.catalog, uid)])
 
 
 _STEPS = (

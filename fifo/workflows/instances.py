@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fifo.model import keys, records
+from fifo.model import keys, names, records
 from fifo.model.errors import (
     Busy,
     Cancelled,
@@ -16,7 +16,7 @@ from fifo.model.errors import (
     NotFound,
 )
 from fifo.model.link import Command
-from fifo.store.contract import Delete, Put, absent, unchanged
+from fifo.store.contract import Delete, DeleteRange, Put, absent, unchanged
 from fifo.workflows.failures import error_of
 from fifo.workflows.workflow import Outcome
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fifo.model.operation import Operation
     from fifo.store.catalog import Catalog, Entry, Waiting
     from fifo.workflows.workflow import Items, Run
+    from fifo.workflows.world import Write
 
 
 def spec_entry(run: Run, uid: str) -> Entry[InstanceSpec]:
@@ -228,6 +229,23 @@ def index_writes(spec: InstanceSpec, *, delete: bool) -> Outcome:
     if delete:
         return Outcome(writes=[Delete(key)])
     return Outcome(compares=[absent(key)], writes=[Put(key, spec.uid.encode())])
+
+
+def forget(catalog: Catalog, uid: str) -> list[Write]:
+    """Give what takes an instance out of the store: spec, status, id and story; not its claim.
+
+    Four writes at most. For whoever has seen to it that nothing of it is on a host, or that its
+    host owes the removal: a delete, the undo of a create, and settling.
+    """
+    gone: list[Write] = [
+        Delete(keys.by_uid(keys.INSTANCE_SPEC, uid)),
+        Delete(keys.by_uid(keys.INSTANCE_STATUS, uid)),
+        DeleteRange(keys.stories(uid), keys.end_of(keys.stories(uid))),
+    ]
+    spec = catalog.specs.record(uid)
+    if spec is not None and catalog.uid_of(names.INSTANCES, spec.org, spec.id) == uid:
+        gone += index_writes(spec, delete=True).writes
+    return gone
 
 
 def cancel(entry: Entry[Operation]) -> Outcome:

@@ -22,6 +22,7 @@ from fifo.workflows.failures import failure_of
 from supervisors import Future
 from tests.simulation.machine import HYPERVISOR, Machine
 from tests.simulation.test_one_machine import bare_zone
+from tests.simulation.test_sight import wait_for
 from tests.workflows.stage import uid, zone
 
 if TYPE_CHECKING:
@@ -51,6 +52,16 @@ def with_zones(*numbers: int) -> Machine:
     for number in numbers:
         machine.run("create_instance", (uid(number),), bare_zone(number))
     return machine
+
+
+def lose(machine: Machine) -> None:
+    machine.hypervisor.faults.add(Fault("probe", "hang"))
+    machine.hypervisor.break_events("the keeper is gone")
+
+
+def story(machine: Machine) -> tuple[object, ...]:
+    prefix = keys.stories(uid(1))
+    return machine.catalog.store.range(prefix, keys.end_of(prefix)).get().kvs
 
 
 def write_image(machine: Machine) -> None:
@@ -148,12 +159,8 @@ def test_an_instance_that_is_owed_a_second_time_is_removed_a_second_time() -> No
 
 def test_what_a_host_owes_when_it_is_lost_waits_until_it_greets() -> None:
     machine = with_zones(1)
-    machine.hypervisor.faults.add(Fault("probe", "hang"))
-    machine.hypervisor.break_events("the keeper is gone")
-    machine.scheduler.advance(60.0)
-    status = machine.catalog.host_statuses.record(HYPERVISOR)
-    assert status is not None
-    assert status.condition == "unreachable"
+    lose(machine)
+    wait_for(machine, "unreachable", 20.0)
     owe(machine, uid(1))
     machine.scheduler.advance(2 * limits.SETTLE_AGAIN_S)
     assert owed(machine) == {uid(1)}
@@ -213,3 +220,37 @@ def test_a_host_that_lost_everything_is_brought_the_image_with_the_spec(made_fro
     assert status is not None
     assert (status.state, status.reason) == ("running", "")
     assert IMAGE in machine.hypervisor.images
+
+
+def test_nothing_is_left_of_an_instance_that_a_lost_host_removed_later() -> None:
+    machine = with_zones(1)
+    lose(machine)
+    wait_for(machine, "unreachable", 20.0)
+    assert machine.run("delete_instance", (uid(1),)).state == "failed"
+    assert story(machine)
+    machine.hypervisor.faults.clear()
+    machine.scheduler.advance(120.0)
+    assert owed(machine) == set()
+    assert machine.catalog.specs.get(uid(1)) is None
+    assert uid(1) not in machine.catalog.ids.values()
+    assert not story(machine)
+
+
+def test_nothing_is_left_of_a_create_that_was_undone() -> None:
+    machine = Machine()
+    machine.hypervisor.faults.add(Fault("create", "error"))
+    assert machine.run("create_instance", (uid(1),), bare_zone()).state == "failed"
+    assert machine.catalog.specs.get(uid(1)) is None
+    assert uid(1) not in machine.catalog.ids.values()
+    assert not story(machine)
+
+
+def test_what_is_still_wanted_keeps_its_records_when_its_host_has_removed_it() -> None:
+    machine = with_zones(1)
+    told = story(machine)
+    owe(machine, uid(1))
+    machine.scheduler.advance(AT_ONCE_S)
+    assert owed(machine) == set()
+    assert machine.catalog.specs.get(uid(1)) is not None
+    assert uid(1) in machine.catalog.ids.values()
+    assert len(story(machine)) >= len(told)
