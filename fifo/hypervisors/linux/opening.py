@@ -89,7 +89,12 @@ async def open_driver(
         return with_machines(found, await accelerators.find(), machines.brands)
 
     driver = LinuxDriver(host, kinds, look)
-    await _take_over(host, driver, kinds)
+    try:
+        await _take_over(host, driver, kinds)
+    except BaseException:
+        # What follows the keeper would start another in the place of one that is ended.
+        await driver.close()
+        raise
     return driver
 
 
