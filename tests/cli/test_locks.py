@@ -101,7 +101,14 @@ def test_no_program_that_a_node_executes_holds_on(tmp_path: Path) -> None:
     with ExitStack() as held:
         held.enter_context(locks.of_node(made))
         held.enter_context(of_host(made))
-        outliving = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, close_fds=False)
+        outliving = subprocess.Popen(
+            ["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, close_fds=False
+        )
+        # It is executed before the kernel has closed what it shall not inherit.
+        assert outliving.stdin is not None
+        assert outliving.stdout is not None
+        outliving.stdin.write(b"!")
+        assert outliving.stdout.read(1) == b"!"
     with outliving, locks.of_node(made), of_host(made):
         assert outliving.poll() is None
         outliving.kill()
