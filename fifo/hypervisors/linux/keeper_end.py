@@ -6,6 +6,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Final
 
+from fifo.hypervisors.linux import limits
 from fifo.hypervisors.linux.keeper import processes
 from fifo.hypervisors.linux.keeper_client import KeeperClient
 from fifo.model.errors import DeadlineExceeded, WrongState
@@ -20,9 +21,9 @@ END_S: Final = 10.0
 async def end_idle_keeper(directory: Path) -> bool:
     """End the keeper of a directory unless it runs something; return when its process has ended.
 
-    Gives whether it was ended. Commands whose client is gone do not hold it up: they are killed.
-    Called on the node's loop by a start that is given up and had started the keeper. Raises
-    Unavailable if none answers, DeadlineExceeded if it does not end,
+    Gives whether it was ended. Commands whose client is gone get `limits.ORPHANS_S` to end by
+    themselves, and are killed then. Called on the node's loop by a start that is given up and had
+    started the keeper. Raises Unavailable if none answers, DeadlineExceeded if it does not end,
     OSError without a free descriptor.
     """
     keeper = KeeperClient(directory, patience_s=END_S)
@@ -31,7 +32,7 @@ async def end_idle_keeper(directory: Path) -> bool:
         if found is None:
             return True
         try:
-            await keeper.settle(0)
+            await keeper.settle(limits.ORPHANS_S)
             await keeper.shutdown()
             await _ended(directory, found[0])
         finally:

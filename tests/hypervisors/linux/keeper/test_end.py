@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fifo.hypervisors.linux import keeper_end
+from fifo.hypervisors.linux import keeper_end, limits
 from fifo.hypervisors.linux.keeper_client import KeeperClient, Program, start_keeper
 from fifo.hypervisors.linux.keeper_end import end_idle_keeper
 from fifo.model.errors import Unavailable
@@ -25,8 +25,9 @@ async def test_who_starts_a_keeper_is_told_whether_it_was_there(host: KeeperHost
 
 
 async def test_an_idle_keeper_is_gone_when_it_was_ended_and_another_can_be_started(
-    host: KeeperHost,
+    host: KeeperHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(limits, "ORPHANS_S", 0.05)
     for _ in range(3):
         assert await start_keeper(host.directory)
         client = await KeeperClient.connect(host.directory)
