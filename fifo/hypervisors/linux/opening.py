@@ -79,7 +79,12 @@ async def open_driver(
         wall=wall,
     )
     driver, kinds = _assemble(host, found)
-    await _take_over(host, driver, kinds)
+    try:
+        await _take_over(host, driver, kinds)
+    except BaseException:
+        # What follows the keeper would start another in the place of one that is ended.
+        await driver.close()
+        raise
     return driver
 
 

@@ -49,7 +49,7 @@ class Watch:
         layout: Layout,
         boot_id: str,
         wall: Callable[[], float],
-        revive: Callable[[], Awaitable[None]],
+        revive: Callable[[], Awaitable[object]],
     ) -> None:
         self._keeper = keeper
         self._layout = layout
