@@ -12,7 +12,7 @@ import grpc
 from fifo.cli.demo.commands import commands
 from fifo.cli.demo.fleet_client import FleetClient
 from fifo.cli.demo.steps import Cast, Demo, prepare
-from fifo.model.errors import FifoError
+from fifo.model.errors import Cancelled, FifoError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,9 +58,14 @@ class Course:
         self._task = asyncio.create_task(self._play(running, directories))
 
     async def ended(self) -> None:
-        """Return when it has come to its end, as it does when the node has ended by itself."""
-        if self._task is not None:
-            await self._task
+        """Return when it has come to its end, without its node too."""
+        if self._task is None:
+            return
+        if not self._task.done():
+            self.failed = 1
+            self.screen.say("the node has ended by itself")
+            self.interruption.give_up()
+        await self._task
 
     async def _play(self, running: Running, directories: Directories) -> None:
         client = FleetClient(directories.socket)
@@ -85,7 +90,7 @@ class Course:
 
     def _judge(self, play: asyncio.Task[None]) -> None:
         error = play.exception()
-        if error is None:
+        if error is None or isinstance(error, Cancelled):
             return
         self.failed = 1
         self.screen.say(f"failed: {_words(error)}")
@@ -117,7 +122,7 @@ class Course:
                     told.append(f"{client.delete_all(CLEAR_S)} deleted")
         except EXPECTED as error:
             # What the node cannot remove is removed when it has ended.
-            self.screen.say(f"the node could not: {_words(error)}")
+            self.screen.say(f"the node cannot delete its instances: {_words(error)}")
         finally:
             client.close()
 

@@ -41,8 +41,12 @@ class Interruption:
         self.number = self.number or number
         self._asked.set()
 
+    def give_up(self) -> None:
+        """Have who waits go on without a signal: what could be interrupted has ended by itself."""
+        self._asked.set()
+
     async def wait(self) -> None:
-        """Return when there has been one."""
+        """Return when there has been one, or will be none."""
         await self._asked.wait()
 
     async def limit(self, work: Coroutine[Any, Any, T]) -> T:
