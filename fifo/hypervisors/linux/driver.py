@@ -13,7 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from fifo.hypervisors.driver import Observed
-from fifo.hypervisors.linux import host_usage, limits, logs
+from fifo.hypervisors.linux import host_usage, limits, logs, out_of_memory
 from fifo.hypervisors.linux.commands import disk_error
 from fifo.hypervisors.linux.locks import Locks
 from fifo.hypervisors.linux.making import destroy
@@ -233,6 +233,8 @@ class LinuxDriver:
 
     def _ended(self, uid: str) -> None:
         """Clean up behind an instance that ended, beside whoever decides what comes next."""
+        # Before the release, which removes the group that knows.
+        out_of_memory.explain(self.host, uid)
         task = asyncio.create_task(self._release(uid))
         self._releasing.add(task)
         task.add_done_callback(self._releasing.discard)

@@ -9,6 +9,7 @@ import msgspec
 
 from fifo.hypervisors.driver import Ended
 from fifo.hypervisors.linux import cgroups
+from fifo.model.restart import describe
 
 if TYPE_CHECKING:
     from fifo.hypervisors.driver import Event, Wanted
@@ -47,6 +48,7 @@ async def test_a_zone_that_wants_more_memory_than_it_has_is_killed(zones: ZoneHo
     wanted = await zones.running(script=GREEDY, max_physical_memory=32, max_swap=32)
     end = await end_of(zones, wanted)
     assert (end.signal, end.forced) == (9, False)
+    assert describe(end) == "killed: out of memory (32 MiB)"
     seen = await zones.driver.inspect(bystander.spec.uid)
     assert seen is not None
     assert seen.state == "running"

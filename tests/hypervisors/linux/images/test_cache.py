@@ -74,7 +74,7 @@ BAD: dict[str, tuple[str, bytes, dict[str, Any], type[FifoError], str]] = {
     "no archive": ("x.tar", b"nothing" * 200, {}, InvalidInput, "no whole tar"),
     "a climber": ("x.tar", tar(entry("../x", data=b"x")), {}, InvalidInput, "leaves the archive"),
     "of another checksum": ("x.tar", ROOTFS, {"sha256": "0" * 64}, DataLoss, "SHA-256"),
-    "larger than declared": ("x.tar", ROOTFS, {"size_bytes": 100}, InvalidInput, "at most 100"),
+    "larger than declared": ("x.tar", ROOTFS, {"size_bytes": 100}, NoRoom, "the 100 bytes"),
     "larger inside than declared": ("x.tar", ROOTFS, {"unpacked_bytes": 9}, InvalidInput, "bytes"),
     "of a format for VMs": ("x.tar", ROOTFS, {"form": "qcow2"}, Unsupported, "qcow2"),
 }  # fmt: skip
@@ -108,10 +108,22 @@ async def test_an_image_that_declares_more_than_the_host_takes_is_held_to_the_ho
     source = tmp_path / "x.tar"
     source.write_bytes(ROOTFS)
     short = cache_of(tmp_path, image_limits=ImageLimits(download_bytes=100))
-    await refused(short, image(source, size_bytes=declared), InvalidInput, "at most 100 bytes")
+    await refused(short, image(source, size_bytes=declared), NoRoom, "the 100 bytes")
     shallow = cache_of(tmp_path, image_limits=ImageLimits(unpacked_bytes=9))
     wanted = image(source, unpacked_bytes=declared)
     await refused(shallow, wanted, InvalidInput, "bytes unpacked")
+
+
+async def test_a_file_larger_than_it_may_be_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    source = tmp_path / "x.tar"
+    with source.open("wb") as file:
+        # Reading this through would take longer than any test may.
+        file.truncate(2**42)
+    await refused(cache_of(tmp_path), image(source), NoRoom, "image_download_bytes")
+    tree = tmp_path / "oci"
+    tree.mkdir()
+    source.rename(tree / "blob")
+    await refused(cache_of(tmp_path), image(tree, "oci_layout"), NoRoom, "--max-size")
 
 
 async def test_what_is_no_source_is_refused(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_a_disk_that_is_too_large_is_refused_before_it_is_written(place: Path) -
         fetch(place, source)
     with pytest.raises(InvalidInput, match="a disk of 1 to 8388608 bytes"):
         fetch(place, source, unpacked_bytes=10 * MIB)
-    with pytest.raises(InvalidInput, match="at most 100 bytes"):
+    with pytest.raises(NoRoom, match="the 100 bytes"):
         fetch(place, source, size_bytes=100)
 
 
