@@ -22,7 +22,7 @@ from fifo.model.errors import Cancelled, DriverFailed, NotReady
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAME = f"\0fifo/test-demo/{os.getpid()}"
+NAME = f"fifo/test-demo/{os.getpid()}"
 
 
 def test_a_second_demo_is_refused_with_the_pid_of_the_first_until_that_ends() -> None:

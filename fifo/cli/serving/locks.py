@@ -23,9 +23,11 @@ from fifo.model.errors import NotReady, StoreTaken
 from fifo.store.sqlite.directory import DirectoryLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from fifo.cli.serving.directories import Directories
+    from fifo.model.errors import FifoError
 
 REMEDY: Final = (
     "stop that node, or give this one a data_dir, run_dir, prefix and ports of its own"
@@ -69,10 +71,19 @@ def _directory(setting: str, named: Path, locked: Path) -> Iterator[None]:
         yield
 
 
+def _prefix(prefix: str) -> AbstractContextManager[None]:
+    return of_name(
+        f"fifo/prefix/{prefix}", lambda pid: _held(f"process {pid} has it", f"prefix {prefix}")
+    )
+
+
 @contextmanager
-def _prefix(prefix: str) -> Iterator[None]:
-    """Hold a prefix in this network namespace, where the links and rules with it are, too."""
-    name = f"fifo/prefix/{prefix}"
+def of_name(name: str, refusal: Callable[[str], FifoError]) -> Iterator[None]:
+    """Hold an abstract socket's name, in the network namespace, where links and rules are, too.
+
+    Called by what is to run once a namespace. Raises what `refusal` makes of the holder's pid,
+    "unknown" where that cannot be told.
+    """
     # It never listens, so nobody can send it anything.
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
         try:
@@ -80,7 +91,7 @@ def _prefix(prefix: str) -> Iterator[None]:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-            raise _held(f"process {_owner(name)} has it", f"prefix {prefix}") from error
+            raise refusal(_owner(name)) from error
         yield
 
 
