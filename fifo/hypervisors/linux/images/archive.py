@@ -65,6 +65,10 @@ class Refused(Exception):  # noqa: N818 -- it is an answer, not a fault
         return f"{self.why}: {self.entry!r}" if self.entry else self.why
 
 
+class TooMuch(Refused):
+    """More comes out of the archive than may: `why` says what the bound is."""
+
+
 class Bounds(NamedTuple):
     """What may come out of an archive or of all layers of an image."""
 
@@ -102,7 +106,7 @@ class Metered:
             raise Refused(f"{NOT_COMPRESSED} ({error})") from None
         self._left_bytes -= len(data)
         if self._left_bytes < 0:
-            raise Refused("it unpacks to more bytes than it may")
+            raise TooMuch("more bytes unpacked than it may have")
         self._tail = (self._tail + data)[-BLOCK_BYTES:]
         return data
 
@@ -180,9 +184,9 @@ class Unpacker:
             self.spent.entries + 1,
         )
         if spent.entries > self._bounds.entries:
-            raise Refused(f"more than {self._bounds.entries} entries", entry.name)
+            raise TooMuch(f"more than {self._bounds.entries} entries unpacked", entry.name)
         if spent.unpacked_bytes > self._bounds.unpacked_bytes:
-            raise Refused(f"more than {self._bounds.unpacked_bytes} bytes unpacked", entry.name)
+            raise TooMuch(f"more than {self._bounds.unpacked_bytes} bytes unpacked", entry.name)
         self.spent = spent
 
     # -- entries -------------------------------------------------------------------------------

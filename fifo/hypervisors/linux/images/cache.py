@@ -22,7 +22,7 @@ import msgspec
 
 from fifo.hypervisors.linux import layout, limits
 from fifo.hypervisors.linux.commands import disk_error, succeed
-from fifo.hypervisors.linux.images import registry, targets
+from fifo.hypervisors.linux.images import refusal, registry, targets
 from fifo.hypervisors.linux.images.checksum import Summing
 from fifo.hypervisors.linux.images.download import Download
 from fifo.hypervisors.linux.images.unpack import Job, Verdict, compression_of
@@ -270,8 +270,10 @@ class Cache:
             deadline_s=limits.COPY_S,
         )  # fmt: skip
         verdict = msgspec.json.decode(answer, type=Verdict)
+        if verdict.too_much:
+            raise refusal.unpacks_to_too_much(verdict.refused, image)
         if verdict.refused:
-            wanted = f"an image that can be taken ({verdict.refused})"
+            wanted = f"another image, since this one is refused: {verdict.refused}"
             raise InvalidInput(image.uid, (Violation("source", wanted),))
         if verdict.missing:
             raise NotReady(
@@ -317,5 +319,7 @@ def _is_tree(path: Path, image: Image) -> bool:
             raise InvalidInput(image.uid, (Violation("source", wanted),))
         return True
     if path.is_symlink() or not path.is_file():
-        raise NotFound("no such file", str(path), "name a file on the host that will have it")
+        found = "link" if path.is_symlink() else "directory" if path.is_dir() else "device or pipe"
+        wanted = f"a file itself for the format {image.format}; {path} is a {found}"
+        raise InvalidInput(image.uid, (Violation("source", wanted),))
     return False

@@ -21,7 +21,7 @@ import msgspec
 
 from fifo.hypervisors.linux import limits, zstd
 from fifo.hypervisors.linux.images import oci
-from fifo.hypervisors.linux.images.archive import DIRECTORY, Bounds, Refused, Unpacker
+from fifo.hypervisors.linux.images.archive import DIRECTORY, Bounds, Refused, TooMuch, Unpacker
 from fifo.hypervisors.linux.images.oci import Layer
 from fifo.hypervisors.linux.init import ImageConfig
 from fifo.model.errors import NotReady
@@ -85,13 +85,14 @@ class Job(msgspec.Struct, frozen=True):
 class Verdict(msgspec.Struct, frozen=True):
     """What came of it: `refused` says why the image is not taken, `failed` what went wrong here.
 
-    `missing` is a package that the host lacks for it.
+    `too_much`: it is refused for what it unpacks to. `missing` is a package that the host lacks.
     """
 
     unpacked_bytes: int = 0
     entries: int = 0
     config: ImageConfig = ImageConfig()
     refused: str = ""
+    too_much: bool = False
     failed: str = ""
     error_number: int = 0
     missing: str = ""
@@ -129,7 +130,7 @@ def work(job: Job, confine: Callable[[str], None]) -> Verdict:
             config = msgspec.structs.replace(config, init_links=_init_links(root))
             return Verdict(*unpacker.spent, config)
     except Refused as error:
-        return Verdict(refused=str(error))
+        return Verdict(refused=str(error), too_much=isinstance(error, TooMuch))
     except NotReady as error:
         return Verdict(failed=error.what, missing=error.details["packages"])
     except MemoryError:
