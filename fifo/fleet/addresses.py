@@ -6,9 +6,10 @@ import ipaddress
 from typing import TYPE_CHECKING, NamedTuple
 
 from fifo.model import address_pool
+from fifo.model.wires import wire_of
 
 if TYPE_CHECKING:
-    from fifo.model.network import AddressPool
+    from fifo.model.network import AddressPool, Network
     from fifo.store.catalog import Catalog
 
 
@@ -44,7 +45,7 @@ class Addresses:
         self._taken.get((network, int(family)), set()).discard(int(number, 16))
 
     def is_taken(self, network: str, text: str) -> bool:
-        """Tell whether an address is taken."""
+        """Tell whether an address of a network, or of a wire, is taken."""
         address = ipaddress.ip_address(address_pool.bare(text))
         return int(address) in self._taken.get((network, address.version), ())
 
@@ -53,12 +54,17 @@ class Addresses:
         network, family, number = path.split("/")
         return int(number, 16) in self._taken.get((network, int(family)), ())
 
-    def next_free(self, network: str, pool: AddressPool) -> Free | None:
-        """Give the next free address of a pool with its prefix length; None if it is full."""
-        family = (network, address_pool.version(pool))
+    def next_free(self, network: Network, pool: AddressPool) -> Free | None:
+        """Give the next free address of a pool with its prefix length; None if it is full.
+
+        What was claimed of the network's wire, before there was the network, is not free.
+        """
+        version = address_pool.version(pool)
+        family = (network.uid, version)
         taken = self._taken.setdefault(family, set())
+        others = self._taken.get((wire_of(network.nic_tag, network.vlan_id), version))
         last = self._last.get(family, -1)
-        number = address_pool.next_free(pool, taken, last)
+        number = address_pool.next_free(pool, taken | others if others else taken, last)
         if number is None:
             return None
         self._last[family] = number

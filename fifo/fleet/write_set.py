@@ -57,6 +57,10 @@ class WriteSet:
         """Have the transaction lost to any other's change of a record that it does not write."""
         self._compare(entry.key, entry.revision)
 
+    def expect_absent(self, key: bytes) -> None:
+        """Have the transaction lost to whoever makes what a key would be of."""
+        self._compare(key, 0)
+
     def _compare(self, key: bytes, revision: int) -> None:
         if key not in self._compares:
             self._compares[key] = unchanged(key, revision)

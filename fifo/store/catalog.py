@@ -103,6 +103,7 @@ class View:
         self.packages = Table(Package, keys.PACKAGE)
         self.networks = Table(Network, keys.NETWORK)
         self.addresses = Table(AddressClaim, keys.ADDRESS)
+        self.macs = Table(AddressClaim, keys.MAC)
         self.operations = Table(Operation, keys.OPERATION)
         self.tables: tuple[Table[Any], ...] = tuple(
             table for table in vars(self).values() if isinstance(table, Table)

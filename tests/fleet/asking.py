@@ -11,7 +11,8 @@ from fifo.model import keys, limits, records
 from fifo.model.errors import FifoError
 from fifo.model.hypervisor import Allocation
 from fifo.model.instance import Nic
-from tests.workflows.stage import HOST, NETWORK, Stage, zone
+from fifo.model.wires import make_mac
+from tests.workflows.stage import HOST, NETWORK, Stage, uid, zone
 
 if TYPE_CHECKING:
     from fifo.model.instance import InstanceSpec
@@ -26,7 +27,7 @@ def nics(number: int, count: int, ips: int = 0, first: int = 0) -> tuple[Nic, ..
     return tuple(
         Nic(
             interface=f"net{index}",
-            mac=f"02:00:00:{number:02x}:00:{index:02x}",
+            mac=make_mac(uid(number), index),
             network=NETWORK,
             ips=tuple(f"fd00::{number:x}:{first + ips * index + n:x}/64" for n in range(ips)),
         )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fifo.model import keys, limits, records
 from fifo.model.errors import Conflict, FifoError, InvalidInput, StoreFull
 from fifo.model.hypervisor import Allocation
+from fifo.model.wires import make_mac
 from fifo.store.contract import Put
 from fifo.store.limits import TXN_COMPARES, TXN_OPERATIONS
 from supervisors import Future
@@ -170,8 +171,8 @@ def test_addresses_are_exchanged_up_to_one_transaction_and_refused_beyond() -> N
 
     def moved(count: int) -> InstanceSpec:
         own = tuple(
-            msgspec.structs.replace(nic, mac=nic.mac.replace("02:", "06:"))
-            for nic in many(1, count, first=1_000).nics
+            msgspec.structs.replace(nic, mac=make_mac(uid(1), 20 + n))
+            for n, nic in enumerate(many(1, count, first=1_000).nics)
         )
         return msgspec.structs.replace(before, nics=own)
 
@@ -190,7 +191,7 @@ def test_a_claim_does_not_grow_beyond_what_can_be_given_back() -> None:
     before = many(1, MOST_OF_ONE - 1)
     settled(stage, ask(stage, before))
     more = tuple(
-        msgspec.structs.replace(nic, interface=f"more{n}", mac=nic.mac.replace("02:", "06:"))
+        msgspec.structs.replace(nic, interface=f"more{n}", mac=make_mac(uid(1), 30 + n))
         for n, nic in enumerate(nics(1, 1, 2, first=1_000))
     )
     kept = held(stage)

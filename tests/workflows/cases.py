@@ -101,6 +101,7 @@ def _with_stranger(stage: Stage) -> None:
         keys.by_uid(keys.CLAIM, uid(1)),
         keys.by_uid(keys.ALLOCATION, HOST),
         keys.index("instances", "default", zone().id),
+        *(keys.MAC + mac.encode() for mac in claim.networks),
     )
     stage.write(
         Put(keys.by_uid(keys.HYPERVISOR_STATUS, HOST), records.encode(listed)),
