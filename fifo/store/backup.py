@@ -21,6 +21,7 @@ import msgspec
 
 from fifo.model.errors import AlreadyExists, DataLoss, FifoError, NotFound, StoreTooNew
 from fifo.store.keyspace import FIRST_REVISION
+from fifo.store.reserve import NAME as RESERVE_FILE
 from fifo.store.sqlite.connection import (
     EVERYTHING,
     RESTORED_AT,
@@ -259,7 +260,10 @@ def _refuse_unless_empty(directory: Path) -> None:
         return
     except OSError as error:
         raise denied(directory, error) from error
-    strange = [name for name in found if name != LOCK and not name.startswith(DATABASE + PARTIAL)]
+    harmless = {LOCK, RESERVE_FILE}
+    strange = [
+        name for name in found if name not in harmless and not name.startswith(DATABASE + PARTIAL)
+    ]
     if strange:
         raise AlreadyExists(
             f"it is not empty ({strange[0]} is there)",

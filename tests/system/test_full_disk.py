@@ -1,4 +1,6 @@
-"""A node whose instances' disk is full: operations end so, nothing is left, and with room they do.
+"""A node with a full disk: operations end so, nothing is left, and with room they do.
+
+Once the instances have a disk of their own, and once all that the node writes is on the one.
 
 As root on Linux with the packages of `make packages`; there is nothing to test without them.
 """
@@ -67,15 +69,15 @@ def node() -> Iterator[tuple[NodeProcess, FullDisk]]:
     with tempfile.TemporaryDirectory(prefix="fzn") as name:
         base = Path(name)
         base.chmod(PASSABLE)
-        yield from full_node(base)
+        yield from full_node(base, base / "data" / "instances")
 
 
-def full_node(base: Path) -> Iterator[tuple[NodeProcess, FullDisk]]:
-    """Give a node in a directory, with a disk of their own for its instances."""
+def full_node(base: Path, place: Path) -> Iterator[tuple[NodeProcess, FullDisk]]:
+    """Give a node in a directory, with a disk of its own for what is at `place`."""
     image = asyncio.run(zone_image.build(spawning.run, base / "guests"))
     shutil.copy(image.path("rootfs"), base / "zone.tar")
     _do("qemu-img", "create", "-q", "-f", "qcow2", str(base / "vm.qcow2"), "8M")
-    with ext4(base / "data" / "instances", base / "disk.img") as disk:
+    with ext4(place, base / "disk.img") as disk:
         try:
             with NodeProcess(base, "--prefix", PREFIX, driver="linux") as running:
                 yield running, disk
@@ -128,6 +130,46 @@ def test_what_finds_no_room_ends_so_and_is_done_when_there_is(
     disk.clear()
     left = asyncio.run(leftovers(spawning_with_netns, settings(running)))
     assert not any(left._replace(mounts=())), left
+
+
+def test_with_no_room_for_anything_what_makes_room_is_done(short_path: Path) -> None:
+    for running, disk in full_node(short_path, short_path / "data"):
+        assert ask(running, "zone", "import").returncode == 0
+        for name in ("one", "two"):
+            made = running.fifo("instance", "create", name, *CREATES["zone"])
+            assert made.returncode == 0, made.stderr
+        disk.leave(0)
+        assert running.end(9) is not None
+        running.start()
+        refused = running.fifo("instance", "create", "three", *CREATES["zone"])
+        assert refused.returncode == RESOURCE_EXHAUSTED, refused.stderr
+        assert "make room on it; stopping and deleting go on" in refused.stderr
+        for words in (
+            ("instance", "stop", "one"),
+            ("instance", "delete", "one", "--yes"),
+            ("instance", "delete", "two", "--yes"),
+            ("image", "delete", "zone"),
+            ("admin", "token", "reset", "--yes"),
+        ):
+            # Others take at once what is given back.
+            disk.leave(0)
+            done = running.fifo(*words)
+            assert done.returncode == 0, (words, done.stderr)
+        assert rows(running.fifo("-o", "json", "instance", "list")) == []
+        disk.clear()
+        for verb in ("import", "create"):
+            done = ask(running, "zone", verb)
+            assert done.returncode == 0, done.stderr
+        disk.leave(0)
+        assert running.fifo("instance", "delete", "own-zone", "--yes").returncode == 0
+        assert running.stop() == 0
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="fzn") as name:
+        Path(name).chmod(PASSABLE)
+        yield Path(name)
 
 
 def settings(node: NodeProcess) -> Settings:

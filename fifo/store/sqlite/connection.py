@@ -60,7 +60,7 @@ def explain_use(error: sqlite3.Error, directory: Path) -> FifoError:
         return StoreFull(
             "there is no room for the commit, and it was not done",
             str(directory),
-            "free space on its file system, or compact the store; the next commit tries again",
+            "free space on its disk, or delete what nobody needs; the next commit tries again",
         )
     if code in CORRUPT:
         return StoreCorrupt(f"the database is damaged ({error})", str(directory), RESTORE)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fifo.model.errors import FifoError, StoreClosed
 from fifo.store import limits
+from fifo.store.reserve import Reserve
 from fifo.store.sqlite import directory as files
 from fifo.store.sqlite.connection import (
     PAGE_BYTES,
@@ -88,6 +89,7 @@ class Writer:
         self._clock = clock
         self._queue: SimpleQueue[list[Commit] | None] = SimpleQueue()
         self._may_go_on = threading.Event()
+        self._room = Reserve(directory, limits.RESERVE_BYTES)
         self._measured_s = 0.0
         self.size_bytes = 0
 
@@ -134,6 +136,7 @@ class Writer:
         connection: sqlite3.Connection | None = None
         explained = explain
         try:
+            self._room.open()
             connection = connect(self._directory, max_bytes=self._max_bytes)
             prepare(connection, self._directory, self._incarnation)
             sweep = Sweep(connection)
@@ -204,16 +207,34 @@ class Writer:
     ) -> None:
         """Write as many of a batch as there is room for, and wait until the rest is undone."""
         for commit in batch:
-            try:
-                with self._reserve(connection, commit):
-                    self._write(connection, [commit])
-            except sqlite3.Error as error:
-                self._roll_back(connection, error)
+            if (error := self._write_one(connection, commit)) is not None:
                 self._may_go_on.clear()
                 self._owner.refused(explain_use(error, self._directory))
                 self._may_go_on.wait()
                 return
             self._done(sweep, [commit])
+
+    def _write_one(self, connection: sqlite3.Connection, commit: Commit) -> sqlite3.Error | None:
+        """Write a commit into whatever room there is; gives the error if there is none at all.
+
+        Whoever lets changes in refuses early what takes room: what comes so far is what gives it
+        back, or is on its way already.
+        """
+        while True:
+            try:
+                with self._reserve(connection, commit):
+                    self._write(connection, [commit])
+            except sqlite3.Error as error:
+                self._roll_back(connection, error)
+                if self._at_bound(connection) or not self._room.give_up():
+                    return error
+            else:
+                return None
+
+    def _at_bound(self, connection: sqlite3.Connection) -> bool:
+        """Say whether it may be the store's own bound that was met, which no disk's room moves."""
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        return bool(pages + 2 * limits.RESERVED_PAGES >= self._max_bytes // PAGE_BYTES)
 
     @contextmanager
     def _reserve(self, connection: sqlite3.Connection, commit: Commit) -> Iterator[None]:
@@ -236,6 +257,7 @@ class Writer:
         if now_s >= self._measured_s + limits.MEASURE_S:
             self._measured_s = now_s
             self.size_bytes = files.size_bytes(self._directory)
+            self._room.make()
 
     def _roll_back(self, connection: sqlite3.Connection, error: sqlite3.Error) -> None:
         """Undo what there was no room for; raises any other error again."""
