@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -163,6 +164,42 @@ def test_with_no_room_for_anything_what_makes_room_is_done(short_path: Path) -> 
         disk.leave(0)
         assert running.fifo("instance", "delete", "own-zone", "--yes").returncode == 0
         assert running.stop() == 0
+
+
+def test_a_node_on_a_full_disk_says_what_to_do_and_ends_without_a_traceback(
+    short_path: Path,
+) -> None:
+    (short_path / "data").mkdir()
+    _do("mount", "-t", "tmpfs", "-o", "size=16m,mode=711", "tmpfs", str(short_path / "data"))
+    try:
+        with NodeProcess(short_path) as running:
+            disk = FullDisk(short_path / "data")
+            for words, what in ((("support", "bundle"), "bundle"), (("store", "backup"), "backup")):
+                disk.leave(0)
+                refused = running.fifo(*words, str(short_path / "made"))
+                assert refused.returncode == RESOURCE_EXHAUSTED, refused.stderr
+                assert f"{short_path}/data/private: there is no room for a " in refused.stderr
+                assert f"{what}, which is made there" in refused.stderr
+                assert "make room on its disk" in refused.stderr
+                disk.clear()
+                made = running.fifo(*words, str(short_path / "made"))
+                assert made.returncode == 0, made.stderr
+                (short_path / "made").unlink()
+            disk.leave(0)
+            assert running.process is not None
+            running.process.send_signal(signal.SIGTERM)
+            said, _ = running.process.communicate()
+            assert running.process.returncode == 1, said
+            assert "a simulated host could not be kept (No space left on device)" in said
+            assert "make room" in said
+            assert "Traceback" not in said
+            assert "Logging error" not in said
+            running.process = None
+            running.start()
+            disk.clear()
+            assert running.stop() == 0
+    finally:
+        _do("umount", "--lazy", str(short_path / "data"))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from fifo.hypervisors.simulated import keeping
 from fifo.hypervisors.simulated.driver import SimulatedDriver
 from fifo.hypervisors.simulated.host import SimulatedHost
 from fifo.hypervisors.simulated.settings import HostSettings
-from fifo.model.errors import FifoError, InvalidInput, NotReady
+from fifo.model.errors import FifoError, InvalidInput, NoRoom, NotReady
 from fifo.security import private_files
 from fifo.store.sqlite.store import open_store
 
@@ -169,9 +169,17 @@ def kept_file(directories: Directories, machine: SimulatedHost) -> Path:
 
 
 def keep(hosts: Hosts, directories: Directories) -> None:
-    """Write the simulated hosts down; the last thing that a node does."""
+    """Write the simulated hosts down; the last thing that a node does. Raises NoRoom."""
     for machine in hosts.simulated:
-        private_files.write(kept_file(directories, machine), keeping.write(machine))
+        file = kept_file(directories, machine)
+        try:
+            private_files.write(file, keeping.write(machine))
+        except OSError as error:
+            raise NoRoom(
+                f"a simulated host could not be kept ({error.strerror})",
+                str(file),
+                "make room; at the next start it is as after a power cut",
+            ) from error
 
 
 def store_at(directory: Path) -> Callable[[Node], Future[EmbeddedStore]]:
