@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from fifo.agent.clockwork import NodeClockwork
 from fifo.agent.settings import AgentSettings
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from fifo.store.embedded import EmbeddedStore
     from supervisors import Future, Node
 
+FORGET: Final = "move this directory away, then start the node: what its host runs is taken over"
+"""What to do about a damaged store of an agent: of these there are no backups."""
 LATENT_VERBS = ("create", "start", "stop", "delete", "snapshot", "fetch_image")
 
 
@@ -182,11 +184,11 @@ def keep(hosts: Hosts, directories: Directories) -> None:
             ) from error
 
 
-def store_at(directory: Path) -> Callable[[Node], Future[EmbeddedStore]]:
+def store_at(directory: Path, if_damaged: str = "") -> Callable[[Node], Future[EmbeddedStore]]:
     """Give what opens the store of a directory, however often it is asked."""
 
     def open_it(node: Node) -> Future[EmbeddedStore]:
-        return cast("Future[EmbeddedStore]", open_store(node, directory))
+        return cast("Future[EmbeddedStore]", open_store(node, directory, if_damaged=if_damaged))
 
     return open_it
 
@@ -207,7 +209,7 @@ def agents_of(
         return AgentSettings(
             uid,
             driver,
-            store_at(directory),
+            store_at(directory, FORGET),
             utc,
             version=version,
             sample_s=settings.sample_s,

@@ -11,7 +11,7 @@ from fifo.store import limits
 from fifo.store.embedded import Image
 from fifo.store.keyspace import FIRST_REVISION
 from fifo.store.sqlite.directory import DATABASE, denied
-from fifo.store.sqlite.rows import COLUMNS, CREATE, PLACE_BITS, RESTORE, Row, read_row
+from fifo.store.sqlite.rows import COLUMNS, CREATE, PLACE_BITS, Row, read_row
 from fifo.store.statistics import Restored
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ RESTORED_AT: Final = "restored_at"
 RESTORED_REVISION: Final = "restored_revision"
 """The name in `meta` of the revision of the backup that it was restored from."""
 
+RESTORE: Final = "stop the node, move this directory away and restore a backup (fifo store restore)"
 PAGE_BYTES: Final = 4_096
 TABLES: Final = (
     CREATE,
@@ -67,6 +68,11 @@ def explain_use(error: sqlite3.Error, directory: Path) -> FifoError:
     return StoreClosed(
         f"the disk has failed ({error})", str(directory), "check it, then start the node again"
     )
+
+
+def damaged(error: StoreCorrupt, directory: Path) -> StoreCorrupt:
+    """Say of which directory a row is that was not what was written, and what to do."""
+    return StoreCorrupt(error.what, str(directory), error.remedy or RESTORE)
 
 
 def code_of(error: sqlite3.Error) -> int:

@@ -6,7 +6,7 @@ import secrets
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fifo.model.errors import Compacted, StoreOverloaded
+from fifo.model.errors import Compacted, StoreCorrupt, StoreOverloaded
 from fifo.store import limits
 from fifo.store.embedded import EmbeddedStore, Image
 from fifo.store.sqlite.history import read_chunk, read_past
@@ -35,12 +35,14 @@ def open_store(
     *,
     live_limit_bytes: int = limits.LIVE_BYTES,
     max_bytes: int = limits.DATABASE_BYTES,
+    if_damaged: str = "",
 ) -> Future[SqliteStore]:
     """Open the store in a data directory, or make it; from any thread.
 
+    `if_damaged` is what to do then, where it is not to restore a backup.
     Fails with StoreTaken, StoreDenied, StoreTooNew, StoreCorrupt or StoreFull.
     """
-    courier = _Courier(node, directory, live_limit_bytes, max_bytes)
+    courier = _Courier(node, directory, live_limit_bytes, max_bytes, if_damaged)
     courier.writer.start()
     return courier.future
 
@@ -143,8 +145,16 @@ class SqliteStore(EmbeddedStore):
 class _Courier:
     """Carries what the writer's thread says over to the shard's, one wake for a batch."""
 
-    def __init__(self, node: Node, directory: Path, live_limit_bytes: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        node: Node,
+        directory: Path,
+        live_limit_bytes: int,
+        max_bytes: int,
+        if_damaged: str,
+    ) -> None:
         self.node = node
+        self._if_damaged = if_damaged
         self.future: Future[SqliteStore] = Future(node.shard)
         self._directory = directory
         self._live_limit_bytes = live_limit_bytes
@@ -183,6 +193,8 @@ class _Courier:
 
     def failed(self, error: FifoError) -> None:
         """Stop the store, or let the opening fail."""
+        if isinstance(error, StoreCorrupt) and self._if_damaged:
+            error.remedy = self._if_damaged
 
         def fail() -> None:
             if self._store is None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from fifo.model.errors import FifoError, StoreClosed
+from fifo.model.errors import FifoError, StoreClosed, StoreCorrupt
 from fifo.store import limits
 from fifo.store.reserve import Reserve
 from fifo.store.sqlite import directory as files
@@ -23,6 +23,7 @@ from fifo.store.sqlite.connection import (
     PAGE_BYTES,
     code_of,
     connect,
+    damaged,
     explain,
     explain_use,
     load,
@@ -146,6 +147,9 @@ class Writer:
             self._serve(connection, sweep)
         except sqlite3.Error as error:
             self._owner.failed(explained(error, self._directory))
+            self._await_close()
+        except StoreCorrupt as error:
+            self._owner.failed(damaged(error, self._directory))
             self._await_close()
         except FifoError as error:
             self._owner.failed(error)

@@ -16,6 +16,7 @@ from fifo.store.contract import Put, Txn
 from fifo.store.intervals import TO_END
 from fifo.store.sqlite.connection import APPLICATION, SCHEMA
 from fifo.store.sqlite.directory import DATABASE
+from fifo.store.sqlite.store import open_store
 from tests.store.engines import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -101,7 +102,14 @@ def test_a_database_of_somebody_else_is_refused(sqlite: SqliteEngine) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    ["no database", "cut short", "a page overwritten", "a bit of a value", "a bit of a key"],
+    [
+        "no database",
+        "cut short",
+        "a page overwritten",
+        "a bit of a value",
+        "a bit of a key",
+        "a type",
+    ],
 )
 def test_a_damaged_database_is_refused_with_the_way_out(sqlite: SqliteEngine, damage: str) -> None:
     path = filled(sqlite, keys=40)
@@ -112,6 +120,11 @@ def test_a_damaged_database_is_refused_with_the_way_out(sqlite: SqliteEngine, da
         del content[len(content) // 2 :]
     elif damage == "a page overwritten":
         content[-4096:] = b"\xff" * 4096
+    elif damage == "a type":
+        with sqlite3.connect(path) as database:
+            database.execute("UPDATE change SET previous = 'text' WHERE key = ?", (b"k17",))
+        database.close()
+        content = bytearray(path.read_bytes())
     else:
         old, new = (b"valuevalue", b"valuewalue") if "value" in damage else (b"k17", b"k07")
         content = content.replace(old, new)
@@ -119,6 +132,10 @@ def test_a_damaged_database_is_refused_with_the_way_out(sqlite: SqliteEngine, da
     with pytest.raises(StoreCorrupt) as refusal:
         sqlite.open()
     assert "restore a backup" in refusal.value.remedy
+    assert refusal.value.subject == str(sqlite.directory)
+    opening = open_store(sqlite.node, sqlite.directory, if_damaged="do without")
+    with pytest.raises(StoreCorrupt, match="do without"):
+        opening.get(timeout=PATIENCE_S)
 
 
 def test_a_failed_opening_lets_go_of_the_directory(sqlite: SqliteEngine) -> None:
