@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.house.source import ROOT
 from tests.system.node_process import COMMAND_S, NodeProcess, fifo, rows
@@ -105,3 +108,43 @@ def test_a_damaged_backup_is_told_by_its_name(tmp_path: Path) -> None:
         assert refused.returncode == 1
         assert refused.stderr.startswith(f"fifo: {backup}: this backup is damaged (row ")
         assert "take another backup" in refused.stderr
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file"])
+def test_a_node_whose_store_is_gone_does_not_begin_anew_by_itself(
+    tmp_path: Path, left: str
+) -> None:
+    tmp_path.chmod(0o711)
+    private = tmp_path / "data" / "private"
+    with NodeProcess(tmp_path) as node:
+        before = with_instances(node)
+        backup = tmp_path / "good.tar"
+        assert node.fifo("store", "backup", str(backup)).returncode == 0
+        token = node.token_file.read_text()
+        assert node.stop() == 0
+        (private / "store").rename(tmp_path / "away")
+        if left == "an empty file":
+            (private / "store").mkdir(mode=0o700)
+            (private / "store" / "store.db").touch()
+        for _ in range(2):
+            told = refusal(node)
+            assert told.startswith(f"fifo: {private}/store: the store that was here is gone")
+            assert f"move {private} away to begin anew" in told
+        assert node.token_file.read_text() == token
+        if left == "an empty file":
+            (private / "store").rename(tmp_path / "empty")
+        restored = fifo("store", "restore", str(backup), str(tmp_path / "data"))
+        assert restored.returncode == 0, restored.stderr
+        node.start()
+        assert states(node) == before
+
+
+def test_a_node_that_was_killed_before_it_first_served_begins_anew(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    with NodeProcess(tmp_path) as node:
+        node.kill()
+        # So it looks between the first write of its identity and that of the store.
+        shutil.rmtree(tmp_path / "data" / "private" / "store")
+        node.token_file.unlink()
+        node.start()
+        assert rows(node.fifo("-o", "json", "instance", "list")) == []

@@ -184,11 +184,18 @@ def keep(hosts: Hosts, directories: Directories) -> None:
             ) from error
 
 
-def store_at(directory: Path, if_damaged: str = "") -> Callable[[Node], Future[EmbeddedStore]]:
-    """Give what opens the store of a directory, however often it is asked."""
+def store_at(
+    directory: Path, *, if_damaged: str = "", served: Path | None = None
+) -> Callable[[Node], Future[EmbeddedStore]]:
+    """Give what opens the store of a directory, however often it is asked.
+
+    `served` is a file that is there only once the store was: then no new one is made.
+    """
 
     def open_it(node: Node) -> Future[EmbeddedStore]:
-        return cast("Future[EmbeddedStore]", open_store(node, directory, if_damaged=if_damaged))
+        must_exist = served is not None and served.exists()
+        opening = open_store(node, directory, must_exist=must_exist, if_damaged=if_damaged)
+        return cast("Future[EmbeddedStore]", opening)
 
     return open_it
 
@@ -209,7 +216,7 @@ def agents_of(
         return AgentSettings(
             uid,
             driver,
-            store_at(directory, FORGET),
+            store_at(directory, if_damaged=FORGET),
             utc,
             version=version,
             sample_s=settings.sample_s,

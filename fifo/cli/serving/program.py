@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
+from fifo.api.server import TOKEN_FILE
 from fifo.cli.serving.affairs import Affairs
 from fifo.cli.serving.directories import Directories, host_name
 from fifo.cli.serving.edges import ApiEdge, WebEdge
@@ -86,7 +87,7 @@ async def run(settings: Settings, ready: Callable[[Running, Directories], None])
             hosts, identity.hosts, settings, directories, utc=time.time, version=version("fifo")
         )
         parts = Parts(
-            store_at(directories.private / "store"),
+            store_at(directories.private / "store", served=directories.private / TOKEN_FILE),
             time.time,
             agents,
             host_ids=_host_ids(identity.hosts, settings.name or host_name()),

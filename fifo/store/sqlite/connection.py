@@ -107,12 +107,37 @@ def connect_to_read(directory: Path) -> sqlite3.Connection:
     return connection
 
 
-def prepare(connection: sqlite3.Connection, directory: Path, incarnation: str) -> None:
-    """Make the tables in an empty file; refuse one that is newer, or not ours."""
+def refuse_lost(directory: Path) -> None:
+    """Raise StoreCorrupt where a database has to be and there is none, or an empty file."""
+    try:
+        if (directory / DATABASE).stat().st_size:
+            return
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise denied(directory, error) from error
+    raise _lost(directory)
+
+
+def _lost(directory: Path) -> StoreCorrupt:
+    return StoreCorrupt(
+        "the store that was here is gone",
+        str(directory),
+        f"move what is left of it away and restore a backup (fifo store restore), or move"
+        f" {directory.parent} away to begin anew",
+    )
+
+
+def prepare(
+    connection: sqlite3.Connection, directory: Path, incarnation: str, *, must_exist: bool
+) -> None:
+    """Make the tables in an empty file unless `must_exist`; refuse a newer one, or not ours."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if not version and not application and not tables:
+        if must_exist:
+            raise _lost(directory)
         connection.execute("BEGIN IMMEDIATE")
         for table in TABLES:
             connection.execute(table)

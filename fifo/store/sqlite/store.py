@@ -35,14 +35,23 @@ def open_store(
     *,
     live_limit_bytes: int = limits.LIVE_BYTES,
     max_bytes: int = limits.DATABASE_BYTES,
+    must_exist: bool = False,
     if_damaged: str = "",
 ) -> Future[SqliteStore]:
     """Open the store in a data directory, or make it; from any thread.
 
-    `if_damaged` is what to do then, where it is not to restore a backup.
+    `must_exist` refuses to make it, for who knows that it was there. `if_damaged` is what to do
+    about damage, where that is not to restore a backup.
     Fails with StoreTaken, StoreDenied, StoreTooNew, StoreCorrupt or StoreFull.
     """
-    courier = _Courier(node, directory, live_limit_bytes, max_bytes, if_damaged)
+    courier = _Courier(
+        node,
+        directory,
+        live_limit_bytes=live_limit_bytes,
+        max_bytes=max_bytes,
+        must_exist=must_exist,
+        if_damaged=if_damaged,
+    )
     courier.writer.start()
     return courier.future
 
@@ -149,8 +158,10 @@ class _Courier:
         self,
         node: Node,
         directory: Path,
+        *,
         live_limit_bytes: int,
         max_bytes: int,
+        must_exist: bool,
         if_damaged: str,
     ) -> None:
         self.node = node
@@ -166,6 +177,7 @@ class _Courier:
             self,
             incarnation=secrets.token_hex(16),
             max_bytes=max_bytes,
+            must_exist=must_exist,
             clock=node.shard.host.clock,
         )
 

@@ -28,6 +28,7 @@ from fifo.store.sqlite.connection import (
     explain_use,
     load,
     prepare,
+    refuse_lost,
 )
 from fifo.store.sqlite.rows import COLUMNS, WIDTH, write_rows
 from fifo.store.sqlite.sweeping import Sweep
@@ -81,12 +82,14 @@ class Writer:
         *,
         incarnation: str,
         max_bytes: int,
+        must_exist: bool,
         clock: Callable[[], float],
     ) -> None:
         self._directory = directory
         self._owner = owner
         self._incarnation = incarnation
         self._max_bytes = max_bytes
+        self._must_exist = must_exist
         self._clock = clock
         self._queue: SimpleQueue[list[Commit] | None] = SimpleQueue()
         self._may_go_on = threading.Event()
@@ -137,9 +140,11 @@ class Writer:
         connection: sqlite3.Connection | None = None
         explained = explain
         try:
+            if self._must_exist:
+                refuse_lost(self._directory)
             self._room.open()
             connection = connect(self._directory, max_bytes=self._max_bytes)
-            prepare(connection, self._directory, self._incarnation)
+            prepare(connection, self._directory, self._incarnation, must_exist=self._must_exist)
             sweep = Sweep(connection)
             self.size_bytes = files.size_bytes(self._directory)
             self._owner.opened(load(connection))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -136,6 +137,33 @@ def test_a_damaged_database_is_refused_with_the_way_out(sqlite: SqliteEngine, da
     opening = open_store(sqlite.node, sqlite.directory, if_damaged="do without")
     with pytest.raises(StoreCorrupt, match="do without"):
         opening.get(timeout=PATIENCE_S)
+
+
+@pytest.mark.parametrize("left", ["no directory", "no file", "an empty file", "no tables"])
+def test_a_store_that_was_there_is_not_made_anew(sqlite: SqliteEngine, left: str) -> None:
+    path = filled(sqlite)
+    path.unlink()
+    if left == "no directory":
+        shutil.rmtree(path.parent)
+    elif left == "an empty file":
+        path.touch()
+    elif left == "no tables":
+        with sqlite3.connect(path) as database:
+            database.execute("PRAGMA journal_mode=WAL")
+        database.close()
+    opening = open_store(sqlite.node, sqlite.directory, must_exist=True)
+    with pytest.raises(StoreCorrupt, match="the store that was here is gone") as refusal:
+        opening.get(timeout=PATIENCE_S)
+    assert "restore a backup (fifo store restore)" in refusal.value.remedy
+    assert f"move {sqlite.directory.parent} away to begin anew" in refusal.value.remedy
+    assert left == "no tables" or not (path.exists() and path.stat().st_size)
+
+
+def test_a_store_that_is_there_is_opened_where_it_has_to_be(sqlite: SqliteEngine) -> None:
+    filled(sqlite)
+    opening = open_store(sqlite.node, sqlite.directory, must_exist=True)
+    sqlite.store = store = opening.get(timeout=PATIENCE_S)
+    assert len(store.range(b"k", TO_END).get(timeout=PATIENCE_S).kvs) == 3
 
 
 def test_a_failed_opening_lets_go_of_the_directory(sqlite: SqliteEngine) -> None:
