@@ -3,8 +3,9 @@
 What is audited has a line before it acts, `BEGUN`, and one of what became of it, with the same id.
 Where a node ended between the two it says so at its next start, `UNKNOWN`: the change may have been
 made (docs/decisions/0011). One append-only file per node, begun anew at a size. Entries that come
-while a write is under way go together in the next, as commits of the store do. A node that cannot
-write its audit refuses mutations until it can.
+while a write is under way go together in the next, as commits of the store do. On a full
+disk there is a reserve for the lines of what makes room; what takes room is refused meanwhile, and
+once the reserve is used up, all mutations are.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import msgspec
 
 from fifo.api import limits
 from fifo.model.errors import NoRoom
+from fifo.store.reserve import NO_ROOM, Reserve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,10 +72,14 @@ class AuditFile:
         *,
         file_bytes: int = limits.AUDIT_FILE_BYTES,
         files: int = limits.AUDIT_FILES,
+        reserve_bytes: int = limits.AUDIT_RESERVE_BYTES,
     ) -> None:
         self._directory = directory
         self._file_bytes = file_bytes
         self._files = files
+        self._reserve = Reserve(directory, reserve_bytes)
+        self.short = False
+        """Whether the disk had no room but the reserve, or next to none, at the last append."""
         self._descriptor = -1
         self._size = 0
         self._open_calls: dict[str, bytes] = {}
@@ -113,7 +119,22 @@ class AuditFile:
             self._open_calls.pop(mark.id, None)
 
     def append(self, data: bytes) -> None:
-        """Write lines so that they are on disk when this returns; raises OSError."""
+        """Write lines so that they are on disk when this returns; raises OSError.
+
+        Into the reserve if there is no room else.
+        """
+        while True:
+            try:
+                self._append(data)
+            except OSError as error:
+                if error.errno not in NO_ROOM or not self._reserve.give_up():
+                    raise
+            else:
+                break
+        self._reserve.make()
+        self.short = self._reserve.short()
+
+    def _append(self, data: bytes) -> None:
         if self._descriptor < 0:
             self._open()
         elif self._size + len(data) > self._file_bytes and self._size:
@@ -176,6 +197,8 @@ class Audit:
         self.failures = 0
         self.broken = ""
         """Why the last write failed; empty while all is well."""
+        self.short = False
+        """Whether the disk is full: only what makes room may go on."""
 
     async def recover(self, utc: float) -> None:
         """Say of what the last life was at that nobody knows; before the first entry."""
@@ -190,14 +213,14 @@ class Audit:
             if count:
                 logger.warning("The node ended in the middle of %d audited calls", count)
 
-    async def begin(self, entry: Entry) -> None:
+    async def begin(self, entry: Entry, *, frees: bool) -> None:
         """Write the line that stands before what it tells of.
 
-        Raises NoRoom if it is not on disk when this returns: the call must do nothing then.
+        Raises NoRoom if it is not on disk when this returns, or as `require` does: the call must do
+        nothing then.
         """
         await self._hand_over(self._line(entry))
-        if self.broken:
-            raise self._no_room()
+        self._refuse(frees=frees)
 
     async def note(self, entry: Entry) -> None:
         """Write an entry and return when it is on disk; what cannot be written is counted.
@@ -220,23 +243,31 @@ class Audit:
             self._dropped = 0
         return self._encoder.encode(entry) + b"\n"
 
-    async def require(self) -> None:
+    async def require(self, *, frees: bool) -> None:
         """Raise NoRoom while the audit cannot be written: nothing may be changed unseen.
 
-        What could not be written is tried again first, so that the audit heals by itself.
+        While the disk is full only what makes room, `frees`, may go on. What could not be
+        written is tried again first, so that the audit heals by itself.
         """
-        if self.broken:
+        if self.broken or self.short:
             await self._hand_over(b"")
-        if self.broken:
-            raise self._no_room()
+        self._refuse(frees=frees)
 
-    def _no_room(self) -> NoRoom:
-        return NoRoom(
-            f"the audit cannot be written: {self.broken}",
-            "audit",
-            "make room on the disk of the node's data directory",
-            reason="AUDIT_BROKEN",
-        )
+    def _refuse(self, *, frees: bool) -> None:
+        if self.broken:
+            raise NoRoom(
+                f"the audit cannot be written: {self.broken}",
+                "audit",
+                "make room on the disk of the node's data directory",
+                reason="AUDIT_BROKEN",
+            )
+        if self.short and not frees:
+            raise NoRoom(
+                "the disk of the node's data directory is full",
+                "node",
+                "make room on it; stopping and deleting go on meanwhile",
+                reason="DISK_FULL",
+            )
 
     async def _hand_over(self, line: bytes) -> None:
         await self._put(line)
@@ -273,6 +304,7 @@ class Audit:
                     self.entries += len(self._unwritten)
                     self._unwritten.clear()
                     self.broken = ""
+                self.short = self._file.short
                 for _, done in batch:
                     if not done.done():
                         done.set_result(None)

@@ -125,6 +125,7 @@ class Door:
         permission, budget = method.permission, self.budgets[method.admission]
         clock = self._clock
         audited, mutates = method.audited, method.kind == "mutation"
+        frees = method.frees
 
         async def handle(given: Any, context: Context) -> bytes | None:
             began = clock()
@@ -134,7 +135,7 @@ class Door:
                 call.principal = of_call(context.invocation_metadata() or (), context.peer)
                 require(call.principal, permission)
                 if mutates:
-                    await self._audit.require()
+                    await self._audit.require(frees=frees)
                 if budget.in_flight >= budget.most:
                     budget.refuse()
                 budget.in_flight += 1
@@ -251,7 +252,7 @@ class Door:
             return
         call.begun = self._new_id()
         try:
-            await self._audit.begin(self._entry(call, audit.BEGUN, ""))
+            await self._audit.begin(self._entry(call, audit.BEGUN, ""), frees=call.method.frees)
         except NoRoom:
             if call.method.kind == "mutation":
                 raise

@@ -7,10 +7,11 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from fifo.model import keys, records
-from fifo.model.errors import Unauthenticated
+from fifo.model.errors import NoRoom, Unauthenticated
 from fifo.security import limits, private_files, tokens
 from fifo.security.principals import LOCAL_ADMIN, Principal, admin
 from fifo.store.contract import DeleteRange, Put, Txn, WatchBatch
+from fifo.store.reserve import NO_ROOM, PIECE_BYTES, Reserve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,6 +45,7 @@ class Identity:
         randomness: Callable[[int], bytes],
     ) -> None:
         self.token_file = token_file
+        self._reserve = Reserve(token_file.parent, PIECE_BYTES)
         self._store = store
         self._utc = utc
         self._randomness = randomness
@@ -55,6 +57,7 @@ class Identity:
     async def load(self) -> None:
         """Read the tokens, make the first one if there is none, and follow; at start-up."""
         await self._follow()
+        await asyncio.get_running_loop().run_in_executor(None, self._reserve.make)
         if not self._tokens:
             await self.reset()
 
@@ -64,7 +67,10 @@ class Identity:
             self._watch.cancel()
 
     async def reset(self) -> tokens.Made:
-        """Make a new admin token, forget all others, and keep its text in the token file."""
+        """Make a new admin token, forget all others, and keep its text in the token file.
+
+        Raises NoRoom where even what is held back for it is used.
+        """
         made = tokens.make(
             self._randomness(limits.TOKEN_ID_BYTES),
             self._randomness(limits.SECRET_BYTES),
@@ -74,15 +80,33 @@ class Identity:
         before = await loop.run_in_executor(None, private_files.read, self.token_file)
         text = made.text.encode() + b"\n"
         # The file first: a crash then leaves no token that nobody knows.
-        await loop.run_in_executor(None, private_files.write, self.token_file, text)
+        await loop.run_in_executor(None, self._write, text)
         try:
             await self._replace(made.record)
         except BaseException:
             if before is not None:
-                await loop.run_in_executor(None, private_files.write, self.token_file, before)
+                await loop.run_in_executor(None, self._write, before)
             raise
         logger.info("A new admin token %s is in %s", made.record.id, self.token_file)
         return made
+
+    def _write(self, text: bytes) -> None:
+        """Write the token file, with no room on the disk too: a lost token is worst then."""
+        while True:
+            try:
+                private_files.write(self.token_file, text)
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                if not self._reserve.give_up():
+                    raise NoRoom(
+                        "there is no room for the token",
+                        str(self.token_file),
+                        "make room on the disk of the node's data directory",
+                    ) from error
+            else:
+                break
+        self._reserve.make()
 
     async def _replace(self, record: tokens.Token) -> None:
         """Store a token and delete all others, each in a txn of its own kind.

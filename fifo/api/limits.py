@@ -107,6 +107,8 @@ AUDIT_FILE_BYTES = 64 * 1024 * 1024
 """An audit file before the next is begun: about 200,000 entries."""
 AUDIT_FILES = 16
 """Audit files kept: a gigabyte."""
+AUDIT_RESERVE_BYTES = 1024 * 1024
+"""Room on the disk held back for the lines of what makes room: a few hundred calls."""
 AUDIT_WAITING = 10_000
 """Entries that may wait for the disk; refusals beyond that are counted, mutations wait."""
 AUDIT_TEXT_CHARACTERS = 512

@@ -17,7 +17,11 @@ Kind = Literal["read", "mutation"]
 
 
 class Method(NamedTuple):
-    """One method. `deadline_s` holds where the caller sets none; None is for ever, for streams."""
+    """One method.
+
+    `deadline_s` holds where the caller sets none; None is for ever, for streams. `frees` is true of
+    what makes room, or ends what takes it: it is done on a full disk too.
+    """
 
     service: str
     name: str
@@ -26,6 +30,7 @@ class Method(NamedTuple):
     deadline_s: float | None
     admission: Class
     audited: bool
+    frees: bool = False
 
     @property
     def path(self) -> str:
@@ -42,6 +47,7 @@ class Row(NamedTuple):
     deadline_s: float | None
     admission: Class
     audited: bool
+    frees: bool = False
 
 
 def read(name: str, permission: str) -> Row:
@@ -52,6 +58,11 @@ def read(name: str, permission: str) -> Row:
 def write(name: str, permission: str) -> Row:
     """A method that changes something, and is told to the audit."""
     return Row(name, permission, "mutation", limits.WRITE_S, "writes", audited=True)
+
+
+def free(name: str, permission: str) -> Row:
+    """A method that changes something, and is done with no room on the disk too."""
+    return write(name, permission)._replace(frees=True)
 
 
 def watch(name: str, permission: str) -> Row:
@@ -76,13 +87,13 @@ METHODS: Final = (
         read("ListInstances", "instance.list"),
         write("CreateInstance", "instance.create"),
         write("UpdateInstance", "instance.update"),
-        write("DeleteInstance", "instance.delete"),
+        free("DeleteInstance", "instance.delete"),
         write("StartInstance", "instance.start"),
-        write("StopInstance", "instance.stop"),
+        free("StopInstance", "instance.stop"),
         write("RebootInstance", "instance.reboot"),
         read("BatchGetInstances", "instance.get"),
         write("BatchCreateInstances", "instance.create"),
-        write("BatchDeleteInstances", "instance.delete"),
+        free("BatchDeleteInstances", "instance.delete"),
         session("ExecInstance", "instance.exec"),
         watch("ReadInstanceLogs", "instance.logs"),
         read("GetInstanceStats", "instance.stats"),
@@ -92,7 +103,7 @@ METHODS: Final = (
         read("GetSnapshot", "snapshot.get"),
         read("ListSnapshots", "snapshot.list"),
         write("CreateSnapshot", "snapshot.create"),
-        write("DeleteSnapshot", "snapshot.delete"),
+        free("DeleteSnapshot", "snapshot.delete"),
         write("RollbackSnapshot", "snapshot.rollback"),
     ),
     *service(
@@ -104,7 +115,7 @@ METHODS: Final = (
         write("UncordonHypervisor", "hypervisor.cordon"),
         read("ProbeHypervisor", "hypervisor.probe"),
         write("AdoptForeignInstance", "foreign.adopt"),
-        write("RemoveForeignInstance", "foreign.remove"),
+        free("RemoveForeignInstance", "foreign.remove"),
     ),
     *service(
         "fifo.v1.ImageService",
@@ -112,7 +123,7 @@ METHODS: Final = (
         read("ListImages", "image.list"),
         write("ImportImage", "image.import"),
         session("UploadImage", "image.import"),
-        write("DeleteImage", "image.delete"),
+        free("DeleteImage", "image.delete"),
         write("CreateImageFromInstance", "image.create"),
     ),
     *service(
@@ -121,7 +132,7 @@ METHODS: Final = (
         read("ListPackages", "package.list"),
         write("CreatePackage", "package.create"),
         write("UpdatePackage", "package.update"),
-        write("DeletePackage", "package.delete"),
+        free("DeletePackage", "package.delete"),
     ),
     *service(
         "fifo.v1.NetworkService",
@@ -129,17 +140,17 @@ METHODS: Final = (
         read("ListNetworks", "network.list"),
         write("CreateNetwork", "network.create"),
         write("UpdateNetwork", "network.update"),
-        write("DeleteNetwork", "network.delete"),
+        free("DeleteNetwork", "network.delete"),
         read("ListAddresses", "address.list"),
         write("ReserveAddress", "address.reserve"),
-        write("ReleaseAddress", "address.release"),
+        free("ReleaseAddress", "address.release"),
     ),
     *service(
         "google.longrunning.Operations",
         read("GetOperation", "operation.get"),
         read("ListOperations", "operation.list"),
-        write("CancelOperation", "operation.cancel"),
-        write("DeleteOperation", "operation.delete"),
+        free("CancelOperation", "operation.cancel"),
+        free("DeleteOperation", "operation.delete"),
         read("WaitOperation", "operation.get")._replace(
             admission="waits", deadline_s=limits.WAIT_MOST_S + limits.READ_S
         ),
@@ -158,7 +169,7 @@ METHODS: Final = (
     *service(
         "fifo.v1.AdminService",
         read("GetNodeInfo", "node.get"),
-        write("ResetAdminToken", "local.token.reset"),
+        free("ResetAdminToken", "local.token.reset"),
         read("GetStoreInfo", "store.get"),
         session("BackupStore", "store.backup", "read"),
         session("GetSupportBundle", "node.bundle", "read"),

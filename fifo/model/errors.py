@@ -253,7 +253,7 @@ class OutcomeUnknown(FifoError):
 
 
 class StoreCorrupt(DataLoss):
-    """The store's files are not what was written; restore a backup."""
+    """The store's files are not what was written."""
 
     reason = "STORE_CORRUPT"
 

@@ -19,15 +19,25 @@ from urllib.parse import quote
 
 import msgspec
 
-from fifo.model.errors import AlreadyExists, DataLoss, FifoError, NotFound, StoreTooNew
+from fifo.model.errors import (
+    AlreadyExists,
+    DataLoss,
+    FifoError,
+    NotFound,
+    StoreCorrupt,
+    StoreTooNew,
+)
 from fifo.store.keyspace import FIRST_REVISION
+from fifo.store.reserve import NAME as RESERVE_FILE
 from fifo.store.sqlite.connection import (
+    DENIED,
     EVERYTHING,
     RESTORED_AT,
     RESTORED_REVISION,
     SCHEMA,
+    code_of,
     connect_to_read,
-    explain,
+    damaged,
     explain_use,
 )
 from fifo.store.sqlite.directory import DATABASE, LOCK, DirectoryLock, denied, explain_write, sync
@@ -130,7 +140,10 @@ def _copy(directory: Path, copy: Path) -> Content:
     """Copy one moment of the database, and make sure that the copy says what the moment said."""
     with closing(connect_to_read(directory)) as source:
         source.execute("BEGIN")
-        content = read_content(source, directory)
+        try:
+            content = read_content(source, directory)
+        except StoreCorrupt as error:
+            raise damaged(error, directory) from error
         with closing(sqlite3.connect(copy, isolation_level=None)) as target:
             source.backup(target)
             # The copy is one file, without a log beside it.
@@ -147,7 +160,7 @@ def _check(database: Path) -> Content:
     with closing(sqlite3.connect(f"file:{quote(str(database))}?immutable=1", uri=True)) as copy:
         verdict = [row[0] for row in copy.execute("PRAGMA integrity_check")]
         if verdict != ["ok"]:
-            raise DataLoss(f"it is damaged ({verdict[0]})", str(database), ANOTHER)
+            raise StoreCorrupt(verdict[0])
         return read_content(copy, database)
 
 
@@ -205,11 +218,21 @@ def verify(backup: Path) -> Manifest:
         raise NotFound(f"it has no {MANIFEST}", str(backup), "name a backup's directory") from error
     except msgspec.DecodeError as error:
         raise DataLoss(f"its manifest is damaged ({error})", str(backup), ANOTHER) from error
+    except StoreCorrupt as error:
+        raise _damaged(backup, error.what) from error
+    except KeyError as error:
+        raise _damaged(backup, f"it has no {error}") from error
     except sqlite3.Error as error:
-        raise explain(error, backup) from error
+        if code_of(error) in DENIED:
+            raise denied(backup, error) from error
+        raise _damaged(backup, str(error)) from error
     except OSError as error:
         raise denied(backup, error) from error
     return manifest
+
+
+def _damaged(backup: Path, why: str) -> StoreCorrupt:
+    return StoreCorrupt(f"this backup is damaged ({why})", str(backup), ANOTHER)
 
 
 def restore(
@@ -259,7 +282,10 @@ def _refuse_unless_empty(directory: Path) -> None:
         return
     except OSError as error:
         raise denied(directory, error) from error
-    strange = [name for name in found if name != LOCK and not name.startswith(DATABASE + PARTIAL)]
+    harmless = {LOCK, RESERVE_FILE}
+    strange = [
+        name for name in found if name not in harmless and not name.startswith(DATABASE + PARTIAL)
+    ]
     if strange:
         raise AlreadyExists(
             f"it is not empty ({strange[0]} is there)",

@@ -107,6 +107,10 @@ MEASURE_S = 1.0
 RESERVED_PAGES = 256
 """Pages above the bound for commits that only delete: a txn's worth of tombstones, a megabyte."""
 
+RESERVE_BYTES = 2 * 1024 * 1024
+"""Room on the disk held back for when it is full: the commits of a few dozen stops and deletions,
+each of one to three pages in the log file; what they delete makes room itself."""
+
 CACHED_STATEMENTS = ROWS_PER_STATEMENT + 32
 """Statements the writer keeps compiled: one for each number of rows, and the others."""
 

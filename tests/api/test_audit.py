@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fifo.api.audit import Audit, AuditFile, Entry
+from fifo.model.errors import NoRoom
 from tests.api.calls import call, stream
 from tests.api.test_insides import Attach, conversation
 from tests.api.test_instances import WEB, create
+from tests.hypervisors.linux.full_disk import mounted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -59,7 +61,7 @@ def test_files_are_begun_anew_at_a_size_and_the_oldest_go(tmp_path: Path) -> Non
         file.append(b'{"at": %d, "filled": "%s"}\n' % (number, b"x" * 60))
     file.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "audit.1.jsonl", "audit.2.jsonl", "audit.jsonl",
+        "audit.1.jsonl", "audit.2.jsonl", "audit.jsonl", "reserve",
     ]  # fmt: skip
     assert lines(tmp_path / "audit.jsonl") == [9]
     assert lines(tmp_path / "audit.2.jsonl") == [7]
@@ -93,6 +95,35 @@ def test_a_write_that_fails_leaves_no_half_line(
     file.append(b'{"at": 3}\n')
     file.close()
     assert lines(tmp_path / "audit.jsonl") == [1, 3]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
+def test_a_full_disk_lets_what_makes_room_be_told_and_done_and_nothing_else(run: Run) -> None:
+    begun = Entry(at=1.0, principal="admin", method="/a/B", code="BEGUN", reason="x" * 4000, id="a")
+
+    async def scene() -> None:
+        with mounted(4 * 1024**2) as disk:
+            audit = Audit(AuditFile(disk.place / "audit", reserve_bytes=512 * 1024))
+            await audit.begin(begun, frees=False)
+            disk.leave(0)
+            for _ in range(20):
+                await audit.require(frees=True)
+                await audit.begin(begun, frees=True)
+                for refused in (audit.require(frees=False), audit.begin(begun, frees=False)):
+                    with pytest.raises(NoRoom) as refusal:
+                        await refused
+                    assert refusal.value.reason_text == "DISK_FULL"
+            assert len(lines(disk.place / "audit" / "audit.jsonl")) == 41
+            while not audit.broken:
+                await audit.note(begun)
+            with pytest.raises(NoRoom, match="the audit cannot be written"):
+                await audit.require(frees=True)
+            disk.clear()
+            await audit.require(frees=False)
+            assert (disk.place / "audit" / "reserve").stat().st_size == 512 * 1024
+            await audit.close()
+
+    run(scene())
 
 
 def test_refusals_beyond_the_bound_are_counted_in_the_next_entry(

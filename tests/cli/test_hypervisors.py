@@ -14,7 +14,7 @@ import pytest
 from fifo.cli.serving import hypervisors, locks
 from fifo.cli.serving.directories import Directories
 from fifo.cli.settings import Settings
-from fifo.model.errors import InvalidInput, NotReady, Violation
+from fifo.model.errors import DataLoss, InvalidInput, NotReady, Violation
 from supervisors import AsyncioHost
 
 if TYPE_CHECKING:
@@ -151,3 +151,16 @@ def test_simulated_hosts_draw_from_the_seed_of_the_settings(tmp_path: Path) -> N
         (machine,) = opened(settings_in(tmp_path, "simulated", seed)).simulated
         drawn.append([machine.clockwork.random() for _ in range(5)])
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_what_a_damaged_identity_held_is_told_from_what_lies_beside_it(tmp_path: Path) -> None:
+    directories = Directories(settings_in(tmp_path))
+    (directories.private / "node.json").write_bytes(b"\xff")
+    (directories.private / "agents" / "a-host").mkdir(parents=True)
+    (directories.instances / "instances").mkdir()
+    with pytest.raises(DataLoss) as refusal:
+        directories.identity(1, "linux")
+    likely = refusal.value.remedy.partition("write it anew: ")[2]
+    (directories.private / "node.json").write_text(likely)
+    assert directories.used_driver() == "linux"
+    assert directories.identity(1, "linux").hosts == ("a-host",)

@@ -1,4 +1,6 @@
-"""A node whose instances' disk is full: operations end so, nothing is left, and with room they do.
+"""A node with a full disk: operations end so, nothing is left, and with room they do.
+
+Once the instances have a disk of their own, and once all that the node writes is on the one.
 
 As root on Linux with the packages of `make packages`; there is nothing to test without them.
 """
@@ -9,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -67,15 +70,15 @@ def node() -> Iterator[tuple[NodeProcess, FullDisk]]:
     with tempfile.TemporaryDirectory(prefix="fzn") as name:
         base = Path(name)
         base.chmod(PASSABLE)
-        yield from full_node(base)
+        yield from full_node(base, base / "data" / "instances")
 
 
-def full_node(base: Path) -> Iterator[tuple[NodeProcess, FullDisk]]:
-    """Give a node in a directory, with a disk of their own for its instances."""
+def full_node(base: Path, place: Path) -> Iterator[tuple[NodeProcess, FullDisk]]:
+    """Give a node in a directory, with a disk of its own for what is at `place`."""
     image = asyncio.run(zone_image.build(spawning.run, base / "guests"))
     shutil.copy(image.path("rootfs"), base / "zone.tar")
     _do("qemu-img", "create", "-q", "-f", "qcow2", str(base / "vm.qcow2"), "8M")
-    with ext4(base / "data" / "instances", base / "disk.img") as disk:
+    with ext4(place, base / "disk.img") as disk:
         try:
             with NodeProcess(base, "--prefix", PREFIX, driver="linux") as running:
                 yield running, disk
@@ -128,6 +131,82 @@ def test_what_finds_no_room_ends_so_and_is_done_when_there_is(
     disk.clear()
     left = asyncio.run(leftovers(spawning_with_netns, settings(running)))
     assert not any(left._replace(mounts=())), left
+
+
+def test_with_no_room_for_anything_what_makes_room_is_done(short_path: Path) -> None:
+    for running, disk in full_node(short_path, short_path / "data"):
+        assert ask(running, "zone", "import").returncode == 0
+        for name in ("one", "two"):
+            made = running.fifo("instance", "create", name, *CREATES["zone"])
+            assert made.returncode == 0, made.stderr
+        disk.leave(0)
+        assert running.end(9) is not None
+        running.start()
+        refused = running.fifo("instance", "create", "three", *CREATES["zone"])
+        assert refused.returncode == RESOURCE_EXHAUSTED, refused.stderr
+        assert "make room on it; stopping and deleting go on" in refused.stderr
+        for words in (
+            ("instance", "stop", "one"),
+            ("instance", "delete", "one", "--yes"),
+            ("instance", "delete", "two", "--yes"),
+            ("image", "delete", "zone"),
+            ("admin", "token", "reset", "--yes"),
+        ):
+            # Others take at once what is given back.
+            disk.leave(0)
+            done = running.fifo(*words)
+            assert done.returncode == 0, (words, done.stderr)
+        assert rows(running.fifo("-o", "json", "instance", "list")) == []
+        disk.clear()
+        for verb in ("import", "create"):
+            done = ask(running, "zone", verb)
+            assert done.returncode == 0, done.stderr
+        disk.leave(0)
+        assert running.fifo("instance", "delete", "own-zone", "--yes").returncode == 0
+        assert running.stop() == 0
+
+
+def test_a_node_on_a_full_disk_says_what_to_do_and_ends_without_a_traceback(
+    short_path: Path,
+) -> None:
+    (short_path / "data").mkdir()
+    _do("mount", "-t", "tmpfs", "-o", "size=16m,mode=711", "tmpfs", str(short_path / "data"))
+    try:
+        with NodeProcess(short_path) as running:
+            disk = FullDisk(short_path / "data")
+            for words, what in ((("support", "bundle"), "bundle"), (("store", "backup"), "backup")):
+                disk.leave(0)
+                refused = running.fifo(*words, str(short_path / "made"))
+                assert refused.returncode == RESOURCE_EXHAUSTED, refused.stderr
+                assert f"{short_path}/data/private: there is no room for a " in refused.stderr
+                assert f"{what}, which is made there" in refused.stderr
+                assert "make room on its disk" in refused.stderr
+                disk.clear()
+                made = running.fifo(*words, str(short_path / "made"))
+                assert made.returncode == 0, made.stderr
+                (short_path / "made").unlink()
+            disk.leave(0)
+            assert running.process is not None
+            running.process.send_signal(signal.SIGTERM)
+            said, _ = running.process.communicate()
+            assert running.process.returncode == 1, said
+            assert "a simulated host could not be kept (No space left on device)" in said
+            assert "make room" in said
+            assert "Traceback" not in said
+            assert "Logging error" not in said
+            running.process = None
+            running.start()
+            disk.clear()
+            assert running.stop() == 0
+    finally:
+        _do("umount", "--lazy", str(short_path / "data"))
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="fzn") as name:
+        Path(name).chmod(PASSABLE)
+        yield Path(name)
 
 
 def settings(node: NodeProcess) -> Settings:

@@ -11,6 +11,7 @@ import platform
 import shutil
 import sqlite3
 import tarfile
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,13 +20,14 @@ from typing import TYPE_CHECKING, Final
 from fifo.api.affairs import BackupSummary, NodeFacts, StoreFacts
 from fifo.cli.serving.support_bundle import as_json, logs_of, pack, records_of
 from fifo.model import records
-from fifo.model.errors import FifoError
+from fifo.model.errors import FifoError, NoRoom, StoreFull
 from fifo.store.backup import back_up
 from fifo.store.owner import STORE
+from fifo.store.reserve import NO_ROOM
 from supervisors import SupervisorsError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from fifo.cli.serving.directories import Directories, NodeIdentity
     from fifo.cli.serving.metrics_page import MetricsPage
@@ -96,10 +98,10 @@ class Affairs:
         now = self._parts.utc()
         made_at = dt.datetime.fromtimestamp(now, dt.UTC).isoformat()
         store = await self._node.address("store").call(STORE)
-        with TemporaryDirectory(dir=self._directories.private) as scratch:
-            target = Path(scratch) / "backup"
+        with _scratch(self._directories.private, "a backup") as scratch:
+            target = scratch / "backup"
             manifest = await back_up(self._node, store, target, made_at=made_at)
-            packed = Path(scratch) / "backup.tar"
+            packed = scratch / "backup.tar"
             await asyncio.to_thread(_pack, target, packed)
             digest = hashlib.sha256()
             with packed.open("rb") as stream:
@@ -123,8 +125,8 @@ class Affairs:
         if self._parts.fleet is not None:
             files |= records_of(self._parts.fleet.world.catalog)
         logs = (self._directories.logs, self._directories.keeper)
-        with TemporaryDirectory(dir=self._directories.private) as scratch:
-            packed = Path(scratch) / "bundle.tar.gz"
+        with _scratch(self._directories.private, "a support bundle") as scratch:
+            packed = scratch / "bundle.tar.gz"
 
             def write() -> None:
                 pack(packed, files | dict(logs_of(logs, max_log_bytes)))
@@ -153,6 +155,22 @@ def _last_backup(directories: Directories) -> tuple[float, tuple[str, ...]]:
         told = f"it is not known when the last backup was, so take one: {error}"
         logger.warning("%s", told)
         return 0.0, (told,)
+
+
+@contextmanager
+def _scratch(directory: Path, what: str) -> Iterator[Path]:
+    """Give a directory to make something in that is sent; raises NoRoom where the disk has none."""
+    try:
+        with TemporaryDirectory(dir=directory) as scratch:
+            yield Path(scratch)
+    except (OSError, StoreFull) as error:
+        if isinstance(error, OSError) and error.errno not in NO_ROOM:
+            raise
+        raise NoRoom(
+            f"there is no room for {what}, which is made there before it is sent",
+            str(directory),
+            "make room on its disk, then ask again",
+        ) from error
 
 
 def _pack(directory: Path, target: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from fifo.model import records
-from fifo.model.errors import NotReady
+from fifo.model.errors import DataLoss, NotReady
 from fifo.security import private_files
 
 if TYPE_CHECKING:
@@ -121,7 +121,21 @@ class Directories:
         path = self._identity_file
         if not path.exists():
             return None
-        return records.decode(NodeIdentity, path.read_bytes(), str(path))
+        try:
+            return records.decode(NodeIdentity, path.read_bytes(), str(path))
+        except DataLoss as error:
+            raise DataLoss(
+                error.what,
+                str(path),
+                f"put a copy of it back, or write it anew: {self._likely().decode()}",
+            ) from error
+
+    def _likely(self) -> bytes:
+        """Give what the identity file most likely had, from what is beside it."""
+        agents = self.private / "agents"
+        hosts = sorted(path.name for path in agents.iterdir()) if agents.exists() else ()
+        driver = "linux" if (self.instances / "instances").exists() else "simulated"
+        return records.encode(NodeIdentity(str(uuid.uuid4()), tuple(hosts), driver))
 
 
 def host_name() -> str:

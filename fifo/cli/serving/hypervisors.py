@@ -7,7 +7,7 @@ import inspect
 import logging
 import random
 from contextlib import AsyncExitStack, ExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from fifo.agent.clockwork import NodeClockwork
 from fifo.agent.settings import AgentSettings
@@ -21,7 +21,7 @@ from fifo.hypervisors.simulated import keeping
 from fifo.hypervisors.simulated.driver import SimulatedDriver
 from fifo.hypervisors.simulated.host import SimulatedHost
 from fifo.hypervisors.simulated.settings import HostSettings
-from fifo.model.errors import FifoError, InvalidInput, NotReady
+from fifo.model.errors import FifoError, InvalidInput, NoRoom, NotReady
 from fifo.security import private_files
 from fifo.store.sqlite.store import open_store
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fifo")
 
+FORGET: Final = "move this directory away, then start the node: what its host runs is taken over"
+"""What to do about a damaged store of an agent: of these there are no backups."""
 LATENT_VERBS = ("create", "start", "stop", "delete", "snapshot", "fetch_image")
 
 
@@ -223,16 +225,31 @@ def kept_file(directories: Directories, machine: SimulatedHost) -> Path:
 
 
 def keep(hosts: Hosts, directories: Directories) -> None:
-    """Write the simulated hosts down; the last thing that a node does."""
+    """Write the simulated hosts down; the last thing that a node does. Raises NoRoom."""
     for machine in hosts.simulated:
-        private_files.write(kept_file(directories, machine), keeping.write(machine))
+        file = kept_file(directories, machine)
+        try:
+            private_files.write(file, keeping.write(machine))
+        except OSError as error:
+            raise NoRoom(
+                f"a simulated host could not be kept ({error.strerror})",
+                str(file),
+                "make room; at the next start it is as after a power cut",
+            ) from error
 
 
-def store_at(directory: Path) -> Callable[[Node], Future[EmbeddedStore]]:
-    """Give what opens the store of a directory, however often it is asked."""
+def store_at(
+    directory: Path, *, if_damaged: str = "", served: Path | None = None
+) -> Callable[[Node], Future[EmbeddedStore]]:
+    """Give what opens the store of a directory, however often it is asked.
+
+    `served` is a file that is there only once the store was: then no new one is made.
+    """
 
     def open_it(node: Node) -> Future[EmbeddedStore]:
-        return cast("Future[EmbeddedStore]", open_store(node, directory))
+        must_exist = served is not None and served.exists()
+        opening = open_store(node, directory, must_exist=must_exist, if_damaged=if_damaged)
+        return cast("Future[EmbeddedStore]", opening)
 
     return open_it
 
@@ -253,7 +270,7 @@ def agents_of(
         return AgentSettings(
             uid,
             driver,
-            store_at(directory),
+            store_at(directory, if_damaged=FORGET),
             utc,
             version=version,
             sample_s=settings.sample_s,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
+from fifo.api.server import TOKEN_FILE
 from fifo.cli.serving import locks
 from fifo.cli.serving.affairs import Affairs
 from fifo.cli.serving.directories import Directories, host_name
@@ -127,7 +128,7 @@ def _parts(
     running.warning = hosts.warning
     running.hosts, running.simulated = identity.hosts, hosts.simulated
     parts = Parts(
-        store_at(directories.private / "store"),
+        store_at(directories.private / "store", served=directories.private / TOKEN_FILE),
         time.time,
         agents_of(
             hosts, identity.hosts, settings, directories, utc=time.time, version=version("fifo")

@@ -11,7 +11,7 @@ from fifo.store import limits
 from fifo.store.embedded import Image
 from fifo.store.keyspace import FIRST_REVISION
 from fifo.store.sqlite.directory import DATABASE, denied
-from fifo.store.sqlite.rows import COLUMNS, CREATE, PLACE_BITS, RESTORE, Row, read_row
+from fifo.store.sqlite.rows import COLUMNS, CREATE, PLACE_BITS, Row, read_row
 from fifo.store.statistics import Restored
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ RESTORED_AT: Final = "restored_at"
 RESTORED_REVISION: Final = "restored_revision"
 """The name in `meta` of the revision of the backup that it was restored from."""
 
+RESTORE: Final = "stop the node, move this directory away and restore a backup (fifo store restore)"
 PAGE_BYTES: Final = 4_096
 TABLES: Final = (
     CREATE,
@@ -60,13 +61,18 @@ def explain_use(error: sqlite3.Error, directory: Path) -> FifoError:
         return StoreFull(
             "there is no room for the commit, and it was not done",
             str(directory),
-            "free space on its file system, or compact the store; the next commit tries again",
+            "free space on its disk, or delete what nobody needs; the next commit tries again",
         )
     if code in CORRUPT:
         return StoreCorrupt(f"the database is damaged ({error})", str(directory), RESTORE)
     return StoreClosed(
         f"the disk has failed ({error})", str(directory), "check it, then start the node again"
     )
+
+
+def damaged(error: StoreCorrupt, directory: Path) -> StoreCorrupt:
+    """Say of which directory a row is that was not what was written, and what to do."""
+    return StoreCorrupt(error.what, str(directory), error.remedy or RESTORE)
 
 
 def code_of(error: sqlite3.Error) -> int:
@@ -101,12 +107,37 @@ def connect_to_read(directory: Path) -> sqlite3.Connection:
     return connection
 
 
-def prepare(connection: sqlite3.Connection, directory: Path, incarnation: str) -> None:
-    """Make the tables in an empty file; refuse one that is newer, or not ours."""
+def refuse_lost(directory: Path) -> None:
+    """Raise StoreCorrupt where a database has to be and there is none, or an empty file."""
+    try:
+        if (directory / DATABASE).stat().st_size:
+            return
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise denied(directory, error) from error
+    raise _lost(directory)
+
+
+def _lost(directory: Path) -> StoreCorrupt:
+    return StoreCorrupt(
+        "the store that was here is gone",
+        str(directory),
+        f"move what is left of it away and restore a backup (fifo store restore), or move"
+        f" {directory.parent} away to begin anew",
+    )
+
+
+def prepare(
+    connection: sqlite3.Connection, directory: Path, incarnation: str, *, must_exist: bool
+) -> None:
+    """Make the tables in an empty file unless `must_exist`; refuse a newer one, or not ours."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if not version and not application and not tables:
+        if must_exist:
+            raise _lost(directory)
         connection.execute("BEGIN IMMEDIATE")
         for table in TABLES:
             connection.execute(table)

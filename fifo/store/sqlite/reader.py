@@ -8,9 +8,9 @@ import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fifo.model.errors import FifoError, StoreClosed, StoreOverloaded
+from fifo.model.errors import FifoError, StoreClosed, StoreCorrupt, StoreOverloaded
 from fifo.store import limits
-from fifo.store.sqlite.connection import connect_to_read, explain_use
+from fifo.store.sqlite.connection import connect_to_read, damaged, explain_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +64,8 @@ class Reader:
                 result = read.function(connection)
             except sqlite3.Error as error:
                 result = explain_use(error, self._directory)
+            except StoreCorrupt as error:
+                result = damaged(error, self._directory)
             except FifoError as error:
                 result = error
             except Exception as error:

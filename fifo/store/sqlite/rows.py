@@ -22,7 +22,6 @@ PLACE_BITS: Final = 20
 """Changes of one revision: a million, above what a txn (limits.DELETE_KEYS) or the end of a lease
 (limits.LEASE_KEYS) can make."""
 
-RESTORE: Final = "stop the node and restore a backup (fifo store restore)"
 COLUMNS: Final = "id, key, previous, created, version, lease, checksum, value"
 WIDTH: Final = 8
 CREATE: Final = """
@@ -61,9 +60,16 @@ def write_rows(commits: Iterable[Commit]) -> list[Any]:
 
 
 def read_row(row: Row) -> KeyValue:
-    """Make a change of a row, or raise StoreCorrupt if it is not what was written."""
+    """Make a change of a row, or raise StoreCorrupt if it is not what was written.
+
+    Whoever reads the row says of which files it is, and what to do (`damaged`).
+    """
     row_id, key, previous, created, version, lease, checksum, value = row
-    numbers = row_id ^ previous ^ created ^ version ^ lease
-    if crc32(value, crc32(key, (numbers ^ numbers >> 32) & 0xFFFFFFFF)) != checksum:
-        raise StoreCorrupt(f"row {row_id} is not what was written", "store", RESTORE)
+    try:
+        numbers = row_id ^ previous ^ created ^ version ^ lease
+        found = crc32(value, crc32(key, (numbers ^ numbers >> 32) & 0xFFFFFFFF))
+    except TypeError:
+        found = -1  # Where a type is damaged, SQLite gives a value of another.
+    if found != checksum:
+        raise StoreCorrupt(f"row {row_id} is not what was written")
     return KeyValue(key, value, created, row_id >> PLACE_BITS, version, lease)

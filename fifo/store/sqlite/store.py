@@ -6,7 +6,7 @@ import secrets
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fifo.model.errors import Compacted, StoreOverloaded
+from fifo.model.errors import Compacted, StoreCorrupt, StoreOverloaded
 from fifo.store import limits
 from fifo.store.embedded import EmbeddedStore, Image
 from fifo.store.sqlite.history import read_chunk, read_past
@@ -35,12 +35,23 @@ def open_store(
     *,
     live_limit_bytes: int = limits.LIVE_BYTES,
     max_bytes: int = limits.DATABASE_BYTES,
+    must_exist: bool = False,
+    if_damaged: str = "",
 ) -> Future[SqliteStore]:
     """Open the store in a data directory, or make it; from any thread.
 
+    `must_exist` refuses to make it, for who knows that it was there. `if_damaged` is what to do
+    about damage, where that is not to restore a backup.
     Fails with StoreTaken, StoreDenied, StoreTooNew, StoreCorrupt or StoreFull.
     """
-    courier = _Courier(node, directory, live_limit_bytes, max_bytes)
+    courier = _Courier(
+        node,
+        directory,
+        live_limit_bytes=live_limit_bytes,
+        max_bytes=max_bytes,
+        must_exist=must_exist,
+        if_damaged=if_damaged,
+    )
     courier.writer.start()
     return courier.future
 
@@ -143,8 +154,18 @@ class SqliteStore(EmbeddedStore):
 class _Courier:
     """Carries what the writer's thread says over to the shard's, one wake for a batch."""
 
-    def __init__(self, node: Node, directory: Path, live_limit_bytes: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        node: Node,
+        directory: Path,
+        *,
+        live_limit_bytes: int,
+        max_bytes: int,
+        must_exist: bool,
+        if_damaged: str,
+    ) -> None:
         self.node = node
+        self._if_damaged = if_damaged
         self.future: Future[SqliteStore] = Future(node.shard)
         self._directory = directory
         self._live_limit_bytes = live_limit_bytes
@@ -156,6 +177,7 @@ class _Courier:
             self,
             incarnation=secrets.token_hex(16),
             max_bytes=max_bytes,
+            must_exist=must_exist,
             clock=node.shard.host.clock,
         )
 
@@ -183,6 +205,8 @@ class _Courier:
 
     def failed(self, error: FifoError) -> None:
         """Stop the store, or let the opening fail."""
+        if isinstance(error, StoreCorrupt) and self._if_damaged:
+            error.remedy = self._if_damaged
 
         def fail() -> None:
             if self._store is None:

@@ -15,17 +15,20 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from fifo.model.errors import FifoError, StoreClosed
+from fifo.model.errors import FifoError, StoreClosed, StoreCorrupt
 from fifo.store import limits
+from fifo.store.reserve import Reserve
 from fifo.store.sqlite import directory as files
 from fifo.store.sqlite.connection import (
     PAGE_BYTES,
     code_of,
     connect,
+    damaged,
     explain,
     explain_use,
     load,
     prepare,
+    refuse_lost,
 )
 from fifo.store.sqlite.rows import COLUMNS, WIDTH, write_rows
 from fifo.store.sqlite.sweeping import Sweep
@@ -79,12 +82,14 @@ class Writer:
         *,
         incarnation: str,
         max_bytes: int,
+        must_exist: bool,
         clock: Callable[[], float],
     ) -> None:
         self._directory = directory
         self._owner = owner
         self._incarnation = incarnation
         self._max_bytes = max_bytes
+        self._must_exist = must_exist
         self._clock = clock
         self._queue: SimpleQueue[list[Commit] | None] = SimpleQueue()
         self._may_go_on = threading.Event()
@@ -92,6 +97,7 @@ class Writer:
         # say that alone, since `resume` empties it.
         self._undone = False
         self._closing = False
+        self._room = Reserve(directory, limits.RESERVE_BYTES)
         self._measured_s = 0.0
         self.size_bytes = 0
 
@@ -146,8 +152,11 @@ class Writer:
         connection: sqlite3.Connection | None = None
         explained = explain
         try:
+            if self._must_exist:
+                refuse_lost(self._directory)
+            self._room.open()
             connection = connect(self._directory, max_bytes=self._max_bytes)
-            prepare(connection, self._directory, self._incarnation)
+            prepare(connection, self._directory, self._incarnation, must_exist=self._must_exist)
             sweep = Sweep(connection)
             self.size_bytes = files.size_bytes(self._directory)
             self._owner.opened(load(connection))
@@ -155,6 +164,9 @@ class Writer:
             self._serve(connection, sweep)
         except sqlite3.Error as error:
             self._owner.failed(explained(error, self._directory))
+            self._await_close()
+        except StoreCorrupt as error:
+            self._owner.failed(damaged(error, self._directory))
             self._await_close()
         except FifoError as error:
             self._owner.failed(error)
@@ -220,11 +232,7 @@ class Writer:
         False if the store is closed before it is.
         """
         for commit in batch:
-            try:
-                with self._reserve(connection, commit):
-                    self._write(connection, [commit])
-            except sqlite3.Error as error:
-                self._roll_back(connection, error)
+            if (error := self._write_one(connection, commit)) is not None:
                 self._undone = False
                 self._may_go_on.clear()
                 self._owner.refused(explain_use(error, self._directory))
@@ -233,6 +241,28 @@ class Writer:
                 return self._undone
             self._done(sweep, [commit])
         return True
+
+    def _write_one(self, connection: sqlite3.Connection, commit: Commit) -> sqlite3.Error | None:
+        """Write a commit into whatever room there is; gives the error if there is none at all.
+
+        Whoever lets changes in refuses early what takes room: what comes so far is what gives it
+        back, or is on its way already.
+        """
+        while True:
+            try:
+                with self._reserve(connection, commit):
+                    self._write(connection, [commit])
+            except sqlite3.Error as error:
+                self._roll_back(connection, error)
+                if self._at_bound(connection) or not self._room.give_up():
+                    return error
+            else:
+                return None
+
+    def _at_bound(self, connection: sqlite3.Connection) -> bool:
+        """Say whether it may be the store's own bound that was met, which no disk's room moves."""
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        return bool(pages + 2 * limits.RESERVED_PAGES >= self._max_bytes // PAGE_BYTES)
 
     @contextmanager
     def _reserve(self, connection: sqlite3.Connection, commit: Commit) -> Iterator[None]:
@@ -255,6 +285,7 @@ class Writer:
         if now_s >= self._measured_s + limits.MEASURE_S:
             self._measured_s = now_s
             self.size_bytes = files.size_bytes(self._directory)
+            self._room.make()
 
     def _roll_back(self, connection: sqlite3.Connection, error: sqlite3.Error) -> None:
         """Undo what there was no room for; raises any other error again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -114,7 +115,9 @@ def test_a_backup_that_was_cut_off_is_none(sqlite: SqliteEngine, tmp_path: Path)
     assert not (tmp_path / "backup.partial").exists()
 
 
-@pytest.mark.parametrize("damage", ["a bit", "cut short", "manifest", "another's manifest"])
+@pytest.mark.parametrize(
+    "damage", ["a bit", "cut short", "no table", "no name", "manifest", "another's manifest"]
+)
 def test_a_damaged_backup_is_never_restored(
     sqlite: SqliteEngine, tmp_path: Path, damage: str
 ) -> None:
@@ -127,12 +130,19 @@ def test_a_damaged_backup_is_never_restored(
             database.write_bytes(content)
         case "cut short":
             database.write_bytes(content[:-4096])
+        case "no table" | "no name":
+            with sqlite3.connect(database) as opened:
+                drop = "DROP TABLE lease" if damage == "no table" else "DELETE FROM meta"
+                opened.execute(drop)
+            opened.close()
         case "manifest":
             manifest.write_text("{")
         case _:
             manifest.write_text(manifest.read_text().replace('"revision": 4', '"revision": 5'))
-    with pytest.raises(DataLoss):
+    with pytest.raises(DataLoss) as refusal:
         restore(tmp_path / "backup", tmp_path / "new", at=NOON_S)
+    assert refusal.value.subject == str(tmp_path / "backup")
+    assert "take another backup" in refusal.value.remedy
     assert not (tmp_path / "new").exists()
 
 

@@ -13,8 +13,10 @@ import pytest
 from fifo.model.errors import OutcomeUnknown, StoreClosed, StoreFull
 from fifo.store import limits
 from fifo.store.intervals import TO_END
+from fifo.store.reserve import NAME as RESERVE
 from fifo.store.sqlite.store import _Courier
 from fifo.store.sqlite.writer import Writer
+from tests.hypervisors.linux.full_disk import mounted
 from tests.store.engines import PATIENCE_S, SqliteEngine, Watcher
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def fill(engine: SqliteEngine, prefix: bytes) -> list[bytes]:
             done.append(key)
         except StoreFull as refusal:
             refused = refusal.remedy
-    assert refused.startswith("free space on its file system, or compact")
+    assert refused.startswith("free space on its disk, or delete")
     return done
 
 
@@ -184,3 +186,29 @@ def test_a_store_cannot_be_made_without_room(small_disk: Path) -> None:
     with pytest.raises(StoreFull):
         engine.open()
     engine.end()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
+def test_a_full_disk_takes_commits_until_the_reserve_is_used_and_it_is_made_again() -> None:
+    with mounted(16 * 1024**2) as disk:
+        engine = SqliteEngine(disk.place / "data")
+        store = engine.open()
+        reserve = engine.directory / RESERVE
+        assert reserve.stat().st_size == limits.RESERVE_BYTES
+        disk.leave(0)
+        store.put(b"first", VALUE).get(timeout=PATIENCE_S)
+        assert limits.RESERVE_BYTES // 2 < reserve.stat().st_size < limits.RESERVE_BYTES
+        engine.close(store)
+        # With no room at all, and what the files had that a close removes taken by others too.
+        disk.leave(0)
+        store = engine.open()
+        done = [b"first", *fill(engine, b"k")]
+        assert len(done) * len(VALUE) > limits.RESERVE_BYTES // 2
+        assert reserve.stat().st_size == 0
+        assert names(engine) == done
+        disk.clear()
+        engine.advance(limits.MEASURE_S)
+        store.put(b"small", b"").get(timeout=PATIENCE_S)
+        engine.close(store)
+        assert reserve.stat().st_size == limits.RESERVE_BYTES
+        engine.end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from fifo.store.contract import Put, Txn
 from fifo.store.intervals import TO_END
 from fifo.store.sqlite.connection import APPLICATION, SCHEMA
 from fifo.store.sqlite.directory import DATABASE, DirectoryLock
+from fifo.store.sqlite.store import open_store
 from tests.store.engines import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -117,7 +119,14 @@ def test_a_database_of_somebody_else_is_refused(sqlite: SqliteEngine) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    ["no database", "cut short", "a page overwritten", "a bit of a value", "a bit of a key"],
+    [
+        "no database",
+        "cut short",
+        "a page overwritten",
+        "a bit of a value",
+        "a bit of a key",
+        "a type",
+    ],
 )
 def test_a_damaged_database_is_refused_with_the_way_out(sqlite: SqliteEngine, damage: str) -> None:
     path = filled(sqlite, keys=40)
@@ -128,6 +137,11 @@ def test_a_damaged_database_is_refused_with_the_way_out(sqlite: SqliteEngine, da
         del content[len(content) // 2 :]
     elif damage == "a page overwritten":
         content[-4096:] = b"\xff" * 4096
+    elif damage == "a type":
+        with sqlite3.connect(path) as database:
+            database.execute("UPDATE change SET previous = 'text' WHERE key = ?", (b"k17",))
+        database.close()
+        content = bytearray(path.read_bytes())
     else:
         old, new = (b"valuevalue", b"valuewalue") if "value" in damage else (b"k17", b"k07")
         content = content.replace(old, new)
@@ -135,6 +149,37 @@ def test_a_damaged_database_is_refused_with_the_way_out(sqlite: SqliteEngine, da
     with pytest.raises(StoreCorrupt) as refusal:
         sqlite.open()
     assert "restore a backup" in refusal.value.remedy
+    assert refusal.value.subject == str(sqlite.directory)
+    opening = open_store(sqlite.node, sqlite.directory, if_damaged="do without")
+    with pytest.raises(StoreCorrupt, match="do without"):
+        opening.get(timeout=PATIENCE_S)
+
+
+@pytest.mark.parametrize("left", ["no directory", "no file", "an empty file", "no tables"])
+def test_a_store_that_was_there_is_not_made_anew(sqlite: SqliteEngine, left: str) -> None:
+    path = filled(sqlite)
+    path.unlink()
+    if left == "no directory":
+        shutil.rmtree(path.parent)
+    elif left == "an empty file":
+        path.touch()
+    elif left == "no tables":
+        with sqlite3.connect(path) as database:
+            database.execute("PRAGMA journal_mode=WAL")
+        database.close()
+    opening = open_store(sqlite.node, sqlite.directory, must_exist=True)
+    with pytest.raises(StoreCorrupt, match="the store that was here is gone") as refusal:
+        opening.get(timeout=PATIENCE_S)
+    assert "restore a backup (fifo store restore)" in refusal.value.remedy
+    assert f"move {sqlite.directory.parent} away to begin anew" in refusal.value.remedy
+    assert left == "no tables" or not (path.exists() and path.stat().st_size)
+
+
+def test_a_store_that_is_there_is_opened_where_it_has_to_be(sqlite: SqliteEngine) -> None:
+    filled(sqlite)
+    opening = open_store(sqlite.node, sqlite.directory, must_exist=True)
+    sqlite.store = store = opening.get(timeout=PATIENCE_S)
+    assert len(store.range(b"k", TO_END).get(timeout=PATIENCE_S).kvs) == 3
 
 
 def test_a_failed_opening_lets_go_of_the_directory(sqlite: SqliteEngine) -> None:
