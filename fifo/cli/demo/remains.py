@@ -42,7 +42,8 @@ END_S: Final = 10.0
 KEEPER_S: Final = 1.0
 """For a keeper that is there to answer."""
 REMOVE_S: Final = 60.0
-_BASE: Final = re.compile(rf"(/[^\0\s,:=]*/{DIRECTORY}\w+)")
+_NAME: Final = re.compile(rf"/({DIRECTORY}\w+)")
+_PATH: Final = re.compile(rf"(/[^\0\s,:=]*/{DIRECTORY}\w+)")
 _PROC: Final = Path("/proc")
 _KEEPER: Final = "fifo.hypervisors.linux.keeper"
 
@@ -71,7 +72,7 @@ async def clear_earlier(base: Path) -> list[str]:
     Called under the lock, before a demo's node is started in `base`. Raises NotReady where
     something has the demo's prefix that is no demo's, or where something cannot be removed.
     """
-    strangers = sorted(pid for pid in _members() if not _base_of(pid))
+    strangers = sorted(pid for pid in _members() if not _demo_of(pid))
     if strangers:
         pids = " ".join(map(str, strangers))
         raise NotReady(
@@ -95,11 +96,16 @@ async def clear_earlier(base: Path) -> list[str]:
 def _earlier() -> set[Path]:
     """Find the directories of earlier demos, those that only their processes still name, too."""
     found = {
-        path
+        path.name: path
         for path in Path(tempfile.gettempdir()).glob(f"{DIRECTORY}*")
         if path.is_dir() and not path.is_symlink() and path.stat().st_uid == os.geteuid()
     }
-    return found | {Path(base) for pid in (*_members(), *_keepers()) if (base := _base_of(pid))}
+    # Keepers first: their command lines have the whole path, which a zone's root may not have.
+    for pid in (*_keepers(), *_members()):
+        name, path = _demo_of(pid), _PATH.search(_read(pid, "cmdline"))
+        if name and name not in found:
+            found[name] = Path(path[1]) if path else Path(tempfile.gettempdir(), name)
+    return set(found.values())
 
 
 async def clear(base: Path) -> None:
@@ -129,7 +135,7 @@ def _kill_all(base: Path) -> None:
                 continue
             stack.callback(os.close, process)
             # Held before it is looked at: nobody else gets its number meanwhile.
-            if _base_of(pid) == str(base):
+            if _demo_of(pid) == base.name:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(process, signal.SIGKILL)
                 poll.register(process, select.POLLIN)
@@ -241,17 +247,18 @@ def _remove_groups() -> None:
 def _keepers() -> set[int]:
     """Find the keepers and holders of demos."""
     lines = {int(path.name): _read(int(path.name), "cmdline") for path in _PROC.glob("[0-9]*")}
-    return {pid for pid, line in lines.items() if _KEEPER in line and _BASE.search(line)}
+    return {pid for pid, line in lines.items() if _KEEPER in line and _NAME.search(line)}
 
 
-def _base_of(pid: int) -> str:
-    """Tell of which demo's directory a process is, empty if of none."""
-    found = _BASE.search(_read(pid, "cmdline"))
+def _demo_of(pid: int) -> str:
+    """Tell by the name of its directory of which demo a process is, empty if of none."""
+    found = _NAME.search(_read(pid, "cmdline"))
     if found is None:
-        # proc(5): the fifth field is where it is mounted; the last are an overlay's directories.
+        # proc(5): the fourth field is the root on its disk, as of btrfs' subvolumes, the fifth
+        # where it is mounted; the last are an overlay's directories.
         mounts = _read(pid, "mountinfo").splitlines()
         root = next((line for line in mounts if line.split()[4] == "/"), "")
-        found = _BASE.search(root)
+        found = _NAME.search(root)
     return found[1] if found else ""
 
 
