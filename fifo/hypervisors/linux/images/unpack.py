@@ -114,8 +114,9 @@ def work(job: Job, confine: Callable[[str], None]) -> Verdict:
         with ExitStack() as held:
             layers, config = _layers(job)
             files = [held.enter_context(layer.path.open("rb")) for layer in layers]
-            compressions = [layer.compression for layer in layers]
-            streams = [opened(*each) for each in zip(files, compressions, strict=True)]
+            streams = [
+                opened(file, layer.compression) for file, layer in zip(files, layers, strict=True)
+            ]
             root = os.open(job.root, DIRECTORY)
             held.callback(os.close, root)
             chown = os.chown if os.geteuid() == 0 else None
@@ -124,9 +125,9 @@ def work(job: Job, confine: Callable[[str], None]) -> Verdict:
             bounds = Bounds(job.unpacked_bytes, job.entries)
             unpacker = Unpacker(root, bounds, job.uid_base, chown)
             confine(job.root)
-            for stream in streams:
+            for stream, layer in zip(streams, layers, strict=True):
                 with closing(stream):
-                    unpacker.unpack(stream, whiteouts=bool(job.layout))
+                    unpacker.unpack(stream, whiteouts=bool(job.layout), diff_id=layer.diff_id)
             config = msgspec.structs.replace(config, init_links=_init_links(root))
             return Verdict(*unpacker.spent, config)
     except Refused as error:
