@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fifo.fleet import macs
+from fifo.fleet.macs import Macs
 from fifo.fleet.plugs import Plug, plugs
 from fifo.fleet.refusals import holder, no_host, too_many
 from fifo.fleet.shares import add, shares_of
@@ -48,6 +48,7 @@ class Ledger:
         self.addresses = addresses
         self.now = now
         self.writes = WriteSet()
+        self.macs = Macs(self.writes, catalog, now)
         self.charged: set[str] = set()
         """Hosts whose sums it has changed in the fleet's columns, by uid."""
 
@@ -88,7 +89,7 @@ class Ledger:
             return
         self.writes.write(self.catalog.claims, uid, None)
         self._charge(claim.host, claim.shares, -1, instances=-1)
-        macs.give_back(self.writes, self.catalog, uid, claim.networks)
+        self.macs.give_back(uid, claim.networks)
         for mac, texts in claim.addresses.items():
             for text in texts:
                 self._give_back(claim.networks.get(mac, ""), text)
@@ -132,7 +133,7 @@ class Ledger:
         spec = self.catalog.specs.record(claim.uid)
         if spec is None:
             return 0
-        return macs.take(self.writes, self.catalog, spec, claim.networks, self.now)
+        return self.macs.take(spec, claim.networks)
 
     def disown(self, uid: str, operation: str) -> None:
         """Give back a claim that an operation adopted, keeping its addresses for the stranger."""
@@ -259,7 +260,7 @@ class Ledger:
         for network, text in lost - again:
             self._give_back(network, text)
         gone = claim.networks.keys() - {nic.mac for nic in spec.nics}
-        macs.give_back(self.writes, self.catalog, spec.uid, gone)
+        self.macs.give_back(spec.uid, gone)
         return kept | addresses
 
     def _assign(
@@ -290,7 +291,7 @@ class Ledger:
             if plug.network is None and texts:
                 self._expect_no_network(nic)
         of_macs = {mac: plug.uid for mac, plug in networks.items()}
-        taken = macs.take(self.writes, self.catalog, spec, of_macs, self.now)
+        taken = self.macs.take(spec, of_macs)
         if isinstance(taken, FifoError):
             self.writes.back_to(mark)
             return taken
@@ -330,7 +331,11 @@ class Ledger:
 
     def _taken(self, network: str, text: str) -> FifoError:
         held = self._address(network, text)
-        who = f": {holder(self.catalog, held)} has it" if held is not None else ""
+        who = (
+            f": {holder(self.catalog, held.uid or held.stranger)} has it"
+            if held is not None
+            else ""
+        )
         return NoRoom(f"the address is taken{who}", text, "choose another, or none")
 
     # -- addresses and sums ------------------------------------------------------------------

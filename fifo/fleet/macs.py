@@ -5,6 +5,7 @@ What is made from an instance's uid is unique, and costs no key.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fifo.fleet.refusals import holder
@@ -20,35 +21,53 @@ if TYPE_CHECKING:
     from fifo.store.catalog import Catalog
 
 
-def take(
-    writes: WriteSet, catalog: Catalog, spec: InstanceSpec, networks: Mapping[str, str], now: float
-) -> int | FifoError:
-    """Claim those of some interfaces, and give how many; AlreadyExists for one that another has.
+class Macs:
+    """The hardware addresses of one transaction in the making; its ledger's."""
 
-    `networks` is by mac what an interface claims of; `now` is in UTC seconds. For the ledger.
-    """
-    taken = 0
-    mark = writes.mark()
-    for mac in own_macs(spec):
-        if mac not in networks:
-            continue
-        held = writes.read(catalog.macs, mac)
-        if held is not None and held.uid != spec.uid:
-            writes.back_to(mark)
-            who = holder(catalog, held)
-            return AlreadyExists(f"{who} has this hardware address", mac, "choose another, or none")
-        if held is None:
-            claim = AddressClaim(
-                network=networks[mac], address=mac, uid=spec.uid, mac=mac, since=now
-            )
-            writes.write(catalog.macs, mac, claim)
-            taken += 1
-    return taken
+    def __init__(self, writes: WriteSet, catalog: Catalog, now: float) -> None:
+        self._writes = writes
+        self._catalog = catalog
+        self._now = now
 
+    def take(self, spec: InstanceSpec, networks: Mapping[str, str]) -> int | FifoError:
+        """Claim those of some interfaces, and give how many; AlreadyExists for another's.
 
-def give_back(writes: WriteSet, catalog: Catalog, uid: str, given: Iterable[str]) -> None:
-    """Give back those of some that an instance has claimed."""
-    for mac in given:
-        held = writes.read(catalog.macs, mac)
-        if held is not None and held.uid == uid:
-            writes.write(catalog.macs, mac, None)
+        `networks` is by mac what an interface claims of.
+        """
+        taken = 0
+        mark = self._writes.mark()
+        for mac in own_macs(spec):
+            if mac not in networks:
+                continue
+            held = self._writes.read(self._catalog.macs, mac)
+            who = held.uid if held is not None else self._made.get(mac, spec.uid)
+            if who != spec.uid:
+                self._writes.back_to(mark)
+                told = f"{holder(self._catalog, who)} has this hardware address"
+                return AlreadyExists(told, mac, "choose another, or none")
+            if held is None:
+                claim = AddressClaim(
+                    network=networks[mac], address=mac, uid=spec.uid, mac=mac, since=self._now
+                )
+                self._writes.write(self._catalog.macs, mac, claim)
+                taken += 1
+        return taken
+
+    def give_back(self, uid: str, given: Iterable[str]) -> None:
+        """Give back those of some that an instance has claimed."""
+        for mac in given:
+            held = self._writes.read(self._catalog.macs, mac)
+            if held is not None and held.uid == uid:
+                self._writes.write(self._catalog.macs, mac, None)
+
+    @cached_property
+    def _made(self) -> dict[str, str]:
+        """Who has which without a claim of it, made from a uid: once, and only if one is chosen."""
+        catalog = self._catalog
+        return {
+            nic.mac: entry.record.uid
+            for entry in catalog.specs
+            if entry.record.uid in catalog.claims.entries
+            for nic in entry.record.nics
+            if nic.mac not in catalog.macs.entries
+        }

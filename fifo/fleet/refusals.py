@@ -9,7 +9,6 @@ from fifo.model.errors import InvalidInput, NoRoom, Violation
 
 if TYPE_CHECKING:
     from fifo.model.instance import InstanceSpec
-    from fifo.model.network import AddressClaim
     from fifo.model.operation import Explanation
     from fifo.store.catalog import Catalog
 
@@ -55,9 +54,8 @@ def no_host(spec: InstanceSpec, why: Explanation) -> NoRoom:
     )
 
 
-def holder(catalog: Catalog, held: AddressClaim) -> str:
-    """Name who has an address."""
-    uid = held.uid or held.stranger
+def holder(catalog: Catalog, uid: str) -> str:
+    """Name who has an address: an instance, in the store or not, or nobody by ''."""
     if not uid:
         return "a reservation"
     spec = catalog.specs.record(uid)

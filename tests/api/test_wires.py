@@ -147,6 +147,21 @@ def test_a_chosen_hardware_address_is_one_instances(play: Play, nic: dict[str, A
     play(scene)
 
 
+def test_a_hardware_address_that_was_made_for_an_instance_is_not_taken_from_it(
+    play: Play,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            first = await made(channel, "one", LAN)
+            mac = first.nics[0].mac
+            refused = (await ask(channel, "two", {**BARE, "mac": mac})).error
+            assert "orgs/default/instances/one has this" in refused.message
+            await delete(channel, "one")
+            await made(channel, "two", {**BARE, "mac": mac})
+
+    play(scene)
+
+
 def test_an_instance_without_a_chosen_hardware_address_costs_no_key_for_it(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.channel() as channel:
