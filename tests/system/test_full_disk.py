@@ -73,14 +73,16 @@ def node() -> Iterator[tuple[NodeProcess, FullDisk]]:
         yield from full_node(base, base / "data" / "instances")
 
 
-def full_node(base: Path, place: Path) -> Iterator[tuple[NodeProcess, FullDisk]]:
+def full_node(
+    base: Path, place: Path, prefix: str = PREFIX
+) -> Iterator[tuple[NodeProcess, FullDisk]]:
     """Give a node in a directory, with a disk of its own for what is at `place`."""
     image = asyncio.run(zone_image.build(spawning.run, base / "guests"))
     shutil.copy(image.path("rootfs"), base / "zone.tar")
     _do("qemu-img", "create", "-q", "-f", "qcow2", str(base / "vm.qcow2"), "8M")
     with ext4(place, base / "disk.img") as disk:
         try:
-            with NodeProcess(base, "--prefix", PREFIX, driver="linux") as running:
+            with NodeProcess(base, "--prefix", prefix, driver="linux") as running:
                 yield running, disk
         finally:
             asyncio.run(end_keeper(base))
@@ -134,7 +136,7 @@ def test_what_finds_no_room_ends_so_and_is_done_when_there_is(
 
 
 def test_with_no_room_for_anything_what_makes_room_is_done(short_path: Path) -> None:
-    for running, disk in full_node(short_path, short_path / "data"):
+    for running, disk in full_node(short_path, short_path / "data", "sysf"):
         assert ask(running, "zone", "import").returncode == 0
         for name in ("one", "two"):
             made = running.fifo("instance", "create", name, *CREATES["zone"])
