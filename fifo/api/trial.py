@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from fifo.fleet.addresses import Addresses
 from fifo.fleet.claims import Ledger
+from fifo.fleet.plugs import plugs
+from fifo.model.errors import FifoError
 from fifo.model.placement import Fleet
 
 if TYPE_CHECKING:
-    from fifo.model.errors import FifoError
     from fifo.model.instance import Claim, InstanceSpec
     from fifo.store.catalog import Catalog
 
@@ -26,7 +27,10 @@ def refused(catalog: Catalog, now: float, spec: InstanceSpec, claim: Claim) -> F
     if used is not None:
         fleet.use(claim.host, used.used)
     addresses = Addresses()
-    if any(nic.network and nic.mac not in claim.addresses for nic in spec.nics):
+    wants = plugs(catalog, spec)
+    if isinstance(wants, FifoError):
+        return wants
+    if any(nic.mac in wants and not wants[nic.mac].keeps(nic, claim) for nic in spec.nics):
         addresses.load(catalog)
     return Ledger(catalog, fleet, addresses, now).resize(spec).error
 

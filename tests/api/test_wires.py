@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fifo.v1 import instance_pb2
-from tests.api.calls import call, done, ended
+from tests.api.calls import call, done, ended, refused
 from tests.api.stage import NETWORK, image
 
 if TYPE_CHECKING:
@@ -136,9 +136,9 @@ def test_a_chosen_hardware_address_is_one_instances(play: Play, nic: dict[str, A
     async def scene(stage: Stage) -> None:
         async with stage.channel() as channel:
             await made(channel, "one", {**LAN, "mac": MAC})
-            refused = (await ask(channel, "two", {**nic, "mac": MAC})).error
-            assert MAC in refused.message
-            assert "orgs/default/instances/one has this" in refused.message
+            told = (await ask(channel, "two", {**nic, "mac": MAC})).error
+            assert MAC in told.message
+            assert "orgs/default/instances/one has this" in told.message
             assert left(stage)[1] == {MAC}
             await delete(channel, "one")
             assert left(stage) == (set(), set())
@@ -154,8 +154,8 @@ def test_a_hardware_address_that_was_made_for_an_instance_is_not_taken_from_it(
         async with stage.channel() as channel:
             first = await made(channel, "one", LAN)
             mac = first.nics[0].mac
-            refused = (await ask(channel, "two", {**BARE, "mac": mac})).error
-            assert "orgs/default/instances/one has this" in refused.message
+            told = (await ask(channel, "two", {**BARE, "mac": mac})).error
+            assert "orgs/default/instances/one has this" in told.message
             await delete(channel, "one")
             await made(channel, "two", {**BARE, "mac": mac})
 
@@ -199,5 +199,28 @@ def test_an_update_of_the_interfaces_moves_what_is_held(play: Play) -> None:
             again = await update({**nic, "ips": ["10.77.0.31/24"]})
             assert list(again.addresses) == ["10.77.0.31"]
             assert len(left(stage)[0]) == 2
+
+    play(scene)
+
+
+def test_an_update_to_what_another_holds_is_refused_before_it_is_accepted(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            await made(channel, "one", BARE)
+            before = await made(channel, "two", {**BARE, "ip": "10.77.0.21"})
+            (nic,) = before.nics
+            nic.ips[:] = ["10.77.0.20/24"]
+            told = await refused(
+                call(
+                    channel,
+                    "InstanceService.UpdateInstance",
+                    instance={"name": before.name, "nics": [nic]},
+                    update_mask={"paths": ["nics"]},
+                )
+            )
+            assert "orgs/default/instances/one has it" in told.message
+            spec = stage.catalog.specs.record(before.uid)
+            assert spec is not None
+            assert spec.generation == 1
 
     play(scene)

@@ -14,6 +14,7 @@ from fifo.hypervisors.linux.firewall import Guard
 from fifo.model.errors import InvalidInput
 from fifo.model.instance import Claim, InstanceSpec, Nic, Shares
 from fifo.model.network import AddressPool, Network
+from fifo.model.wires import wire_of
 
 UID = "00000000-0000-4000-8000-000000000001"
 NET = "00000000-0000-4000-a000-000000000001"
@@ -223,3 +224,18 @@ def _is_interface(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def test_an_interface_whose_address_is_claimed_of_a_bare_wire_is_attached_to_its_tag() -> None:
+    made = wanted(nic(network="", nic_tag="external", vlan_id=9, ips=("10.9.0.5/24",)))
+    wire = wire_of("external", 9)
+    claim = Claim(
+        uid=UID,
+        host="h",
+        shares=Shares(),
+        addresses={MAC: ("10.9.0.5/24",)},
+        networks={MAC: wire},
+    )
+    (found,) = addresses.attachments(Wanted(made.spec, claim, ()))
+    assert (found.nic_tag, found.vlan_id, found.network) == ("external", 9, None)
+    assert list(map(str, found.addresses)) == ["10.9.0.5/24"]
