@@ -82,6 +82,7 @@ class Writer:
         *,
         incarnation: str,
         max_bytes: int,
+        reserve_bytes: int,
         must_exist: bool,
         clock: Callable[[], float],
     ) -> None:
@@ -93,7 +94,7 @@ class Writer:
         self._clock = clock
         self._queue: SimpleQueue[list[Commit] | None] = SimpleQueue()
         self._may_go_on = threading.Event()
-        self._room = Reserve(directory, limits.RESERVE_BYTES)
+        self._room = Reserve(directory, reserve_bytes)
         self._measured_s = 0.0
         self.size_bytes = 0
 
