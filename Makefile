@@ -37,7 +37,7 @@ packages: ## install what real zones and VMs need, when root; else name what is 
 demo: setup packages ## real zones and a VM: created, killed, brought back; nothing left behind
 	$(VENV)/bin/fifo demo
 
-up: setup packages ## the node of the demo, kept up until it is interrupted
+up: setup packages ## the node of the demo with its images and network, kept up until Ctrl-C
 	$(VENV)/bin/fifo demo --stay
 
 test: check packages ## run everything: set-up, check, then all tests

@@ -82,16 +82,19 @@ class Answering(Acting):
         self.failure = None
         if observed.start_id != self.memory.start_id:
             self.memory = course.running(self.intent, self.memory, observed)
+        self.note_start(observed.start_id)
+
+    def note_start(self, start_id: int) -> None:
+        """Tell of a start that came to something."""
         took_s = self.now_s() - self.began
         if self.made:
             text = f"created and started in {took_s:.2f} s"
             self.note("created", text, created_s=f"{self.created_s:.3f}", took_s=f"{took_s:.3f}")
-            self.made = False
         elif self.restarting:
-            self.note("restarted", f"runs again, start {observed.start_id}")
+            self.note("restarted", f"runs again, start {start_id}")
         else:
-            self.note("started", f"runs, start {observed.start_id}")
-        self.restarting = False
+            self.note("started", f"runs, start {start_id}")
+        self.made = self.restarting = False
 
     def order_stopped(self, order: Order, end: Exit | None) -> None:
         """It does not run, unless its end was told first."""

@@ -204,6 +204,9 @@ class Instance(Answering):
         if asked:
             self.stopped(start_id, end)
         else:
+            if self.at == "starting":
+                # It ended before its start was answered.
+                self.note_start(start_id)
             self.ended(start_id, end or Exit(at=self.settings.utc()))
 
     # -- orders of the gateway ---------------------------------------------------------------

@@ -102,7 +102,6 @@ class Journal(GenServer):
         self.next = memory.next
         self.statuses: dict[str, InstanceStatus] = memory.statuses
         self.held: deque[JournalEntry] = deque(maxlen=limits.REPORTS_HELD)
-        self.dropped = 0
         self.queue: deque[Write | Recall] = deque()
         self.batch: _Batch | None = None
         self.recall: Recall | None = None
@@ -359,7 +358,7 @@ class Journal(GenServer):
     def _bound(self) -> None:
         """Forget the oldest entries of a session that stays away for too long."""
         if self.next - self.first > limits.JOURNAL_ENTRIES:
-            self.dropped += limits.JOURNAL_DROP_ENTRIES
+            self.settings.journal.dropped += limits.JOURNAL_DROP_ENTRIES
             self._drop(self.first + limits.JOURNAL_DROP_ENTRIES - 1)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from fifo.agent import limits
+from fifo.model.errors import Unavailable
+
 if TYPE_CHECKING:
     from fifo.hypervisors.driver import Observed
     from fifo.model.errors import FifoError
@@ -116,3 +119,9 @@ class Sighted(NamedTuple):
 
 
 Told: TypeAlias = Answer | Seen | Nudge | Sighted
+
+
+def too_many(host: str) -> Unavailable:
+    """Make the refusal of an order or a look beyond `limits.ORDERS_WAITING`."""
+    told = f"{limits.ORDERS_WAITING} orders wait for the driver already"
+    return Unavailable(told, f"hypervisors/{host}")

@@ -12,7 +12,7 @@ from fifo.model.instance import InstanceStatus
 from fifo.model.link import JournalEntry
 from fifo.model.restart import Memory
 from fifo.store.contract import Get, RangeReply, Txn
-from fifo.store.intervals import after
+from fifo.store.pages import pages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -75,14 +75,10 @@ def known_of(intent: Intent) -> Known:
 
 
 async def _all(store: Store, prefix: bytes, *, keys_only: bool = False) -> AsyncIterator[KeyValue]:
-    start, end = prefix, keys.end_of(prefix)
-    while True:
-        page = await store.range(start, end, limit=PAGE_KEYS, keys_only=keys_only)
+    end = keys.end_of(prefix)
+    async for page in pages(store, prefix, end, limit=PAGE_KEYS, keys_only=keys_only):
         for kv in page.kvs:
             yield kv
-        if not page.more:
-            return
-        start = after(page.kvs[-1].key)
 
 
 async def _by_uid(store: Store, prefix: bytes, kind: type[R]) -> dict[str, R]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fifo.agent import limits
 from fifo.agent.call_counts import CallCounts
+from fifo.agent.journal_counts import JournalCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,8 @@ class AgentSettings:
     """One host's agent: which host, its driver, its own store, the wall clock.
 
     `driver` and `open_store` are called at each start of the process that owns what they give, on
-    the node's shard. `utc` reads the wall clock in seconds. `calls` counts the driver's.
+    the node's shard. `utc` reads the wall clock in seconds. `calls` counts the driver's,
+    `journal` what the journal lost.
     """
 
     host: str
@@ -34,3 +36,4 @@ class AgentSettings:
     parallel_creates: int = limits.PARALLEL_CREATES
     sample_s: float = limits.SAMPLE_S
     calls: CallCounts = field(default_factory=CallCounts)
+    journal: JournalCounts = field(default_factory=JournalCounts)

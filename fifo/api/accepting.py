@@ -9,7 +9,7 @@ import msgspec
 from fifo.api.resources import operations
 from fifo.fleet.commits import Asked
 from fifo.model import records
-from fifo.model.errors import Conflict, InvalidInput, Violation
+from fifo.model.errors import Conflict, RequestIdReused
 from fifo.model.names import OPERATIONS
 from fifo.model.operation import Operation
 from fifo.store.catalog import Entry
@@ -57,7 +57,7 @@ def id_of(backend: Backend, call: Call) -> str:
 
 
 def repeated(backend: Backend, call: Call) -> operations.Message | None:
-    """Give the first answer if this request was made before; raises InvalidInput for a mix-up.
+    """Give the first answer if this request was made before; raises RequestIdReused.
 
     Asked before anything is checked: what the first one made would stand in the way of the second.
     """
@@ -67,16 +67,9 @@ def repeated(backend: Backend, call: Call) -> operations.Message | None:
     if entry is None:
         return None
     if entry.record.request_hash != hash_of(call):
-        raise reused(entry.record.target)
+        raise RequestIdReused(entry.record.target)
     call.operation = f"{OPERATIONS}/{entry.record.id}"
     return operations.of_record(backend.catalog, entry.record)
-
-
-def reused(target: str) -> InvalidInput:
-    """Say that a request id came with another request before."""
-    error = InvalidInput(target, (Violation("request_id", "one that no other request had"),))
-    error.reason_text = "REQUEST_ID_REUSED"
-    return error
 
 
 def check_etag(given: str, present: str, name: str) -> None:
@@ -112,12 +105,7 @@ def prepare(backend: Backend, call: Call, work: Work) -> Operation:
 async def submit(backend: Backend, call: Call, operation: Operation) -> operations.Message:
     """Have an operation accepted, and give it as it is then."""
     call.operation = f"{OPERATIONS}/{operation.id}"
-    try:
-        accepted = await backend.operations.submit(operation)
-    except InvalidInput as error:
-        if any(violation.field == "request_id" for violation in error.violations):
-            error.reason_text = "REQUEST_ID_REUSED"
-        raise
+    accepted = await backend.operations.submit(operation)
     await backend.catalog.at(accepted.revision)
     record = backend.catalog.operations.record(operation.id) or accepted.operation
     return operations.of_record(backend.catalog, record)

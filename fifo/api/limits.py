@@ -131,8 +131,9 @@ LOG_BYTES = 1024 * 1024
 """The end of a log that is read."""
 EVENTS_LISTED = 20_000
 """Events that are looked through for a list without a parent."""
-CREATE_CHUNK_WRITES = 80
-"""Writes of one chunk of a batch: below the store's 100, with the operation and hosts' sums."""
+CREATE_CHUNK_KEYS = 99
+"""Keys that accepting one chunk of a batch compares, of its instances and their images: with the
+operation's own the store's 100. It writes fewer: no image is written."""
 INPUT_BYTES = 192 * 1024
 """Specs of one chunk of a batch as they wait in one value: below the store's 256 KiB."""
 DRAFTS_SLICE = 25

@@ -6,11 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from fifo.agent import limits, names
-from fifo.agent.driver import PROBE
 from fifo.agent.image_cache import PROGRESS
 from fifo.agent.messages import Inside, Lookup
 from fifo.agent.orders import Order
 from fifo.agent.sampling import Fresh
+from fifo.agent.sight import PROBE
 from fifo.api.gateway import Measured
 from fifo.model.errors import NotFound, Unavailable, WrongState
 from supervisors import Future

@@ -13,6 +13,7 @@ from fifo.api import limits
 from fifo.api.tables import Tables
 from fifo.model.errors import HistoryGone, Unavailable
 from fifo.store.contract import COMPACTED, WatchBatch, WatchEnded
+from fifo.store.pages import pages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,17 +46,12 @@ class Replays:
 
     async def _load(self, revision: int) -> Tables:
         tables = Tables()
-        start = START
-        while True:
-            page = await self._store.range(
-                start, END, limit=limits.REPLAY_PAGE_KEYS, revision=revision
-            )
+        most = limits.REPLAY_PAGE_KEYS
+        async for page in pages(self._store, START, END, limit=most, revision=revision):
             tables.load(page.kvs)
-            if not page.more:
-                tables.revision = revision
-                return tables
-            start = page.kvs[-1].key + b"\x00"
             await asyncio.sleep(0)
+        tables.revision = revision
+        return tables
 
     async def _chunk(self, revision: int) -> WatchBatch:
         """Give the first events from a revision on, and let the watch go at once."""

@@ -64,7 +64,11 @@ class Surroundings(NamedTuple):
 
 
 class Api:
-    """One node's API; `start` once, `stop` once."""
+    """One node's API; `start` once, `stop` once.
+
+    Whoever starts it has the directory of its socket to themselves until it has stopped
+    (`fifo.cli.serving.locks` for a node): the socket is replaced at the start, removed at the end.
+    """
 
     def __init__(self, surroundings: Surroundings, settings: ApiSettings) -> None:
         self._given = surroundings
@@ -217,7 +221,10 @@ def _listen(server: grpc.aio.Server, address: str, credentials: grpc.ServerCrede
 
 
 def _listen_locally(server: grpc.aio.Server, path: Path) -> None:
-    """Listen on the socket; who may enter its directory is this user, or root."""
+    """Listen on the socket; who may enter its directory is this user, or root.
+
+    A socket that is there is an earlier life's: the node holds its run directory alone.
+    """
     private_files.make_directory(path.parent)
     path.unlink(missing_ok=True)
     try:

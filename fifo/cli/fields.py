@@ -3,43 +3,83 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from google.api import field_behavior_pb2
-from google.protobuf import json_format
+from google.protobuf import descriptor, json_format
 
+from fifo.cli import enums
 from fifo.cli.files import read
 from fifo.model.errors import InvalidInput, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_Kinds = descriptor.FieldDescriptor
+_PLAIN: Final = MappingProxyType(
+    {
+        **dict.fromkeys(
+            (_Kinds.CPPTYPE_INT32, _Kinds.CPPTYPE_INT64, _Kinds.CPPTYPE_UINT32,
+             _Kinds.CPPTYPE_UINT64),
+            "a whole number",
+        ),
+        **dict.fromkeys((_Kinds.CPPTYPE_DOUBLE, _Kinds.CPPTYPE_FLOAT), "a number"),
+        _Kinds.CPPTYPE_BOOL: "true or false",
+        _Kinds.CPPTYPE_STRING: "a text",
+    }
+)  # fmt: skip
+"""What fields take, in words."""
+
 
 def merge(message: Any, file: str | None, settings: Sequence[str]) -> list[str]:
-    """Fill a resource and list the fields that were given; raises InvalidInput, LocalFileError.
+    """Fill a resource and list the fields that were given.
 
-    A value is JSON; what is no JSON is taken as text. Pairs win over the file.
+    A value is JSON; what is no JSON is taken as text, words of an enum in any case. Pairs win over
+    the file, which may have what only the node sets, as `get -o json` prints it. Raises
+    InvalidInput with all that is wrong, LocalFileError.
     """
     wanted = _read(file) if file else {}
+    wrong: list[Violation] = []
+    own = settable(message.DESCRIPTOR)
+    listed = f"a field of it: {', '.join(own)}"
     for setting in settings:
         field, equals, text = setting.partition("=")
         if not equals or not field:
             raise InvalidInput(setting, (Violation("setting", "FIELD=VALUE"),))
-        wanted[field] = _value(message, field, text)
-    if not wanted:
+        if field not in own:
+            wrong.append(Violation(field, listed))
+            continue
+        try:
+            wanted[field] = _value(message, field, text)
+        except json.JSONDecodeError as error:
+            wrong.append(Violation(field, f"JSON: {error}"))
+    if not wanted and not wrong:
         raise click.UsageError("say what to set: FIELD=VALUE, or -f FILE")
-    fields = message.DESCRIPTOR.fields_by_name
-    if unknown := [name for name in wanted if name not in fields]:
-        listed = f"a field of it: {', '.join(settable(message.DESCRIPTOR))}"
-        raise InvalidInput(_kind(message), tuple(Violation(name, listed) for name in unknown))
-    try:
-        json_format.ParseDict(wanted, message)
-    except json_format.ParseError as error:
-        # Its first line says what is wrong; the rest lists fields by other names than ours.
-        told, *_ = str(error).splitlines()
-        raise InvalidInput(_kind(message), (Violation(", ".join(wanted), told),)) from error
+    for field, value in wanted.items():
+        known = message.DESCRIPTOR.fields_by_name.get(field)
+        if known is None:
+            wrong.append(Violation(field, listed))
+            continue
+        try:
+            json_format.ParseDict({field: enums.in_capitals(known, value)}, message)
+        except json_format.ParseError as error:
+            wrong.append(Violation(field, _wanted(known, error)))
+    if wrong:
+        raise InvalidInput(_kind(message), tuple(wrong))
     return list(wanted)
+
+
+def _wanted(field: Any, error: json_format.ParseError) -> str:
+    """Say what a field takes, where protobuf says what Python made of it."""
+    if field.type == field.TYPE_ENUM:
+        return enums.listed(field.enum_type)
+    if (plain := _PLAIN.get(field.cpp_type)) is not None:
+        return f"a list, each {plain}" if field.is_repeated else plain
+    # Its first line says what is wrong, behind the names of what it is in.
+    told, *_ = str(error).splitlines()
+    return told.rpartition("field: ")[2]
 
 
 def settable(descriptor: Any) -> list[str]:
@@ -58,14 +98,14 @@ def _kind(message: Any) -> str:
 
 
 def _value(message: Any, field: str, text: str) -> Any:
-    """Read a value: JSON, or text; raises InvalidInput for what looks like JSON and is not."""
+    """Read a value: JSON, or text; raises JSONDecodeError for what looks like JSON and is not."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
-        known = message.DESCRIPTOR.fields_by_name.get(field)
-        takes_text = known is not None and known.type == known.TYPE_STRING and not known.is_repeated
+    except json.JSONDecodeError:
+        known = message.DESCRIPTOR.fields_by_name[field]
+        takes_text = known.type == known.TYPE_STRING and not known.is_repeated
         if text[:1] in {"[", "{"} and not takes_text:
-            raise InvalidInput(_kind(message), (Violation(field, f"JSON: {error}"),)) from None
+            raise
         return text
 
 

@@ -127,3 +127,10 @@ def fill(client: Client, request: Any, options: dict[str, Any]) -> None:
     for field in ("validate_only", "etag", "allow_missing", "force"):
         if options.get(field) and field in has:
             setattr(request, field, options[field])
+
+
+def archive(context: click.Context, parameter: click.Parameter, file: str) -> str:
+    """Refuse standard output for what is written whole or not at all; a callback of click's."""
+    if file == "-":
+        raise click.BadParameter("name a file: it is whole or not there", context, parameter)
+    return file

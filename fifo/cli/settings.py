@@ -33,7 +33,7 @@ class Settings:
     )
     run_dir: Path = _setting(
         Path("/run/fifo"),
-        "Where the unix sockets are, and what need not outlive a reboot.",
+        "Where the unix sockets are, and what need not outlive a reboot. One node at a time.",
     )
     name: str = _setting(
         "",
@@ -63,7 +63,9 @@ class Settings:
         "Where images and instances are kept, best a btrfs file system. Empty: in `data_dir`.",
     )
     prefix: str = _setting(
-        "fifo", "What every bridge, interface and control group of this node begins with."
+        "fifo",
+        "What every bridge, interface and control group of this node begins with. One node at a"
+        " time, if it has real zones and VMs.",
     )
     nic_tags: tuple[str, ...] = _setting(
         ("lan",),

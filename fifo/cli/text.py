@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from typing import Final
+
+_BREAK: Final = re.compile(r"([:;,.]?)[ \t]*(?:\r?\n[ \t]*)+")
 
 
 def safe(text: str) -> str:
-    """Replace control and format characters, which could move a cursor or colour a line."""
+    """Replace control and format characters, which could move a cursor or colour a line.
+
+    Several lines become one, with "; " between them unless something stands there already.
+    """
     if text.isascii() and text.isprintable():
         return text
+    text = _BREAK.sub(lambda found: f"{found[1] or ';'} ", text.strip("\r\n"))
     return "".join(
         char if unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} else "�"
         for char in text

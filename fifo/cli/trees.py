@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from fifo.v1.supervision_service_pb2 import SupervisedProcess, Tree, TreeChange
 
 
+WORDS: Final = {"undefined": "not running"}
+"""OTP's word for a child that declined its start or was stopped: it is not an error."""
 _PART: Final = re.compile(r"'([^']*)'")
 _UID: Final = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 
 
 def tree_lines(tree: Tree) -> Iterator[str]:
     """Draw a tree, one process a line, with what is not quiet about it."""
-    yield f"{safe(tree.node)}: {tree.process_count} processes, {tree.run_queue} ready"
+    doing = f"{tree.run_queue} have something to do" if tree.run_queue else "all idle"
+    yield f"{safe(tree.node)}: {tree.process_count} processes, {doing}"
     children: dict[str, list[SupervisedProcess]] = {}
     known = {own.pid for own in tree.processes}
     for own in tree.processes:
@@ -54,7 +57,7 @@ def _plain(name: str) -> str:
 def _state(own: SupervisedProcess) -> str:
     told = []
     if own.state not in {"idle", "ready", "parked"}:
-        told.append(safe(own.state))
+        told.append(WORDS.get(own.state) or safe(own.state))
     if own.mailbox:
         told.append(f"{own.mailbox} waiting")
     if own.restarts:

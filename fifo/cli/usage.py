@@ -18,6 +18,8 @@ from fifo.v1 import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fifo.cli.client import Client
     from fifo.cli.target import Target
 
@@ -29,16 +31,16 @@ LEAST_ROWS: Final = 3
 
 
 class Row(NamedTuple):
-    """One instance's line."""
+    """One instance's line; None for what is not known, as rates are not at a first look."""
 
     name: str
     state: str
-    cpu_percent: float
-    memory_bytes: int
     limit_bytes: int
-    processes: int
-    received_bytes_s: float
-    sent_bytes_s: float
+    cpu_percent: float | None = None
+    memory_bytes: int | None = None
+    processes: int | None = None
+    received_bytes_s: float | None = None
+    sent_bytes_s: float | None = None
 
 
 class Sample(NamedTuple):
@@ -50,15 +52,19 @@ class Sample(NamedTuple):
     sent_bytes: float
 
 
+def _known(show: Callable[[Any], str], value: float | None) -> str:
+    return "-" if value is None else show(value)
+
+
 COLUMNS: Final = (
     Column("INSTANCE", lambda row: row.name),
     Column("STATE", lambda row: row.state),
-    Column("CPU %", lambda row: f"{row.cpu_percent:.1f}", right=True),
-    Column("MEMORY", lambda row: size(row.memory_bytes), right=True),
+    Column("CPU %", lambda row: _known("{:.1f}".format, row.cpu_percent), right=True),
+    Column("MEMORY", lambda row: _known(size, row.memory_bytes), right=True),
     Column("LIMIT", lambda row: size(row.limit_bytes), right=True),
-    Column("PROCS", lambda row: str(row.processes), right=True),
-    Column("IN/S", lambda row: size(row.received_bytes_s), right=True),
-    Column("OUT/S", lambda row: size(row.sent_bytes_s), right=True),
+    Column("PROCS", lambda row: _known(str, row.processes), right=True),
+    Column("IN/S", lambda row: _known(size, row.received_bytes_s), right=True),
+    Column("OUT/S", lambda row: _known(size, row.sent_bytes_s), right=True),
 )
 
 
@@ -68,13 +74,13 @@ class Usage:
     def __init__(self, client: Client, target: Target) -> None:
         self._client = client
         self._target = target
-        self._before: dict[str, tuple[Sample, Sample]] = {}
+        self._before: dict[str, tuple[Sample, Sample | None]] = {}
 
     def facts(self, sort: str) -> dict[str, Any]:
         """Give one look for programs: hosts as the API has them, and a row an instance."""
         return {
             "hypervisors": [as_dict(host) for host in self._hosts()],
-            "instances": [row._asdict() for row in self._rows(sort)],
+            "instances": [_facts_of(row) for row in self._rows(sort)],
         }
 
     def _hosts(self) -> Any:
@@ -106,8 +112,8 @@ class Usage:
         asked = [self._ask(stub, own) for own in found]
         rows = [self._row(own, answer) for own, answer in zip(found, asked, strict=True)]
         keys = {
-            "cpu": lambda row: -row.cpu_percent,
-            "memory": lambda row: -row.memory_bytes,
+            "cpu": lambda row: -(row.cpu_percent or 0.0),
+            "memory": lambda row: -(row.memory_bytes or 0),
             "name": lambda row: row.name,
         }
         return sorted(rows, key=keys[sort])
@@ -130,28 +136,36 @@ class Usage:
             # It ended between the two questions, or was not measured yet.
             stats = None
         if stats is None:
-            return Row(name, state, 0.0, 0, limit_bytes, 0, 0.0, 0.0)
+            return Row(name, state, limit_bytes)
         received = sum(nic.received_bytes for nic in stats.nics)
         sent = sum(nic.sent_bytes for nic in stats.nics)
         sampled = stats.sample_time.seconds + stats.sample_time.nanos / 1e9
         rates = self._rates_of(own.uid, Sample(sampled, stats.cpu_seconds, received, sent))
-        return Row(
+        row = Row(
             name,
             state,
-            100.0 * rates.cpu_seconds,
-            stats.memory_bytes,
             stats.memory_limit_bytes or limit_bytes,
-            stats.processes,
-            rates.received_bytes,
-            rates.sent_bytes,
+            memory_bytes=stats.memory_bytes,
+            processes=stats.processes,
+        )
+        if rates is None:
+            return row
+        return row._replace(
+            cpu_percent=100.0 * rates.cpu_seconds,
+            received_bytes_s=rates.received_bytes,
+            sent_bytes_s=rates.sent_bytes,
         )
 
-    def _rates_of(self, uid: str, now: Sample) -> Sample:
-        """Give what was used in a second, between the last two samples of the host."""
-        before, rates = self._before.get(uid, (now, Sample(0.0, 0.0, 0, 0)))
+    def _rates_of(self, uid: str, now: Sample) -> Sample | None:
+        """Give what was used in a second, between the last two samples of the host, if two came."""
+        before, rates = self._before.get(uid, (now, None))
         passed_s = now.at - before.at
         if passed_s > 0:
             # A counter that went back is one that began anew.
             rates = Sample(*(max(0, b - a) / passed_s for a, b in zip(before, now, strict=True)))
         self._before[uid] = (now, rates)
         return rates
+
+
+def _facts_of(row: Row) -> dict[str, Any]:
+    return {name: value for name, value in row._asdict().items() if value is not None}

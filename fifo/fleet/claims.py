@@ -1,79 +1,71 @@
 """Claims as values: what an instance needs, and the records that give it that.
 
-A ledger holds what placement knows of hosts and addresses: the catalog's records, and on top of
-them what its own transaction in flight is about to write.
+A ledger holds what placement knows of hosts, addresses and claims: the catalog's records, and on
+top of them what its own transaction in flight is about to write.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from fifo.fleet.macs import Macs
+from fifo.fleet.plugs import Plug, plugs
+from fifo.fleet.refusals import holder, no_host, too_many
+from fifo.fleet.shares import add, shares_of
 from fifo.fleet.strangers import kept_for
-from fifo.model import address_pool, keys, names, records
+from fifo.fleet.write_set import WriteSet
+from fifo.model import address_pool, keys, names
 from fifo.model.errors import Conflict, FifoError, NoRoom, NotFound, WrongState
 from fifo.model.hypervisor import Allocation
-from fifo.model.instance import Claim, Shares
+from fifo.model.instance import Claim
 from fifo.model.network import AddressClaim
 from fifo.model.operation import Explanation
-from fifo.model.placement import Fleet, Request, decide
-from fifo.store.contract import Compare, Delete, Put, absent, unchanged
+from fifo.model.placement import Request, decide
+from fifo.model.wires import is_wire, own_macs, static, wire_of
 from fifo.workflows.world import Placed
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from fifo.fleet.addresses import Addresses
-    from fifo.model.instance import InstanceSpec, Nic
-    from fifo.model.network import Network
-    from fifo.store.catalog import Catalog, Entry
-
-
-def shares_of(spec: InstanceSpec) -> Shares:
-    """Give the parts of a host that an instance takes (vmadm: cpu_cap, memory, quota or disks)."""
-    disk = sum(own.size for own in spec.disks) // 1024 if spec.is_vm else spec.quota
-    cpu = spec.cpu_cap or (spec.vcpus * 100 if spec.is_vm else 0)
-    return Shares(cpu=cpu, memory=spec.max_physical_memory, disk=disk)
-
-
-def add(one: Shares, other: Shares, sign: int = 1) -> Shares:
-    """Add shares, or take them away."""
-    return Shares(
-        cpu=one.cpu + sign * other.cpu,
-        memory=one.memory + sign * other.memory,
-        disk=one.disk + sign * other.disk,
-    )
+    from fifo.model.instance import InstanceSpec, Nic, Shares
+    from fifo.model.placement import Fleet
+    from fifo.store.catalog import Catalog
 
 
 class Ledger:
-    """One transaction of claims in the making; owned by the placement process."""
+    """Claims of one transaction in the making; owned by the placement process.
+
+    What it decides first is seen by what it decides then: hosts, addresses and claims alike. What
+    `mark` and `back_to` of its write set take back is as if it had never been asked for.
+    """
 
     def __init__(self, catalog: Catalog, fleet: Fleet, addresses: Addresses, now: float) -> None:
         self.catalog = catalog
         self.fleet = fleet
         self.addresses = addresses
         self.now = now
-        self.compares: dict[bytes, Compare] = {}
-        self.writes: dict[bytes, Put | Delete] = {}
-        self.allocations: dict[str, Allocation] = {}
-
-    def size(self) -> int:
-        """Give the number of operations or compares so far, the larger, with the hosts' sums."""
-        return max(len(self.writes) + len(self.allocations), len(self.compares))
+        self.writes = WriteSet()
+        self.macs = Macs(self.writes, catalog, now)
+        self.charged: set[str] = set()
+        """Hosts whose sums it has changed in the fleet's columns, by uid."""
 
     # -- claiming ----------------------------------------------------------------------------
 
     def place(self, spec: InstanceSpec, operation: str) -> Placed:
         """Claim a host and addresses for an instance, or say why not; an earlier claim stays."""
-        held = self.catalog.claims.record(spec.uid)
+        held = self._claim(spec.uid)
         if held is not None:
             return Placed(held, Explanation(host=held.host))
-        networks = self._networks(spec)
+        networks = plugs(self.catalog, spec)
         if isinstance(networks, FifoError):
             return Placed(None, Explanation(), networks)
         shares = shares_of(spec)
         decision = decide(self.fleet, self._request(spec, shares, networks))
         if decision.row < 0:
-            return Placed(None, decision.explanation, _no_host(spec, decision.explanation))
+            return Placed(None, decision.explanation, no_host(spec, decision.explanation))
         addresses = self._assign(spec, networks)
         if isinstance(addresses, FifoError):
             return Placed(None, decision.explanation, addresses)
@@ -83,24 +75,21 @@ class Ledger:
             host=host,
             shares=shares,
             addresses=addresses,
-            networks={mac: network.uid for mac, network in networks.items()},
+            networks={mac: plug.uid for mac, plug in networks.items()},
             operation=operation,
         )
         self._charge(host, shares, 1, instances=1)
-        key = keys.by_uid(keys.CLAIM, spec.uid)
-        self.compares[key] = absent(key)
-        self.writes[key] = Put(key, records.encode(claim))
+        self.writes.write(self.catalog.claims, spec.uid, claim)
         return Placed(claim, decision.explanation)
 
     def release(self, uid: str) -> None:
         """Give a claim back with its addresses."""
-        entry = self.catalog.claims.get(uid)
-        if entry is None or entry.key in self.writes:
+        claim = self._claim(uid)
+        if claim is None:
             return
-        claim = entry.record
-        self.compares[entry.key] = unchanged(entry.key, entry.revision)
-        self.writes[entry.key] = Delete(entry.key)
+        self.writes.write(self.catalog.claims, uid, None)
         self._charge(claim.host, claim.shares, -1, instances=-1)
+        self.macs.give_back(uid, claim.networks)
         for mac, texts in claim.addresses.items():
             for text in texts:
                 self._give_back(claim.networks.get(mac, ""), text)
@@ -112,7 +101,7 @@ class Ledger:
         or a network that is not there, is in the answer.
         """
         why = Explanation(host=claim.host)
-        held = self.catalog.claims.record(claim.uid)
+        held = self._claim(claim.uid)
         if held is not None:
             return Placed(held, why)
         wanted = [
@@ -124,42 +113,50 @@ class Ledger:
             error = self._refuses(uid, text, claim.uid)
             if error is not None:
                 return Placed(None, why, error)
+        mark = self.writes.mark()
+        taken = self._adopt_macs(claim)
+        if isinstance(taken, FifoError):
+            return Placed(None, why, taken)
+        used = {uid for uid, _, _ in wanted}
+        many = too_many(names.instance_name(claim.uid), len(wanted) + taken, len(used))
+        if many is not None:
+            self.writes.back_to(mark)
+            return Placed(None, why, many)
         for uid, text, mac in wanted:
-            network = self.catalog.networks.record(uid)
-            assert network is not None
-            kept = self._address(uid, text)
-            self._take(network, text, claim.uid, mac)
-            if kept is not None:
-                self.compares[kept.key] = unchanged(kept.key, kept.revision)
+            self._take(uid, text, claim.uid, mac)
         self._charge(claim.host, claim.shares, 1, instances=1)
-        key = keys.by_uid(keys.CLAIM, claim.uid)
-        self.compares[key] = absent(key)
-        self.writes[key] = Put(key, records.encode(claim))
+        self.writes.write(self.catalog.claims, claim.uid, claim)
         return Placed(claim, why)
+
+    def _adopt_macs(self, claim: Claim) -> int | FifoError:
+        """Take the hardware addresses that were chosen, where the spec is written already."""
+        spec = self.catalog.specs.record(claim.uid)
+        if spec is None:
+            return 0
+        return self.macs.take(spec, claim.networks)
 
     def disown(self, uid: str, operation: str) -> None:
         """Give back a claim that an operation adopted, keeping its addresses for the stranger."""
-        claim = self.catalog.claims.record(uid)
+        claim = self._claim(uid)
         if claim is None or claim.operation != operation:
             return
+        held = [
+            (claim.networks.get(mac, ""), text)
+            for mac, texts in claim.addresses.items()
+            for text in texts
+        ]
+        mine = [own for own in held if (found := self._address(*own)) and found.uid == uid]
         self.release(uid)
-        for mac, texts in claim.addresses.items():
-            network = claim.networks.get(mac, "")
-            for text in texts:
-                own = self._address(network, text)
-                if own is not None and own.record.uid == uid:
-                    kept = kept_for(uid, self.now)
-                    kept = msgspec.structs.replace(
-                        kept, network=network, address=own.record.address
-                    )
-                    self.writes[own.key] = Put(own.key, records.encode(kept))
-
-    def _address(self, network: str, text: str) -> Entry[AddressClaim] | None:
-        key = keys.address(network, address_pool.bare(text))
-        return self.catalog.addresses.get(key[len(keys.ADDRESS) :].decode())
+        for network, text in mine:
+            kept = msgspec.structs.replace(
+                kept_for(uid, self.now), network=network, address=address_pool.bare(text)
+            )
+            self._write_address(network, text, kept)
 
     def _refuses(self, network: str, text: str, uid: str) -> FifoError | None:
         """Say why an address cannot be a stranger's own; None if it can."""
+        if is_wire(network):
+            return self._refuses_taken(network, "its wire", text, uid)
         found = self.catalog.networks.record(network)
         if found is None:
             told = "its network is not in the store"
@@ -168,13 +165,18 @@ class Ledger:
         if found.closed:
             told = "the network is being changed, and gives no address now"
             return Conflict(told, f"networks/{found.id}", "try again in a moment")
-        entry = self._address(network, text)
-        if entry is not None and entry.record.stranger == uid:
+        return self._refuses_taken(network, f"networks/{found.id}", text, uid) or (
+            self._refuses_taken(wire_of(found.nic_tag, found.vlan_id), "its wire", text, uid)
+        )
+
+    def _refuses_taken(self, network: str, where: str, text: str, uid: str) -> FifoError | None:
+        held = self._address(network, text)
+        if held is not None and held.stranger == uid:
             return None
         if not self.addresses.is_taken(network, text):
             return None
         return WrongState(
-            f"its address {text} of networks/{found.id} was given to another meanwhile",
+            f"its address {text} of {where} was given to another meanwhile",
             names.instance_name(uid),
             "see who has it: fifo network addresses; free it, or remove this one",
             reason="ADDRESS_TAKEN",
@@ -182,18 +184,13 @@ class Ledger:
 
     def resize(self, spec: InstanceSpec) -> Placed:
         """Change the shares and addresses of a claim, on its host."""
-        entry = self.catalog.claims.get(spec.uid)
-        if entry is None:
+        claim = self._claim(spec.uid)
+        if claim is None:
             return Placed(None, Explanation(), NotFound("it holds no claim", spec.uid))
-        claim = entry.record
-        networks = self._networks(spec)
+        why = Explanation(host=claim.host)
+        networks = plugs(self.catalog, spec)
         if isinstance(networks, FifoError):
-            return Placed(None, Explanation(host=claim.host), networks)
-        kept = {mac: texts for mac, texts in claim.addresses.items() if mac in networks}
-        added = {mac: network for mac, network in networks.items() if mac not in kept}
-        addresses = self._assign(spec, added)
-        if isinstance(addresses, FifoError):
-            return Placed(None, Explanation(host=claim.host), addresses)
+            return Placed(None, why, networks)
         shares = shares_of(spec)
         more = add(shares, claim.shares, -1)
         row = self.fleet.row(claim.host)
@@ -202,152 +199,199 @@ class Ledger:
         if any(part > 0 and part > room for part, room in zip(wanted, free, strict=True)):
             name = names.instance_name(spec.id, spec.org)
             told = NoRoom("its host has not that much left", name, "ask for less, or free some")
-            return Placed(None, Explanation(host=claim.host), told)
-        for mac in claim.addresses.keys() - kept.keys():
-            for text in claim.addresses[mac]:
-                self._give_back(claim.networks.get(mac, ""), text)
+            return Placed(None, why, told)
+        addresses = self._exchange(spec, claim, networks)
+        if isinstance(addresses, FifoError):
+            return Placed(None, why, addresses)
         changed = msgspec.structs.replace(
             claim,
             shares=shares,
-            addresses=kept | addresses,
-            networks={mac: network.uid for mac, network in networks.items()},
+            addresses=addresses,
+            networks={mac: plug.uid for mac, plug in networks.items()},
         )
         if changed != claim:
             self._charge(claim.host, more, 1)
-            self.compares[entry.key] = unchanged(entry.key, entry.revision)
-            self.writes[entry.key] = Put(entry.key, records.encode(changed))
-        return Placed(changed, Explanation(host=claim.host))
+            self.writes.write(self.catalog.claims, claim.uid, changed)
+        return Placed(changed, why)
 
     # -- its parts ---------------------------------------------------------------------------
 
-    def _request(self, spec: InstanceSpec, shares: Shares, networks: dict[str, Network]) -> Request:
+    def _claim(self, uid: str) -> Claim | None:
+        return self.writes.read(self.catalog.claims, uid)
+
+    def _request(self, spec: InstanceSpec, shares: Shares, networks: dict[str, Plug]) -> Request:
         package = self.catalog.packages.record(spec.package) if spec.package else None
         labels = tuple(sorted(package.required_labels.items())) if package is not None else ()
-        tags = tuple(sorted({network.nic_tag for network in networks.values()}))
+        found = (plug.network for plug in networks.values())
+        tags = tuple(sorted({network.nic_tag for network in found if network is not None}))
         return Request(shares, spec.brand, tags, labels, spec.wanted_host)
 
-    def _networks(self, spec: InstanceSpec) -> dict[str, Network] | FifoError:
-        found = {}
-        for nic in spec.nics:
-            if not nic.network:
-                continue
-            network = self.catalog.networks.record(nic.network)
-            if network is None:
-                return NotFound("the network does not exist", f"networks/{nic.network}")
-            if network.closed:
-                told = "the network is being changed, and gives no address now"
-                return Conflict(told, f"networks/{network.id}", "try again in a moment")
-            found[nic.mac] = network
-        return found
+    def _exchange(
+        self, spec: InstanceSpec, claim: Claim, networks: dict[str, Plug]
+    ) -> dict[str, tuple[str, ...]] | FifoError:
+        """Take what the interfaces want that a claim has not, and give back what they do not."""
+        kept = {
+            nic.mac: claim.addresses[nic.mac]
+            for nic in spec.nics
+            if (plug := networks.get(nic.mac)) and plug.keeps(nic, claim)
+        }
+        added = {mac: plug for mac, plug in networks.items() if mac not in kept}
+        lost = {
+            (claim.networks.get(mac, ""), address_pool.bare(text))
+            for mac in claim.addresses.keys() - kept.keys()
+            for text in claim.addresses[mac]
+        }
+        mark = self.writes.mark()
+        addresses = self._assign(spec, added, lost)
+        if isinstance(addresses, FifoError):
+            return addresses
+        # All that it has then is once given back together.
+        count = sum(map(len, (kept | addresses).values())) + len(own_macs(spec))
+        used = {plug.uid for plug in networks.values()}
+        many = too_many(names.instance_name(spec.id, spec.org), count, len(used))
+        if many is not None and addresses:
+            self.writes.back_to(mark)
+            return many
+        again = {
+            (added[mac].uid, address_pool.bare(text))
+            for mac, texts in addresses.items()
+            for text in texts
+        }
+        for network, text in lost - again:
+            self._give_back(network, text)
+        gone = claim.networks.keys() - {nic.mac for nic in spec.nics}
+        self.macs.give_back(spec.uid, gone)
+        return kept | addresses
 
     def _assign(
-        self, spec: InstanceSpec, networks: dict[str, Network]
+        self,
+        spec: InstanceSpec,
+        networks: dict[str, Plug],
+        lost: AbstractSet[tuple[str, str]] = frozenset(),
     ) -> dict[str, tuple[str, ...]] | FifoError:
-        """Take an address of each family for each interface; nothing is taken if one fails."""
+        """Take an address of each family for each interface; nothing is taken if one fails.
+
+        `lost` is what the same change gives back, by network and address: it may be taken again.
+        """
         chosen: dict[str, tuple[str, ...]] = {}
-        taken: list[tuple[Network, str, str]] = []
+        mine = set(lost)
+        mark = self.writes.mark()
         for nic in spec.nics:
-            network = networks.get(nic.mac)
-            if network is None:
+            plug = networks.get(nic.mac)
+            if plug is None:
                 continue
-            texts = self._choose(nic, network, [text for _, text, _ in taken])
+            texts = self._choose(nic, plug, mine)
             if isinstance(texts, FifoError):
+                self.writes.back_to(mark)
                 return texts
             chosen[nic.mac] = texts
-            taken += [(network, text, nic.mac) for text in texts]
-        for network, text, mac in taken:
-            self._take(network, text, spec.uid, mac)
+            for text in texts:
+                mine.discard((plug.uid, address_pool.bare(text)))
+                self._take(plug.uid, text, spec.uid, nic.mac)
+            if plug.network is None and texts:
+                self._expect_no_network(nic)
+        of_macs = {mac: plug.uid for mac, plug in networks.items()}
+        taken = self.macs.take(spec, of_macs)
+        if isinstance(taken, FifoError):
+            self.writes.back_to(mark)
+            return taken
+        used = {networks[mac].uid for mac, texts in chosen.items() if texts}
+        count = len(lost) + sum(map(len, chosen.values())) + taken
+        many = too_many(names.instance_name(spec.id, spec.org), count, len(used))
+        if many is not None:
+            self.writes.back_to(mark)
+            return many
         return chosen
 
-    def _choose(self, nic: Nic, network: Network, mine: list[str]) -> tuple[str, ...] | FifoError:
-        """Take what the caller wants, else the next free address of each of the pools."""
-        wanted = tuple(ip for ip in nic.ips if ip not in {"dhcp", "addrconf"})
+    def _choose(
+        self, nic: Nic, plug: Plug, mine: set[tuple[str, str]]
+    ) -> tuple[str, ...] | FifoError:
+        """Choose what the caller wants, else the next free address of each of the pools."""
+        wanted = static(nic)
         for text in wanted:
-            if self.addresses.is_taken(network.uid, text) or text in mine:
-                return NoRoom("the address is taken", text, "choose another, or none")
-        if wanted:
+            for own in (plug.uid, *plug.others):
+                if self.addresses.is_taken(own, text) and (
+                    (own, address_pool.bare(text)) not in mine
+                ):
+                    return self._taken(own, text)
+        if wanted or plug.network is None:
             return wanted
         texts = []
-        for pool in network.pools:
-            free = self.addresses.next_free(network.uid, pool)
+        for pool in plug.network.pools:
+            free = self.addresses.next_free(plug.network, pool)
             if free is None:
                 return NoRoom(
                     f"no address of {pool.first} to {pool.last} is free",
-                    f"networks/{network.id}",
+                    f"networks/{plug.network.id}",
                     "widen the pool, or delete what holds them",
                 )
-            texts.append(free)
+            self.writes.note(self.addresses.go_back, free)
+            texts.append(free.text)
         return tuple(texts)
 
-    def _take(self, network: Network, text: str, uid: str, mac: str) -> None:
+    def _taken(self, network: str, text: str) -> FifoError:
+        held = self._address(network, text)
+        who = (
+            f": {holder(self.catalog, held.uid or held.stranger)} has it"
+            if held is not None
+            else ""
+        )
+        return NoRoom(f"the address is taken{who}", text, "choose another, or none")
+
+    # -- addresses and sums ------------------------------------------------------------------
+
+    def _address(self, network: str, text: str) -> AddressClaim | None:
+        return self.writes.read(self.catalog.addresses, _path(network, text))
+
+    def _write_address(self, network: str, text: str, claim: AddressClaim) -> None:
+        path = _path(network, text)
+        self.writes.write(self.catalog.addresses, path, claim)
+        if not self.addresses.has_path(path):
+            self.addresses.take_path(path)
+            self.writes.note(self.addresses.free_path, path)
+
+    def _take(self, network: str, text: str, uid: str, mac: str) -> None:
         bare = address_pool.bare(text)
-        key = keys.address(network.uid, bare)
-        claim = AddressClaim(network=network.uid, address=bare, uid=uid, mac=mac, since=self.now)
-        self.compares[key] = absent(key)
-        self.writes[key] = Put(key, records.encode(claim))
+        claim = AddressClaim(network=network, address=bare, uid=uid, mac=mac, since=self.now)
+        self._write_address(network, text, claim)
+        if is_wire(network):
+            return
         # Who deletes a network closes it first: what was decided before that is lost to it.
-        held = self.catalog.networks.get(network.uid)
+        held = self.catalog.networks.get(network)
         assert held is not None
-        self.compares[held.key] = unchanged(held.key, held.revision)
-        self.addresses.take(network.uid, text)
+        self.writes.expect(held)
+
+    def _expect_no_network(self, nic: Nic) -> None:
+        """Have the claim lost to who makes the first network of its wire meanwhile."""
+        guard = keys.wire_guard(nic.nic_tag, nic.vlan_id)
+        if guard not in self.catalog.ids:
+            self.writes.expect_absent(guard)
 
     def _give_back(self, network: str, text: str) -> None:
-        """Give an address back; it is free for others when the transaction has taken."""
-        entry = self._address(network, text)
-        if entry is not None and entry.key not in self.writes:
-            self.compares[entry.key] = unchanged(entry.key, entry.revision)
-            self.writes[entry.key] = Delete(entry.key)
+        """Give an address back; one that is stored is free when the transaction has taken."""
+        path = _path(network, text)
+        if self.writes.read(self.catalog.addresses, path) is None:
+            return
+        self.writes.write(self.catalog.addresses, path, None)
+        if self.catalog.addresses.get(path) is None:
+            # Of this transaction: nobody will tell that it is free again.
+            self.addresses.free_path(path)
+            self.writes.note(self.addresses.take_path, path)
 
     def _charge(self, host: str, shares: Shares, sign: int, instances: int = 0) -> None:
-        key = keys.by_uid(keys.ALLOCATION, host)
-        entry = self.catalog.allocations.get(host)
-        before = self.allocations.get(host) or (
-            entry.record if entry is not None else Allocation(host=host)
-        )
-        self.compares[key] = unchanged(key, entry.revision if entry is not None else 0)
+        allocations = self.catalog.allocations
+        before = self.writes.read(allocations, host) or Allocation(host=host)
         after = Allocation(
             host=host,
             used=add(before.used, shares, sign),
             instances=before.instances + instances,
         )
-        self.allocations[host] = after
+        self.writes.write(allocations, host, after)
         self.fleet.use(host, after.used)
-
-    def all_writes(self) -> tuple[Put | Delete, ...]:
-        """Give what is to be written, each host's sum once."""
-        sums = (
-            Put(keys.by_uid(keys.ALLOCATION, host), records.encode(allocation))
-            for host, allocation in self.allocations.items()
-        )
-        return (*self.writes.values(), *sums)
+        self.writes.note(self.fleet.use, host, before.used)
+        self.charged.add(host)
 
 
-_REMEDIES: Final = {
-    "not ready": "see why a host is not: fifo hypervisor list",
-    "cordoned": "open one again: fifo hypervisor uncordon",
-    "brand": "see what stands in the way of a brand, under CANNOT: fifo -o wide hypervisor list",
-    "network": "have a host carry the network's nic tag: the setting nic_tags",
-    "another host was asked for": "ask for no host, or for another",
-}
-"""What to do about a rule that refused hosts; of the others something is used up."""
-
-
-def _remedy(why: Explanation) -> str:
-    """Say what to do about the rule by which most hosts were refused."""
-    if not why.considered:
-        return "add a host"
-    worst = max(why.refused, key=lambda rule: why.refused[rule], default="")
-    if worst.startswith("label "):
-        return "label a host so, or take another package: fifo hypervisor label"
-    return _REMEDIES.get(worst, "make it smaller, delete others, or add a host")
-
-
-def _no_host(spec: InstanceSpec, why: Explanation) -> NoRoom:
-    reasons = ", ".join(f"{rule} {count}" for rule, count in why.refused.items())
-    return NoRoom(
-        f"none of {why.considered} hosts takes it ({reasons or 'there is none'})",
-        names.instance_name(spec.id, spec.org),
-        _remedy(why),
-        reason="NO_HOST",
-        details={f"refused_{rule.replace(' ', '_')}": str(n) for rule, n in why.refused.items()},
-    )
+def _path(network: str, text: str) -> str:
+    """Give where an address stands in its table."""
+    return keys.address(network, address_pool.bare(text))[len(keys.ADDRESS) :].decode()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from fifo.model import limits, records
-from fifo.model.errors import Conflict, InvalidInput, OutcomeUnknown, Violation
+from fifo.model.errors import Conflict, OutcomeUnknown, RequestIdReused
 from fifo.model.records import Record
 from fifo.store.contract import Compare, Get, Put, RangeReply, Txn, absent, unchanged
 
@@ -103,8 +103,8 @@ async def commit(
 ) -> Committed:
     """Plan and write until nothing moved meanwhile, at most `CLAIM_ATTEMPTS` times.
 
-    The catalog has seen the change when this returns. Raises what the plan raises, InvalidInput
-    for a request id that was used for another request, Conflict.
+    The catalog has seen the change when this returns. Raises what the plan raises,
+    RequestIdReused, Conflict.
     """
     key = REQUEST + asked.id.encode()
     known = await recall(world.store, asked)
@@ -148,7 +148,5 @@ async def recall(store: Store, asked: Asked) -> Committed | None:
 def _known(value: bytes, asked: Asked) -> Committed:
     answer = records.decode(Answered, value)
     if answer.request_hash != asked.request_hash:
-        error = InvalidInput("", (Violation("request_id", "one that no other request had"),))
-        error.reason_text = "REQUEST_ID_REUSED"
-        raise error
+        raise RequestIdReused("")
     return Committed(answer.uid, repeated=True)

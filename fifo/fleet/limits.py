@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-GROUP_OPERATIONS = 90
-"""Writes of one placement transaction: below the store's 100, with room for the hosts' sums."""
+GROUP_PARTS = 100
+"""Decisions of one turn of the placement process, those that write nothing among them: a few
+milliseconds of the shard's thread."""
 PLACEMENTS_WAITING = 4_000
 """Placements that may wait before further ones are refused: a second of the store's commits."""
 RECONNECT_FIRST_S = 0.2
@@ -20,10 +21,13 @@ MISSED_S = 30.0
 start of the node its agent looks at it first, and takes seconds for that."""
 REPORT_ENTRIES = 30
 """Journal entries of one transaction: three writes each at most, below the store's 100."""
-BRING_SPECS = 64
-"""Specs brought to a host at one time when it is back: it starts that many at once anyway."""
+SETTLE_AT_ONCE = 64
+"""Specs and removals that are open with a host at one time: it does that many at once anyway."""
 SETTLE_S = 300.0
-"""How long a host may take over what is settled with it when it is back."""
+"""How long a host may take over what is settled with it."""
+SETTLE_AGAIN_S = 60.0
+"""How long after a host that is ready did not do what it owes, or not take a spec, it is asked
+again: what it refuses it seldom does a moment later, and each asking is a record of its agent's."""
 EXPIRE_EVERY_S = 600.0
 """How often finished operations are looked through for those that are old enough to go."""
 EXPIRE_BATCH = 90

@@ -24,6 +24,7 @@ from fifo.model.errors import (
     Violation,
     WrongState,
 )
+from fifo.model.wires import wire_of as wire_key
 from fifo.store.contract import Compare, Delete, Put, Txn, absent, unchanged
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Wire(NamedTuple):
 
 async def wire_of(world: World, network: Network) -> Wire:
     """Look at the guard of a network's wire and VLAN."""
-    key = keys.index("wires", "", f"{network.nic_tag}/{network.vlan_id}")
+    key = keys.wire_guard(network.nic_tag, network.vlan_id)
     found = (await world.store.get(key)).kvs
     return Wire(unchanged(key, found[0].mod_revision if found else 0), Put(key, b""))
 
@@ -204,13 +205,15 @@ def reserve(
         raise InvalidInput(_name(network), (Violation("address", wanted),))
     key = keys.address(network.uid, chosen)
     path = key[len(keys.ADDRESS) :].decode()
-    if catalog.addresses.get(path) is not None:
+    other = keys.address(wire_key(network.nic_tag, network.vlan_id), chosen)
+    of_wire = other[len(keys.ADDRESS) :].decode()
+    if catalog.addresses.get(path) is not None or catalog.addresses.get(of_wire) is not None:
         told = f"{_name(network)}/addresses/{chosen.replace('.', '-').replace(':', '-')}"
         raise AlreadyExists("the address is taken", told, "choose another, or none")
     record = msgspec.structs.replace(claim, network=network.uid, address=chosen)
     plan = Plan(
         path,
-        [absent(key), unchanged(entry.key, entry.revision)],
+        [absent(key), absent(other), unchanged(entry.key, entry.revision)],
         [Put(key, records.encode(record))],
     )
     return plan, path
@@ -281,11 +284,11 @@ def _next_free(catalog: Catalog, network: Network, version: int) -> str:
     if not pools:
         wanted = f"a family that the network has a pool of, not IPv{version}"
         raise InvalidInput(_name(network), (Violation("family", wanted),))
-    free = addresses.next_free(network.uid, pools[0])
+    free = addresses.next_free(network, pools[0])
     if free is None:
         raise NoRoom(
             f"no address of {pools[0].first} to {pools[0].last} is free",
             _name(network),
             "widen the pool, or delete what holds them",
         )
-    return address_pool.bare(free)
+    return address_pool.bare(free.text)

@@ -29,7 +29,7 @@ from supervisors import (
 
 if TYPE_CHECKING:
     from fifo.model.operation import Operation
-    from fifo.store.catalog import Entry
+    from fifo.store.catalog import Entry, Waiting
     from fifo.workflows.accepting import Accepted
     from fifo.workflows.world import World
     from supervisors import Node
@@ -104,7 +104,6 @@ class Operations:
     def __init__(self, world: World, node: Node) -> None:
         self.world = world
         self._node = node
-        self.waiters = 0
 
     def submit(self, operation: Operation) -> Future[Accepted]:
         """Accept an operation and have it run; fails with what its workflow refuses."""
@@ -134,7 +133,7 @@ class Operations:
             raise NotFound(told, f"operations/{operation_id}")
         return entry
 
-    def ended(self, operation_id: str) -> Future[Entry[Operation] | None]:
+    def ended(self, operation_id: str) -> Waiting[Operation]:
         """Wait until an operation has ended; raises NotFound."""
         self.get(operation_id)
         return self.world.catalog.when(

@@ -3,6 +3,9 @@
 Requests that come while a transaction is in flight are decided together in the next: a host that
 everybody wants costs one write of its sum for many claims, and no two of our own ever collide. A
 transaction that is lost to another control node's is decided again from what that one wrote.
+
+How much one transaction holds is not reckoned but tried: what does not fit behind the others is
+taken back, and is the first of the next one.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from fifo.model import limits as model_limits
 from fifo.model.errors import Conflict, FifoError, OutcomeUnknown, Unavailable
 from fifo.model.instance import Shares
 from fifo.model.placement import Fleet
-from fifo.store.contract import Txn
+from fifo.store.limits import TXN_COMPARES, TXN_OPERATIONS
 from supervisors import Future, GenServer, NoReply, Process
 
 if TYPE_CHECKING:
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
     from supervisors import Ref
 
 NAME = "placement"
+GROUP_KEYS: Final = min(TXN_COMPARES, TXN_OPERATIONS)
+"""Keys of one placement transaction: each is compared, and most are written, those of the hosts'
+sums among them; nothing else is in it."""
 
 
 class Place(NamedTuple):
@@ -79,9 +85,40 @@ COUNTS: Final = "counts"
 """The call that is answered with Counts."""
 
 
-class _Waiting(NamedTuple):
-    request: Request
-    caller: Future[Any]
+class _Asked:
+    """A request that is answered when each of its parts is durable.
+
+    A part is what has to be in one transaction: an instance to be placed, a claim to be given back.
+    """
+
+    __slots__ = ("answer", "caller", "left")
+
+    def __init__(self, request: Request, caller: Future[Any]) -> None:
+        self.caller = caller
+        self.left: deque[Request] = deque(_parts(request))
+        """What is still to be decided, in its order."""
+        self.answer: Any = {} if isinstance(request, Place) else None
+
+    def take(self, answer: Any) -> None:
+        """Take over what became of a part."""
+        if isinstance(answer, dict):
+            self.answer.update(answer)
+        else:
+            self.answer = answer
+
+
+class _Decided(NamedTuple):
+    asked: _Asked
+    part: Request
+    answer: Any
+
+
+def _parts(request: Request) -> tuple[Request, ...]:
+    if isinstance(request, Place):
+        return tuple(Place((spec,), request.operation) for spec in request.specs)
+    if isinstance(request, Release):
+        return tuple(Release((uid,)) for uid in request.uids)
+    return (request,)
 
 
 class PlacementServer(GenServer):
@@ -93,7 +130,7 @@ class PlacementServer(GenServer):
         self.utc = utc
         self.fleet = Fleet()
         self.addresses = Addresses()
-        self.waiting: deque[_Waiting] = deque()
+        self.waiting: deque[_Asked] = deque()
         self.in_flight = False
         self.unseen: set[str] = set()
         """Hosts whose sum was written while a transaction of our own was in flight."""
@@ -152,7 +189,10 @@ class PlacementServer(GenServer):
         if len(self.waiting) >= limits.PLACEMENTS_WAITING:
             caller.fail(Unavailable(f"{len(self.waiting)} placements wait already", NAME))
             return NoReply()
-        self.waiting.append(_Waiting(message, caller))
+        asked = _Asked(message, caller)
+        if not asked.left:
+            return asked.answer
+        self.waiting.append(asked)
         if not self.in_flight:
             self._decide()
         return NoReply()
@@ -160,44 +200,54 @@ class PlacementServer(GenServer):
     def _decide(self) -> None:
         """Decide for all that wait, as far as one transaction holds it, and write that."""
         ledger = Ledger(self.catalog, self.fleet, self.addresses, self.utc())
-        answers: list[tuple[_Waiting, Any]] = []
-        while self.waiting and (
-            not answers
-            or ledger.size() + _most_writes(self.waiting[0].request) <= limits.GROUP_OPERATIONS
-        ):
-            waiting = self.waiting.popleft()
-            answers.append((waiting, self._answer(ledger, waiting.request)))
-        if not ledger.writes:
-            for waiting, answer in answers:
-                waiting.caller.reply(answer)
+        group: list[_Decided] = []
+        while self.waiting and len(group) < limits.GROUP_PARTS:
+            asked = self.waiting[0]
+            mark = ledger.writes.mark()
+            part = asked.left[0]
+            answer = self._answer(ledger, part)
+            # Who alone is too much for the store is told so, and nobody with it.
+            if group and ledger.writes.size() > GROUP_KEYS:
+                ledger.writes.back_to(mark)
+                break
+            self._count(answer)
+            group.append(_Decided(asked, part, answer))
+            asked.left.popleft()
+            if not asked.left:
+                self.waiting.popleft()
+        txn = ledger.writes.txn()
+        if not txn.then:
+            _reply(group)
             if self.waiting:
                 self.ref.cast("decide")
             return
         self.in_flight = True
-        txn = Txn(tuple(ledger.compares.values()), ledger.all_writes())
         written = self.catalog.store.txn(txn)
-        written.add_done_callback(lambda future: self.ref.cast((future, answers, ledger)))
+        written.add_done_callback(lambda future: self.ref.cast((future, group, ledger)))
 
-    def _answer(self, ledger: Ledger, request: Request) -> Any:
-        if isinstance(request, Release):
-            for uid in request.uids:
+    def _answer(self, ledger: Ledger, part: Request) -> Any:
+        if isinstance(part, Release):
+            for uid in part.uids:
                 ledger.release(uid)
             return None
-        if isinstance(request, Resize):
-            return ledger.resize(request.spec)
-        if isinstance(request, Adopt):
-            return ledger.adopt(request.claim)
-        if isinstance(request, Disown):
-            ledger.disown(request.uid, request.operation)
+        if isinstance(part, Resize):
+            return ledger.resize(part.spec)
+        if isinstance(part, Adopt):
+            return ledger.adopt(part.claim)
+        if isinstance(part, Disown):
+            ledger.disown(part.uid, part.operation)
             return None
-        placed: dict[str, Placed] = {}
-        for spec in request.specs:
+        return {spec.uid: ledger.place(spec, part.operation) for spec in part.specs}
+
+    def _count(self, answer: Any) -> None:
+        """Count what was decided about instances to be placed."""
+        if not isinstance(answer, dict):
+            return
+        for placed in answer.values():
             self.decisions += 1
-            placed[spec.uid] = answer = ledger.place(spec, request.operation)
-            if answer.error is not None:
-                for rule, count in answer.explanation.refused.items():
+            if placed.error is not None:
+                for rule, count in placed.explanation.refused.items():
                     self.refusals[rule] = self.refusals.get(rule, 0) + count
-        return placed
 
     # -- settling ----------------------------------------------------------------------------
 
@@ -207,61 +257,63 @@ class PlacementServer(GenServer):
             if not self.in_flight:
                 self._decide()
             return
-        written, answers, ledger = message
+        written, group, ledger = message
         try:
             reply: TxnReply = written.result()
         except OutcomeUnknown:
-            await self._again(answers, ledger, self.catalog.store.revision)
+            await self._again(group, ledger, self.catalog.store.revision)
         except FifoError as error:
             self._reload(ledger)
-            for waiting, _ in answers:
-                waiting.caller.fail(error)
+            self._fail(group, error)
         else:
             if not reply.succeeded:
-                await self._again(answers, ledger, reply.revision)
+                await self._again(group, ledger, reply.revision)
             else:
                 self.attempts = 0
                 await self.catalog.at(reply.revision)
-                for waiting, answer in answers:
-                    waiting.caller.reply(answer)
+                _reply(group)
         self.in_flight = False
         self._take_sums()
         if self.waiting:
             self._decide()
 
-    async def _again(
-        self, answers: list[tuple[_Waiting, Any]], ledger: Ledger, revision: int
-    ) -> None:
+    async def _again(self, group: list[_Decided], ledger: Ledger, revision: int) -> None:
         """Put requests back to the front, to be decided from what others have written."""
         await self.catalog.at(revision)
         self._reload(ledger)
         self.attempts += 1
         if self.attempts > model_limits.CLAIM_ATTEMPTS:
             self.attempts = 0
-            for waiting, _ in answers:
-                waiting.caller.fail(Conflict("others kept claiming the same hosts", NAME))
-        else:
-            self.waiting.extendleft(waiting for waiting, _ in reversed(answers))
+            self._fail(group, Conflict("others kept claiming the same hosts", NAME))
+            return
+        for decided in reversed(group):
+            asked = decided.asked
+            if not asked.left:
+                self.waiting.appendleft(asked)
+            asked.left.appendleft(decided.part)
+
+    def _fail(self, group: list[_Decided], error: FifoError) -> None:
+        """Fail the requests of a group, one with further parts too: it is asked again whole."""
+        for asked in dict.fromkeys(decided.asked for decided in group):
+            if asked.left:
+                self.waiting.remove(asked)
+            asked.caller.fail(error)
 
     def _reload(self, ledger: Ledger) -> None:
         """Forget what a transaction that did not take had noted."""
-        for host in ledger.allocations:
+        for host in ledger.charged:
             allocation = self.catalog.allocations.record(host)
             self.fleet.use(host, allocation.used if allocation is not None else Shares())
         self.addresses.load(self.catalog)
 
 
-def _most_writes(request: Request) -> int:
-    """Say how many writes a request may need."""
-    if isinstance(request, Place):
-        return sum(2 + 2 * len(spec.nics) for spec in request.specs)
-    if isinstance(request, Release):
-        return 4 * len(request.uids)
-    if isinstance(request, Adopt):
-        return 2 + 2 * sum(map(len, request.claim.addresses.values()))
-    if isinstance(request, Disown):
-        return 4
-    return 2 + 4 * len(request.spec.nics)
+def _reply(group: list[_Decided]) -> None:
+    """Answer the requests that have no further parts."""
+    for decided in group:
+        decided.asked.take(decided.answer)
+    for asked in dict.fromkeys(decided.asked for decided in group):
+        if not asked.left:
+            asked.caller.reply(asked.answer)
 
 
 class PlacementClient:

@@ -13,7 +13,7 @@ import msgspec
 from fifo.fleet import limits
 from fifo.fleet.ownership import Ownership
 from fifo.fleet.reports import Reporting
-from fifo.fleet.settling import Settling
+from fifo.fleet.settling import Settler, Settling
 from fifo.fleet.strangers import keep_addresses, strangers
 from fifo.model import keys, names, records
 from fifo.model.errors import Conflict, FifoError, Unavailable
@@ -85,6 +85,7 @@ class Session(GenServer):
         self.began_s = self.node.shard.now_s()
         self.retry_s = limits.RECONNECT_FIRST_S
         self.monitor_ref: Any = None
+        self.settler: Ref[Settler] | None = None
         self.beat: Future[None] | None = None
         self.beat_s = 0.0
         self.ownership = Ownership(self.host, self.world.store)
@@ -102,6 +103,7 @@ class Session(GenServer):
     def terminate(self, reason: Any) -> None:
         """Order nothing more."""
         del reason
+        self._end_settler()
         self.settings.hosts.fences.pop(self.host, None)
 
     # -- connecting --------------------------------------------------------------------------
@@ -162,7 +164,13 @@ class Session(GenServer):
             await self._write_status(status)
         await self.reporting.take_statuses(hello.statuses)
         settling = Settling(self.host, self.world, self.settings.link, self.ownership)
-        _Settler.start(settling, hello)
+        self.settler = Settler.start(settling, self.ref, hello)
+
+    def _end_settler(self) -> None:
+        """Settle nothing more with a host that is lost: the next greeting begins anew."""
+        if self.settler is not None:
+            self.settler.kill()
+            self.settler = None
 
     async def _beat(self) -> None:
         """Find out whether the agent still answers; one that does not is greeted anew.
@@ -186,6 +194,7 @@ class Session(GenServer):
     async def _away(self, why: str) -> None:
         """Note that the host cannot be reached, once, and look again later."""
         self.ready = False
+        self._end_settler()
         now = self.world.utc()
         status = self.world.catalog.host_statuses.record(self.host)
         if status is None:
@@ -301,15 +310,3 @@ class Session(GenServer):
         else:
             return super().handle_info(message)
         return None
-
-
-class _Settler(GenServer):
-    """Settles what is open with a host that has just greeted, beside the session, then ends."""
-
-    def init(self, settling: Settling, hello: Hello) -> Any:
-        return Continue((settling, hello))
-
-    async def handle_continue(self, argument: Any) -> Any:
-        settling, hello = argument
-        await settling.settle(hello)
-        return Stop("normal")

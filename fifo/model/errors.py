@@ -58,6 +58,15 @@ class InvalidInput(FifoError):
         self.violations = violations
 
 
+class RequestIdReused(InvalidInput):
+    """A request id that came with another request before, of the same caller and method."""
+
+    reason = "REQUEST_ID_REUSED"
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(subject, (Violation("request_id", "one that no other request had"),))
+
+
 class NotFound(FifoError):
     """What is named does not exist, or the caller may not see it."""
 

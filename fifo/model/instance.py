@@ -149,6 +149,11 @@ class InstanceSpec(Record, frozen=True, tag="instance_spec/1"):
         return self.brand in VM_BRANDS
 
     @property
+    def images(self) -> frozenset[str]:
+        """Give the uids of the images that it is made from: a zone's own, and those of disks."""
+        return frozenset({self.image, *[disk.image for disk in self.disks]} - {""})
+
+    @property
     def patience_s(self) -> float | None:
         """Seconds that the guest has at the stop of this generation; None: as is usual."""
         patience = self.patience
@@ -193,6 +198,8 @@ class Exit(Value, frozen=True):
     """How an instance ended last: an exit code, a signal, or neither if nobody could see it.
 
     `resets` is how often its guest had started anew in a row, when it was ended for that.
+    `out_of_memory`: the kernel killed it for want of memory, with `memory_limit_bytes` as its own
+    limit, 0 for none.
     """
 
     at: float
@@ -200,6 +207,8 @@ class Exit(Value, frozen=True):
     signal: int | None = None
     forced: bool = False
     resets: int = 0
+    out_of_memory: bool = False
+    memory_limit_bytes: int = 0
 
     @property
     def orderly(self) -> bool:

@@ -20,6 +20,7 @@ IMAGE: Final = b"image/"
 PACKAGE: Final = b"package/"
 NETWORK: Final = b"network/"
 ADDRESS: Final = b"address/"
+MAC: Final = b"mac/"
 OPERATION: Final = b"operation/"
 OPERATION_INPUT: Final = b"operation_input/"
 STORY: Final = b"story/"
@@ -48,7 +49,7 @@ def uid_of(key: bytes) -> str:
 
 
 def end_of(prefix: bytes) -> bytes:
-    """Give the end of the range of all keys with a prefix."""
+    """Give the end of the range of all keys with a prefix, which ends with a slash."""
     return prefix[:-1] + bytes((prefix[-1] + 1,))
 
 
@@ -57,9 +58,19 @@ def index(collection: str, org: str, resource_id: str) -> bytes:
     return INDEX + f"{collection}/{org}/{resource_id}".encode()
 
 
+def wire_guard(nic_tag: str, vlan_id: int) -> bytes:
+    """Give the key that is written whenever a wire and VLAN gets a network, or it is changed."""
+    return index("wires", "", f"{nic_tag}/{vlan_id}")
+
+
 def operation_input(operation: str, first: int) -> bytes:
     """Give the key of what a batch asks for in the chunk that begins with an item."""
-    return OPERATION_INPUT + f"{operation}/{first:08x}".encode()
+    return operation_inputs(operation) + f"{first:08x}".encode()
+
+
+def operation_inputs(operation: str) -> bytes:
+    """Give the prefix of all that a batch asks for."""
+    return OPERATION_INPUT + f"{operation}/".encode()
 
 
 def cleanup(host: str, uid: str) -> bytes:
@@ -68,7 +79,10 @@ def cleanup(host: str, uid: str) -> bytes:
 
 
 def address(network: str, text: str) -> bytes:
-    """Give the key of an address; in a pool keys stand in the order of the addresses."""
+    """Give the key of an address; in a pool keys stand in the order of the addresses.
+
+    `network` is a uid, or a wire where no network has the address.
+    """
     value = ipaddress.ip_address(text)
     return ADDRESS + f"{network}/{value.version}/{int(value):032x}".encode()
 

@@ -6,8 +6,9 @@ ID_CHARACTERS = 63
 """A resource id is a DNS label (RFC 1035, AIP-122), so that it can be a host name."""
 ALIAS_CHARACTERS = 189
 """Display text: what vmadm's callers use fits, and a table column still holds it."""
-CHUNK_INSTANCES = 25
-"""Instances of a batch that one transaction claims: four keys each stay below the store's 100."""
+CHUNK_INSTANCES = 24
+"""Instances of a batch that one transaction accepts, or takes back: an undo deletes four keys of
+each, and with what the request left of the chunk that is below the store's 100."""
 BATCH_INSTANCES = 1_000
 """Requests of one batch call: the operation's record with a result for each stays below 256 KiB."""
 PAGE_RESOURCES_DEFAULT = 100
@@ -20,6 +21,9 @@ DISKS = 16
 """Disks of a VM: bhyve's two controllers of eight."""
 ADDRESSES_A_NIC = 20
 """vmadm's own bound on `ips`."""
+PLACED_KEYS = 98
+"""Addresses and different networks of one instance: with its claim and its host's sum they are the
+100 keys of one transaction. All interfaces with an address of each family on a network each fit."""
 TAGS = 256
 """Entries of tags or metadata of one instance; with the bound on their bytes a record fits."""
 METADATA_BYTES = 64 * 1024

@@ -85,6 +85,9 @@ def describe(end: Exit) -> str:
     """Say how an instance ended."""
     if end.resets:
         return f"its guest started anew {end.resets} times in a row: most likely it panics"
+    if end.out_of_memory:
+        limit_mib = end.memory_limit_bytes // 1024**2
+        return "killed: out of memory" + (f" ({limit_mib} MiB)" if limit_mib else "")
     if end.signal is not None:
         return f"killed by signal {end.signal}"
     if end.code is not None:

@@ -16,6 +16,7 @@ from fifo.model.network import AddressClaim, Network
 from fifo.model.operation import FINAL, Operation
 from fifo.model.package import Package
 from fifo.store.contract import WatchBatch
+from fifo.store.pages import pages
 from fifo.store.usage import Usage
 from supervisors import Future
 
@@ -102,6 +103,7 @@ class View:
         self.packages = Table(Package, keys.PACKAGE)
         self.networks = Table(Network, keys.NETWORK)
         self.addresses = Table(AddressClaim, keys.ADDRESS)
+        self.macs = Table(AddressClaim, keys.MAC)
         self.operations = Table(Operation, keys.OPERATION)
         self.tables: tuple[Table[Any], ...] = tuple(
             table for table in vars(self).values() if isinstance(table, Table)
@@ -140,7 +142,8 @@ class Catalog(View):
         """Uids of the hosts that have foreign instances: few, so that a create looks at few."""
         self.owed: dict[str, str] = {}
         """What a host still has to remove, and that host, by their uids."""
-        self._waiting: dict[tuple[bytes, str], list[_Waiting[Any]]] = {}
+        self.waiting: dict[tuple[bytes, str], dict[Waiting[Any], None]] = {}
+        """Who waits for which entry, in the order they came; who has it, or left, is not here."""
         self._at: list[tuple[int, Future[None]]] = []
         self._listeners: list[Callable[[WatchBatch], None]] = []
         self._watch: Watch | None = None
@@ -151,16 +154,12 @@ class Catalog(View):
         """Read everything as of one revision, then follow; in a process's init."""
         start, end = b"\x00", b"\xff"
         revision = 0
-        while True:
-            page = await self.store.range(start, end, limit=LOAD_PAGE_KEYS, revision=revision)
-            revision = revision or page.revision
+        async for page in pages(self.store, start, end, limit=LOAD_PAGE_KEYS):
+            revision = page.revision
             for stored in page.kvs:
                 self._take(stored.key, stored)
-            if not page.more:
-                break
-            start = page.kvs[-1].key + b"\x00"
         self.revision = revision
-        self._watch = self.store.watch(b"\x00", b"\xff", revision + 1, self._deliver)
+        self._watch = self.store.watch(start, end, revision + 1, self._deliver)
 
     def close(self) -> None:
         """Follow no more."""
@@ -219,8 +218,9 @@ class Catalog(View):
             return
         for event in batch.events:
             changed = self._take(event.key, None if event.deleted else event)
-            if changed is not None and changed in self._waiting:
-                self._wake(changed)
+            if changed is not None and changed in self.waiting:
+                for waiting in tuple(self.waiting[changed]):
+                    waiting.look()
         self.revision = batch.revision
         if self._at:
             reached = [future for revision, future in self._at if revision <= self.revision]
@@ -230,21 +230,16 @@ class Catalog(View):
         for listener in tuple(self._listeners):
             listener(batch)
 
-    def _wake(self, changed: tuple[bytes, str]) -> None:
-        left = [waiting for waiting in self._waiting.pop(changed) if not waiting.look()]
-        if left:
-            self._waiting.setdefault(changed, []).extend(left)
-
     # -- waiting -----------------------------------------------------------------------------
 
     def when(
         self, table: Table[R], uid: str, accept: Callable[[Entry[R] | None], bool]
-    ) -> Future[Entry[R] | None]:
-        """Wait until an entry, or its absence, is what `accept` wants; now, if it is already."""
-        waiting = _Waiting(table, uid, accept)
-        if not waiting.look():
-            self._waiting.setdefault((table.prefix, uid), []).append(waiting)
-        return waiting.future
+    ) -> Waiting[R]:
+        """Wait until an entry, or its absence, is what `accept` wants; now, if it is already.
+
+        Who may leave before that has to `cancel` it: the entry may never be as wanted.
+        """
+        return Waiting(self.waiting, table, uid, accept)
 
     def at(self, revision: int) -> Future[None]:
         """Wait until the catalog has seen a revision of the store."""
@@ -267,25 +262,42 @@ class Catalog(View):
         return self.ids.get(keys.index(collection, org, resource_id))
 
 
-class _Waiting(Generic[R]):
-    """One who waits for an entry."""
+class Waiting(Future[Entry[R] | None]):
+    """One who waits for an entry, and the future of it; all on the shard's thread."""
 
-    __slots__ = ("_accept", "_table", "_uid", "future")
+    __slots__ = ("_accept", "_place", "_table", "_waiting")
 
     def __init__(
-        self, table: Table[R], uid: str, accept: Callable[[Entry[R] | None], bool]
+        self,
+        waiting: dict[tuple[bytes, str], dict[Waiting[Any], None]],
+        table: Table[R],
+        uid: str,
+        accept: Callable[[Entry[R] | None], bool],
     ) -> None:
+        super().__init__()
+        self._waiting = waiting
         self._table = table
-        self._uid = uid
+        self._place = (table.prefix, uid)
         self._accept = accept
-        self.future: Future[Entry[R] | None] = Future()
+        entry = table.get(uid)
+        if accept(entry):
+            self.set(entry)
+        else:
+            waiting.setdefault(self._place, {})[self] = None
 
-    def look(self) -> bool:
-        """Settle the future if the entry is as wanted; True too if nobody waits any more."""
-        if self.future.done():
-            return True
-        entry = self._table.get(self._uid)
-        if not self._accept(entry):
-            return False
-        self.future.set(entry)
-        return True
+    def look(self) -> None:
+        """Settle if the entry is as wanted; nothing if nobody waits any more."""
+        if self not in self._waiting.get(self._place, ()):
+            return
+        entry = self._table.get(self._place[1])
+        if self._accept(entry):
+            self.cancel()
+            self.set(entry)
+
+    def cancel(self) -> None:
+        """Wait no more, if it still does: from now on nothing settles it."""
+        others = self._waiting.get(self._place)
+        if others is not None:
+            others.pop(self, None)
+            if not others:
+                del self._waiting[self._place]

@@ -234,7 +234,7 @@ class Store(ABC):
     def txn(self, txn: Txn) -> Future[TxnReply]:
         """Do a txn; settled when it is durable.
 
-        Fails with RequestTooLarge and the like before it acts; with StoreFull, StoreOverloaded,
+        Fails with StoreLimit and the like before it acts; with StoreFull, StoreOverloaded,
         StoreClosed or LeaseNotFound if it was not done; with OutcomeUnknown if nobody can tell.
         """
 

@@ -8,12 +8,6 @@ TO_END: Final = b"\0"
 """As `end`: every key from `start` on. `start=b"\\0", end=TO_END` is the whole store."""
 
 
-def prefix_end(prefix: bytes) -> bytes:
-    """Give the `end` with which an interval from `prefix` holds exactly the keys that begin so."""
-    stem = prefix.rstrip(b"\xff")
-    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else TO_END
-
-
 def after(key: bytes) -> bytes:
     """Give the least key above `key`: where the next page begins."""
     return key + b"\0"

@@ -31,7 +31,7 @@ def used_by(spec: InstanceSpec | None) -> Used:
     """Tell what an instance is counted for; nothing if it is gone."""
     if spec is None:
         return Used()
-    return Used(frozenset((spec.image, *(disk.image for disk in spec.disks))) - {""}, spec.package)
+    return Used(spec.images, spec.package)
 
 
 class Usage:

@@ -121,6 +121,10 @@ METRICS: Final = (
         "File bytes that raise an agent's alarm.", "hosts",
     ),
     Metric(
+        "fifo_agent_journal_dropped_total", "counter", ("hypervisor",),
+        "Reports that an agent dropped unread, its journal being full.", "hosts",
+    ),
+    Metric(
         "fifo_instances", "gauge", ("hypervisor", "state"),
         "Instances by host and observed state.", "hosts x states",
     ),

@@ -485,11 +485,15 @@ class Nic(_message.Message):
     interface: _builtins.str
     """The guest's name of it, net0 for one; made in order if absent."""
     mac: _builtins.str
-    """Its hardware address, the key among its instance's interfaces; made if absent."""
+    """Its hardware address, the key among its instance's interfaces; made if absent. One that is given
+    may be no other instance's.
+    """
     network: _builtins.str
     """The network it takes addresses from (vmadm: network_uuid). Gives what is absent below."""
     nic_tag: _builtins.str
-    """The wire it is plugged into. Needed without `network`."""
+    """The wire it is plugged into. Needed without `network`; a network of the wire and VLAN whose subnets hold all
+    of `ips` is taken as if it were named.
+    """
     vlan_id: _builtins.int
     """The VLAN, 0 to 4094; 0 is none."""
     mtu: _builtins.int

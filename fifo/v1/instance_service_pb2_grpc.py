@@ -180,8 +180,8 @@ class InstanceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchCreateInstances(self, request, context):
-        """Creates up to 1,000 instances. Chunks of 25 are atomic, the batch is not: what failed is in
-        the metadata's `failed_requests`.
+        """Creates up to 1,000 instances. Chunks of at most 24 are accepted as a whole, the batch is not:
+        what failed is in the metadata's `failed_requests`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

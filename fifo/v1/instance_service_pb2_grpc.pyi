@@ -60,8 +60,8 @@ class InstanceServiceStub:
     BatchGetInstances: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.BatchGetInstancesRequest, _instance_service_pb2.BatchGetInstancesResponse]
     """Gets up to 1,000 instances at one revision, in the order asked; one missing fails all."""
     BatchCreateInstances: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.BatchCreateInstancesRequest, _operations_pb2.Operation]
-    """Creates up to 1,000 instances. Chunks of 25 are atomic, the batch is not: what failed is in
-    the metadata's `failed_requests`.
+    """Creates up to 1,000 instances. Chunks of at most 24 are accepted as a whole, the batch is not:
+    what failed is in the metadata's `failed_requests`.
     """
     BatchDeleteInstances: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.BatchDeleteInstancesRequest, _operations_pb2.Operation]
     """Deletes up to 1,000 instances; what failed is in the metadata's `failed_requests`."""
@@ -104,8 +104,8 @@ class InstanceServiceAsyncStub(InstanceServiceStub):
     BatchGetInstances: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.BatchGetInstancesRequest, _instance_service_pb2.BatchGetInstancesResponse]  # type: ignore[assignment]
     """Gets up to 1,000 instances at one revision, in the order asked; one missing fails all."""
     BatchCreateInstances: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.BatchCreateInstancesRequest, _operations_pb2.Operation]  # type: ignore[assignment]
-    """Creates up to 1,000 instances. Chunks of 25 are atomic, the batch is not: what failed is in
-    the metadata's `failed_requests`.
+    """Creates up to 1,000 instances. Chunks of at most 24 are accepted as a whole, the batch is not:
+    what failed is in the metadata's `failed_requests`.
     """
     BatchDeleteInstances: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.BatchDeleteInstancesRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Deletes up to 1,000 instances; what failed is in the metadata's `failed_requests`."""
@@ -205,8 +205,8 @@ class InstanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _instance_service_pb2.BatchCreateInstancesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
-        """Creates up to 1,000 instances. Chunks of 25 are atomic, the batch is not: what failed is in
-        the metadata's `failed_requests`.
+        """Creates up to 1,000 instances. Chunks of at most 24 are accepted as a whole, the batch is not:
+        what failed is in the metadata's `failed_requests`.
         """
 
     @_abc_1.abstractmethod

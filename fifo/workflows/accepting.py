@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from fifo.model import keys, records
-from fifo.model.errors import Conflict, InvalidInput, OutcomeUnknown, Violation
+from fifo.model.errors import Conflict, OutcomeUnknown, RequestIdReused
 from fifo.model.operation import NEXT, Operation, StepRecord
 from fifo.store.contract import Get, Put, Txn, absent
 from fifo.workflows import limits
@@ -45,8 +45,8 @@ async def accept(
 ) -> Accepted:
     """Write an operation, with what its first step writes, in one transaction.
 
-    Raises what the first step refuses, InvalidInput for a request id that was used for another
-    request, Conflict when others kept changing what it is about.
+    Raises what the first step refuses, RequestIdReused, Conflict when others kept changing what
+    it is about.
     """
     execution = Execution(operation, 0, workflow, world, sleep)
     key = keys.by_uid(keys.OPERATION, operation.id)
@@ -97,10 +97,7 @@ async def _commit(world: World, txn: Txn, key: bytes, data: bytes) -> tuple[bool
 def _repeated(operation: Operation, stored: KeyValue) -> Accepted:
     found = records.decode(Operation, stored.value, stored.key.decode())
     if found.request_hash != operation.request_hash:
-        raise InvalidInput(
-            operation.target,
-            (Violation("request_id", "one that no other request had"),),
-        )
+        raise RequestIdReused(operation.target)
     return Accepted(found, stored.mod_revision, repeated=True)
 
 

@@ -91,7 +91,7 @@ def _unfit(run: Run, spec: InstanceSpec) -> FifoError | None:
     owner = run.catalog.uid_of(names.INSTANCES, spec.org, spec.id)
     if owner not in {None, spec.uid}:
         return _taken(spec.id, spec.org)
-    for uid in sorted({spec.image, *(disk.image for disk in spec.disks)} - {""}):
+    for uid in sorted(spec.images):
         if run.catalog.images.get(uid) is None:
             return WrongState(
                 f"its image {uid} is not in the store",

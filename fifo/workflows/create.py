@@ -58,23 +58,26 @@ def _write_new(run: Run, specs: dict[int, InstanceSpec]) -> Outcome:
 def write(run: Run, specs: dict[int, InstanceSpec]) -> Outcome:
     """Write new specs with the ids of their own; an item whose name or uid is taken fails."""
     outcome = Outcome()
+    # By their keys: many of a batch are made from the same images.
+    uses: dict[bytes, Compare] = {}
     for item, spec in specs.items():
         if (taken := _taken(run, spec)) is not None:
             outcome.failed[item] = taken
             continue
         key = keys.by_uid(keys.INSTANCE_SPEC, spec.uid)
         index = instances.index_writes(spec, delete=False)
-        outcome.compares += [absent(key), *index.compares, *_uses(run, spec)]
+        outcome.compares += [absent(key), *index.compares]
+        uses |= _uses(run, spec)
         outcome.writes += [Put(key, records.encode(spec)), *index.writes]
         outcome.outputs[item] = True
+    outcome.compares += uses.values()
     return outcome
 
 
-def _uses(run: Run, spec: InstanceSpec) -> list[Compare]:
+def _uses(run: Run, spec: InstanceSpec) -> dict[bytes, Compare]:
     """Compare that the images it is made from are still as they are known: ready, not going."""
-    wanted_images = {spec.image, *(disk.image for disk in spec.disks)} - {""}
-    found = (run.catalog.images.get(uid) for uid in sorted(wanted_images))
-    return [unchanged(entry.key, entry.revision) for entry in found if entry is not None]
+    found = (run.catalog.images.get(uid) for uid in sorted(spec.images))
+    return {entry.key: unchanged(entry.key, entry.revision) for entry in found if entry is not None}
 
 
 def _taken(run: Run, spec: InstanceSpec) -> FifoError | None:
@@ -103,14 +106,9 @@ def unwrite(run: Run, items: Items, step: str) -> Outcome:
     """Take back the specs that a step wrote, and all that hangs on them but the claims."""
     outcome = Outcome()
     for item in items:
-        entry = run.catalog.specs.get(run.uid(item))
-        if entry is None or run.output(step, item) is None:
+        if run.catalog.specs.get(run.uid(item)) is None or run.output(step, item) is None:
             continue
-        outcome.writes += [
-            Delete(entry.key),
-            Delete(keys.by_uid(keys.INSTANCE_STATUS, run.uid(item))),
-            *instances.index_writes(entry.record, delete=True).writes,
-        ]
+        outcome.writes += instances.forget(run.catalog, run.uid(item))
     return outcome
 
 

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fifo.model import keys, limits, records
+from fifo.model import limits
 from fifo.model.errors import Busy, Unavailable, WrongState
-from fifo.model.instance import Cleanup
-from fifo.store.contract import Delete, DeleteRange, Put
-from fifo.workflows import instances
+from fifo.workflows import debts, instances
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
@@ -83,16 +81,8 @@ async def _remove(run: Run, items: Items) -> Outcome:
     """Have the hosts remove them; what a host cannot be asked now it owes."""
     outcome = await instances.remove(run, items)
     for item, error in outcome.failed.items():
-        claim = run.catalog.claims.record(run.uid(item))
-        if claim is not None and isinstance(error, Unavailable):
-            debt = Cleanup(
-                uid=claim.uid,
-                host=claim.host,
-                operation=run.operation.id,
-                since=run.world.utc(),
-                claim=claim,
-            )
-            outcome.writes.append(Put(keys.cleanup(claim.host, claim.uid), records.encode(debt)))
+        if isinstance(error, Unavailable):
+            outcome.writes += debts.of_instance(run, run.uid(item))
     return outcome
 
 
@@ -100,17 +90,7 @@ async def _release(run: Run, items: Items) -> Outcome:
     """Give the claims back and forget the records."""
     uids = tuple(run.uid(item) for item in items)
     await run.wait(run.placement.release(uids))
-    outcome = Outcome()
-    for uid in uids:
-        entry = run.catalog.specs.get(uid)
-        if entry is not None:
-            outcome.writes += instances.index_writes(entry.record, delete=True).writes
-        outcome.writes += [
-            Delete(keys.by_uid(keys.INSTANCE_SPEC, uid)),
-            Delete(keys.by_uid(keys.INSTANCE_STATUS, uid)),
-            DeleteRange(keys.stories(uid), keys.end_of(keys.stories(uid))),
-        ]
-    return outcome
+    return Outcome(writes=[write for uid in uids for write in instances.forget(run.catalog, uid)])
 
 
 _STEPS = (

@@ -19,10 +19,12 @@ from fifo.model.errors import (
     Conflict,
     DeadlineExceeded,
     FifoError,
+    InvalidInput,
     OutcomeUnknown,
     Unavailable,
 )
 from fifo.model.operation import FINAL, NEXT, StepRecord
+from fifo.store.catalog import Waiting
 from fifo.store.contract import Get, Put, RangeReply, Txn, TxnReply, unchanged
 from fifo.workflows import limits
 from fifo.workflows.failures import failure_of
@@ -69,7 +71,7 @@ class Execution:
         self.seen = revision
         """The newest revision of the store that an answer spoke of."""
         self._key = keys.by_uid(keys.OPERATION, operation.id)
-        self._cancelled: Future[Any] | None = None
+        self._cancelled: Waiting[Operation] | None = None
 
     # -- what a step sees --------------------------------------------------------------------
 
@@ -120,10 +122,20 @@ class Execution:
         return Patience(self.world.utc, self.sleep, until, most_s)
 
     async def wait(self, awaited: Any) -> Any:
-        """Await a future, but no longer than the deadline or until the operation is cancelled."""
-        self._go_on()
-        if awaited.done():
+        """Await a future, but no longer than the deadline or until the operation is cancelled.
+
+        Who waits for an entry of the catalog waits no more when this ends.
+        """
+        try:
+            self._go_on()
+            if not awaited.done():
+                await self._settled(awaited)
             return awaited.result()
+        finally:
+            if isinstance(awaited, Waiting):
+                awaited.cancel()
+
+    async def _settled(self, awaited: Any) -> None:
         settled: Future[None] = Future()
 
         def settle(_: Any) -> None:
@@ -139,7 +151,6 @@ class Execution:
             raise self._late() from None
         if not awaited.done():
             raise self._given_up()
-        return awaited.result()
 
     def _go_on(self) -> None:
         if self.undo_until:
@@ -177,8 +188,7 @@ class Execution:
             while self.operation.state not in FINAL:
                 await self._advance()
         finally:
-            if not self._cancelled.done():
-                self._cancelled.set()
+            self._cancelled.cancel()
         return self.operation
 
     async def _advance(self) -> None:
@@ -230,16 +240,21 @@ class Execution:
     async def _act(self, step: Step, live: Items) -> None:
         """Run a step's action, and again where its transaction is lost to somebody else's."""
         began = self.world.utc()
+        told: FifoError = Conflict("others kept changing the same records", self.operation.target)
         for _ in range(limits.COMMIT_ATTEMPTS):
             outcome = await self._try(step, live, began)
             after = self.after_step(step, outcome, began)
             if step.repeated and not outcome.failed and not outcome.writes:
                 self.operation = after
                 return
-            if await self.commit(self._or_finished(after), outcome):
-                return
+            try:
+                if await self.commit(self._or_finished(after), outcome):
+                    return
+            except InvalidInput as error:
+                # The store takes no such transaction, however often it is asked.
+                told = error
+                break
             await self.catalog.at(self.seen)
-        told = Conflict("others kept changing the same records", self.operation.target)
         outcome = all_failed(live, told)
         await self.commit(self.after_step(step, outcome, began), outcome)
 

@@ -9,8 +9,8 @@ import msgspec
 from fifo.model import keys, names, records
 from fifo.model.errors import AlreadyExists, FifoError, NoRoom, NotFound, WrongState
 from fifo.model.image import Image
-from fifo.model.instance import Cleanup
 from fifo.store.contract import Delete, Put, absent, unchanged
+from fifo.workflows import debts
 from fifo.workflows.failures import error_of
 from fifo.workflows.instances import order_to
 from fifo.workflows.workflow import Outcome, Step, Workflow
@@ -79,10 +79,7 @@ async def _order(run: Run, host: str, verb: Verb, step: str, uid: str = "") -> o
 
 
 async def _drop(run: Run, items: Items, step: str = "drop") -> Outcome:
-    """Have every host take it out of its cache; one that is away owes that.
-
-    A debt compares that its host is still away: one that is back meanwhile is asked instead.
-    """
+    """Have every host take it out of its cache; one that is away owes that."""
     del items
     outcome = Outcome()
     for entry in list(run.catalog.host_statuses):
@@ -90,15 +87,7 @@ async def _drop(run: Run, items: Items, step: str = "drop") -> Outcome:
         if entry.record.condition == "ready":
             await _order(run, host, "delete_image", step)
             continue
-        debt = Cleanup(
-            uid=run.operation.uids[0],
-            host=host,
-            operation=run.operation.id,
-            since=run.world.utc(),
-            what="image",
-        )
-        outcome.compares.append(unchanged(entry.key, entry.revision))
-        outcome.writes.append(Put(keys.cleanup(host, debt.uid), records.encode(debt)))
+        outcome.writes += debts.of_image(run, run.operation.uids[0], host)
     return outcome
 
 
@@ -134,11 +123,7 @@ async def _capture(run: Run, items: Items) -> Outcome:
 
 def in_use(run: Run, uid: str) -> FifoError | None:
     """Say why an image cannot go: the instances that are made from it; None if nothing is."""
-    users = [
-        entry.record
-        for entry in run.catalog.specs
-        if uid == entry.record.image or any(uid == disk.image for disk in entry.record.disks)
-    ]
+    users = [entry.record for entry in run.catalog.specs if uid in entry.record.images]
     if not users:
         return None
     shown = ", ".join(names.instance_name(user.id, user.org) for user in users[:3])

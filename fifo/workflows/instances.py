@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fifo.model import keys, records
+from fifo.model import keys, names, records
 from fifo.model.errors import (
     Busy,
     Cancelled,
@@ -16,7 +16,7 @@ from fifo.model.errors import (
     NotFound,
 )
 from fifo.model.link import Command
-from fifo.store.contract import Delete, Put, absent, unchanged
+from fifo.store.contract import Delete, DeleteRange, Put, absent, unchanged
 from fifo.workflows.failures import error_of
 from fifo.workflows.workflow import Outcome
 
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from fifo.model.link import CommandResult, Verb
     from fifo.model.network import Network
     from fifo.model.operation import Operation
-    from fifo.store.catalog import Entry
+    from fifo.store.catalog import Catalog, Entry, Waiting
     from fifo.workflows.workflow import Items, Run
+    from fifo.workflows.world import Write
 
 
 def spec_entry(run: Run, uid: str) -> Entry[InstanceSpec]:
@@ -72,17 +73,21 @@ def rivals(run: Run, uid: str) -> tuple[str, ...]:
     return tuple(own for own in run.catalog.busy.get(uid, ()) if own != run.operation.id)
 
 
-def networks_of(run: Run, claim: Claim | None) -> tuple[Network, ...]:
-    """Give the networks that a claim's addresses are from."""
+def networks_of(catalog: Catalog, claim: Claim | None) -> tuple[Network, ...]:
+    """Give the networks that a claim's addresses are from; also what settling brings with it."""
     uids = dict.fromkeys(claim.networks.values()) if claim is not None else {}
-    found = (run.catalog.networks.record(uid) for uid in uids)
+    found = (catalog.networks.record(uid) for uid in uids)
     return tuple(network for network in found if network is not None)
 
 
-def image_of(run: Run, spec: InstanceSpec) -> Image | None:
-    """Give the image that an instance is made from: a zone's own, or its boot disk's."""
+def image_of(catalog: Catalog, spec: InstanceSpec) -> Image | None:
+    """Give the image that an instance is made from: a zone's own, or its boot disk's.
+
+    Whoever brings a spec to a host brings it along, workflows and settling: it is what the host
+    fetches, and what its agent counts the instance as a user of.
+    """
     boot = next((disk.image for disk in spec.disks if disk.boot), "")
-    return run.catalog.images.record(spec.image or boot)
+    return catalog.images.record(spec.image or boot)
 
 
 def command(run: Run, step: str, verb: Verb, uid: str, **more: Any) -> tuple[str, Command]:
@@ -145,10 +150,9 @@ async def realise(
     def order(item: int) -> tuple[str, Command]:
         uid = run.uid(item)
         spec = stored_spec(run, item) if spec_of is None else spec_of(item)
-        networks = networks_of(run, run.catalog.claims.record(uid))
-        return command(
-            run, step, "realise", uid, spec=spec, networks=networks, image=image_of(run, spec)
-        )
+        networks = networks_of(run.catalog, run.catalog.claims.record(uid))
+        image = image_of(run.catalog, spec)
+        return command(run, step, "realise", uid, spec=spec, networks=networks, image=image)
 
     return await order_all(run, items, order)
 
@@ -169,17 +173,27 @@ async def reached(run: Run, items: Items) -> Outcome:
             return entry is not None and _is_settled(entry.record, spec)
 
         waiting.append((item, run.catalog.when(run.catalog.statuses, spec.uid, settled)))
-    for item, awaited in waiting:
-        try:
-            entry = await run.wait(awaited)
-        except (Cancelled, DeadlineExceeded) as error:
-            outcome.failed[item] = error
-            continue
-        status = entry.record
-        if status.state == "failed":
-            outcome.failed[item] = _why_failed(run, status)
-        outcome.outputs[item] = {"state": status.state, "start_id": status.start_id}
+    try:
+        for item, awaited in waiting:
+            await _reach(run, item, awaited, outcome)
+    finally:
+        # A runner that is ended here leaves those whose turn has not come.
+        for _, awaited in waiting:
+            awaited.cancel()
     return outcome
+
+
+async def _reach(run: Run, item: int, awaited: Waiting[InstanceStatus], outcome: Outcome) -> None:
+    try:
+        entry = await run.wait(awaited)
+    except (Cancelled, DeadlineExceeded) as error:
+        outcome.failed[item] = error
+        return
+    assert entry is not None, "the wait was for one"
+    status = entry.record
+    if status.state == "failed":
+        outcome.failed[item] = _why_failed(run, status)
+    outcome.outputs[item] = {"state": status.state, "start_id": status.start_id}
 
 
 def _why_failed(run: Run, status: InstanceStatus) -> FifoError:
@@ -215,6 +229,23 @@ def index_writes(spec: InstanceSpec, *, delete: bool) -> Outcome:
     if delete:
         return Outcome(writes=[Delete(key)])
     return Outcome(compares=[absent(key)], writes=[Put(key, spec.uid.encode())])
+
+
+def forget(catalog: Catalog, uid: str) -> list[Write]:
+    """Give what takes an instance out of the store: spec, status, id and story; not its claim.
+
+    Four writes at most. For whoever has seen to it that nothing of it is on a host, or that its
+    host owes the removal: a delete, the undo of a create, and settling.
+    """
+    gone: list[Write] = [
+        Delete(keys.by_uid(keys.INSTANCE_SPEC, uid)),
+        Delete(keys.by_uid(keys.INSTANCE_STATUS, uid)),
+        DeleteRange(keys.stories(uid), keys.end_of(keys.stories(uid))),
+    ]
+    spec = catalog.specs.record(uid)
+    if spec is not None and catalog.uid_of(names.INSTANCES, spec.org, spec.id) == uid:
+        gone += index_writes(spec, delete=True).writes
+    return gone
 
 
 def cancel(entry: Entry[Operation]) -> Outcome:

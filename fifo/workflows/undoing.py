@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fifo.model import keys, records
-from fifo.model.errors import FifoError, OutcomeUnknown, Unavailable
-from fifo.model.instance import Cleanup
+from fifo.model import keys
+from fifo.model.errors import FifoError, InvalidInput, OutcomeUnknown, Unavailable
 from fifo.model.operation import NEXT
-from fifo.store.contract import Get, Put, RangeReply, Txn, unchanged
-from fifo.workflows import limits
+from fifo.store.contract import Get, RangeReply, Txn, unchanged
+from fifo.workflows import debts, limits
 from fifo.workflows.workflow import Outcome
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ async def undo_failed(execution: Execution, failed: Items) -> None:
     execution.undo_until = execution.world.utc() + limits.UNDO_PATIENCE_S
     owed: set[int] = set(operation.owed)
     refused: set[int] = set(operation.refused)
-    debts = Outcome()
+    owing = Outcome()
     highest = max(operation.failed_at[str(item)] for item in failed)
     for index in range(min(highest, len(execution.workflow.steps) - 1), -1, -1):
         step = execution.workflow.steps[index]
@@ -43,7 +42,7 @@ async def undo_failed(execution: Execution, failed: Items) -> None:
                 if isinstance(error, Unavailable):
                     owed.add(item)
                     if step.removes:
-                        debts.writes.append(_debt(execution, item))
+                        owing.writes += debts.of_instance(execution, execution.uid(item))
                 else:
                     refused.add(item)
                     logger.error(
@@ -59,7 +58,7 @@ async def undo_failed(execution: Execution, failed: Items) -> None:
             refused=tuple(sorted(refused)),
             state=NEXT["undoing", "others_go_on"] if others else operation.state,
         ),
-        debts,
+        owing,
     )
     execution.undo_until = 0.0
 
@@ -78,7 +77,11 @@ async def _undo(execution: Execution, step: Step, items: Items) -> dict[int, Fif
             logger.exception("Undo of %s of %s failed", step.name, execution.operation.id)
             told = FifoError(f"a bug: {error!r}", step.name, "report it")
             outcome = Outcome(failed=dict.fromkeys(items, told))
-        took = await _write(execution, outcome)
+        try:
+            took = await _write(execution, outcome)
+        except InvalidInput as error:
+            # The store takes no such transaction, however often it is asked.
+            return refused | dict.fromkeys(items, error)
         away = {i: e for i, e in outcome.failed.items() if isinstance(e, Unavailable)}
         refused |= {i: e for i, e in outcome.failed.items() if i not in away}
         items = tuple(away) if took else items
@@ -116,18 +119,3 @@ async def _write(execution: Execution, outcome: Outcome) -> bool:
             assert isinstance(found, RangeReply)
             execution.take_over(found, b"")
     return took
-
-
-def _debt(execution: Execution, item: int) -> Put:
-    """Write down that a host owes the removal of an instance: it does that when it is back."""
-    uid = execution.uid(item)
-    claim = execution.catalog.claims.record(uid)
-    host = claim.host if claim is not None else ""
-    record = Cleanup(
-        uid=uid,
-        host=host,
-        operation=execution.operation.id,
-        since=execution.world.utc(),
-        claim=claim,
-    )
-    return Put(keys.cleanup(host, uid), records.encode(record))

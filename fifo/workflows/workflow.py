@@ -1,6 +1,6 @@
 """A workflow: named steps, each an action and its undo, both idempotent.
 
-A step acts on the live items of one chunk (one item for most workflows, up to 25 of a batch), since
+A step acts on the live items of one chunk (one item for most workflows, up to 24 of a batch), since
 what is written together is committed together. It gives an Outcome: what to remember of each item,
 what to write in the same transaction as the operation's record, and who failed. An item that failed
 is undone at once, the steps before it in reverse, and leaves the chunk; the others go on.

@@ -195,6 +195,11 @@ def test_a_journal_that_nobody_reads_is_bounded(monkeypatch: pytest.MonkeyPatch)
     assert [status.uid for status in hello.statuses] == [spec.uid]
     world.time.advance(1.0)
     assert world.reported() == entries
+    dropped = entries[0].sequence - 1
+    assert world.settings.journal.dropped == dropped
+    world.kill_if_there(names.journal(HOST))
+    world.time.advance(1.0)
+    assert world.settings.journal.dropped == dropped
 
 
 def keep_results(world: AgentWorld, ages_s: list[float]) -> None:

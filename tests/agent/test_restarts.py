@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fifo.hypervisors.driver import Ended
+from fifo.hypervisors.simulated.driver import SimulatedDriver
 from fifo.hypervisors.simulated.faults import GUEST, Fault
 from fifo.hypervisors.simulated.settings import HostSettings
 from fifo.model.instance import Exit, RestartPolicy
 from tests.agent.world import AgentWorld, newer, spec_of, uid_of
 
 if TYPE_CHECKING:
+    from fifo.hypervisors.driver import Observed, Wanted
     from fifo.model.instance import InstanceSpec
 
 QUICK = RestartPolicy(when="on_failure", first_s=0.1, most_s=1.0, attempts=5, window_s=60.0)
@@ -72,6 +74,29 @@ def test_the_policy_decides(world: AgentWorld, when: Any, code: int, comes_back:
     assert status.state == ("running" if comes_back else "stopped")
     assert status.exit is not None
     assert status.exit.code == code
+
+
+def test_the_story_of_one_that_ends_before_its_start_is_answered_is_whole(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = SimulatedDriver.start
+
+    async def late(driver: SimulatedDriver, wanted: Wanted, start_id: int) -> Observed:
+        observed = await start(driver, wanted, start_id)
+        if start_id < 3:
+            answered = driver.host.clockwork.future()
+            driver.host.finish(driver.host.find(wanted.spec.uid), Exit(at=1.0, code=3))
+            driver.host.clockwork.after(0.1, lambda: answered.reply(None))
+            await answered
+        return observed
+
+    monkeypatch.setattr(SimulatedDriver, "start", late)
+    spec = spec_of(1, restart=QUICK)
+    world.realise(spec)
+    world.until(lambda: world.host.find(spec.uid).start_id == 3)
+    assert kinds(world, spec.uid) == [
+        "created", "ended", "restarted", "ended", "restarted"
+    ]  # fmt: skip
 
 
 def test_what_stays_down_does_so_until_a_later_generation_asks(world: AgentWorld) -> None:

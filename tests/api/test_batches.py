@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fifo.api.services.instance_batches import chunk_size
 from fifo.hypervisors.simulated.settings import HostSettings
-from fifo.model.instance import Shares
+from fifo.model import limits
+from fifo.model.instance import Disk, Shares
+from fifo.store.limits import TXN_COMPARES
 from fifo.v1 import instance_pb2, instance_service_pb2
 from tests.api.calls import call, done, ended, metadata_of, refused
 from tests.api.test_instances import ZONE, create
+from tests.workflows.stage import zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,3 +112,77 @@ def test_a_batch_can_be_tried_without_doing_it(play: Play) -> None:
             assert list(metadata_of(operation).failed_requests) == [2]
 
     play(scene, HostSettings(capacity=Shares(cpu=400, memory=1024, disk=100)))
+
+
+def test_a_batch_with_many_addresses_and_images_is_created_and_deleted(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            zones = [
+                {**ZONE, "ram": 64, "nics": [{"network": "networks/lan", "ips": _ips(n, 5)}]}
+                for n in range(20)
+            ]
+            machines = [
+                {
+                    "brand": "KVM",
+                    "ram": 64,
+                    "nics": [{"network": "networks/lan"}] * 2,
+                    "disks": [{"image": "images/disk", "boot": True}, {"image": "images/disk"}],
+                }
+                for _ in range(26)
+            ]
+            names = [f"n-{number}" for number in range(len(zones + machines))]
+            operation = await call(
+                channel,
+                "InstanceService.BatchCreateInstances",
+                parent="orgs/default",
+                requests=[
+                    {"instance_id": own, "instance": instance}
+                    for own, instance in zip(names, zones + machines, strict=True)
+                ],
+            )
+            operation = await ended(channel, operation)
+            assert dict(metadata_of(operation).failed_requests) == {}
+            operation = await call(
+                channel,
+                "InstanceService.BatchDeleteInstances",
+                parent="orgs/-",
+                names=[f"orgs/default/instances/{own}" for own in names],
+            )
+            await done(channel, operation)
+            assert len(stage.catalog.specs) == len(stage.catalog.addresses) == 0
+            assert len(stage.catalog.claims) == 0
+
+    play(scene, HostSettings(capacity=Shares(cpu=6_400, memory=256_000, disk=40_000)))
+
+
+def _ips(number: int, count: int) -> list[str]:
+    return [f"fd00::{number + 1:x}:{index:x}/64" for index in range(count)]
+
+
+def test_more_addresses_than_one_transaction_claims_are_refused_with_the_bound(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            nics = [{"network": "networks/lan", "ips": _ips(number, 20)} for number in range(5)]
+            told = await refused(create(channel, given={**ZONE, "nics": nics}))
+            assert (told.code, told.fields) == ("INVALID_ARGUMENT", ["instance.nics"])
+            assert "at most 97" in told.details["BadRequest"].field_violations[0].description
+            nics[4]["ips"] = _ips(4, 17)
+            assert len((await create(channel, given={**ZONE, "nics": nics})).nics) == 5
+
+    play(scene)
+
+
+@given(st.data())
+def test_accepting_a_chunk_of_a_batch_always_fits_one_transaction(data: st.DataObject) -> None:
+    images = st.lists(st.integers(0, 200), max_size=limits.DISKS, unique=True)
+    specs = [
+        zone(number, brand="kvm", disks=tuple(Disk(path=str(n), image=str(n)) for n in own))
+        for number, own in enumerate(data.draw(st.lists(images, min_size=1, max_size=60)))
+    ]
+    size = chunk_size(specs)
+    assert 1 <= size <= limits.CHUNK_INSTANCES
+    for first in range(0, len(specs), size):
+        chunk = specs[first : first + size]
+        compared = {disk.image for spec in chunk for disk in spec.disks}
+        # The operation, and of each instance its spec and its index.
+        assert 1 + 2 * len(chunk) + len(compared) <= TXN_COMPARES

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from google.longrunning import operations_pb2
 
 from fifo.hypervisors.simulated.faults import Fault
 from fifo.hypervisors.simulated.settings import HostSettings
+from fifo.model import keys
 from fifo.v1.operation_pb2 import OperationMetadata
 from tests.api.calls import call, ended, metadata_of, refused
 from tests.api.test_instances import WEB, ZONE, create, get
@@ -36,11 +40,45 @@ def test_a_wait_ends_with_the_operation_or_with_its_time(play: Play) -> None:
             )
             assert not waited.done
             assert metadata_of(waited).stage in {"place", "realise", "start"}
+            waiters = stage.catalog.waiting[keys.OPERATION, operation.name.rpartition("/")[2]]
+            assert len(waiters) == 1, "but for who runs it, nobody waits"
             waiting = asyncio.create_task(
                 call(channel, "Operations.WaitOperation", name=operation.name)
             )
             await call(channel, "Operations.CancelOperation", name=operation.name)
             assert (await waiting).done
+
+    play(scene, SLOW)
+
+
+class Patient:
+    """The call of a caller who set no deadline, and may go away."""
+
+    def remaining_s(self) -> None:
+        """Tell that there is none."""
+
+
+def test_a_caller_who_goes_away_waits_no_more(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            operation = await call(
+                channel,
+                "InstanceService.CreateInstance",
+                parent="orgs/default",
+                instance_id="web",
+                instance=ZONE,
+            )
+            waiters = stage.catalog.waiting[keys.OPERATION, operation.name.rpartition("/")[2]]
+            before = len(waiters)
+            service: Any = stage.api.services.objects["google.longrunning.Operations"][0]
+            asked = operations_pb2.WaitOperationRequest(name=operation.name)
+            # By hand, so that it is left at the moment it waits.
+            serving = service.wait_operation(asked, Patient())
+            serving.send(None)
+            assert len(waiters) == before + 1
+            with pytest.raises(asyncio.CancelledError):
+                serving.throw(asyncio.CancelledError())
+            assert len(waiters) == before
 
     play(scene, SLOW)
 

@@ -23,23 +23,27 @@ def classes(root: type[FifoError] = FifoError) -> Iterator[type[FifoError]]:
 
 
 def make(kind: type[FifoError]) -> FifoError:
-    match kind:
-        case errors.StoreLimit:
-            return errors.StoreLimit("TXN_BYTES", 2, 1)
-        case errors.Compacted:
-            return errors.Compacted(1, 2)
-        case errors.FutureRevision:
-            return errors.FutureRevision(2, 1)
-        case errors.LeaseNotFound:
-            return errors.LeaseNotFound(1)
-        case errors.InvalidInput:
-            return errors.InvalidInput("it", (Violation("a.b", "another"),))
-    return kind("it happened", "orgs/default/instances/web", "do that")
+    found = SPECIAL.get(kind)
+    return found or kind("it happened", "orgs/default/instances/web", "do that")
 
+
+SPECIAL: dict[type[FifoError], FifoError] = {
+    type(error): error
+    for error in (
+        errors.InvalidInput("it", (Violation("a.b", "another"),)),
+        errors.RequestIdReused("orgs/default/instances/web"),
+        errors.StoreLimit("TXN_BYTES", 2, 1),
+        errors.Compacted(1, 2),
+        errors.FutureRevision(2, 1),
+        errors.LeaseNotFound(1),
+    )
+}
+"""Errors of the classes that take something else than the three texts."""
 
 WANTED = {
     "FifoError": ("INTERNAL", None),
     "InvalidInput": ("INVALID_ARGUMENT", "BadRequest"),
+    "RequestIdReused": ("INVALID_ARGUMENT", "BadRequest"),
     "StoreLimit": ("INVALID_ARGUMENT", "BadRequest"),
     "FutureRevision": ("OUT_OF_RANGE", "BadRequest"),
     "NotFound": ("NOT_FOUND", "ResourceInfo"),

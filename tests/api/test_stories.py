@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fifo.fleet.ownership import Ownership
 from fifo.fleet.reports import Reporting
 from fifo.model import limits
 from fifo.model.link import JournalEntry, Report
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 def reporting(stage: Stage) -> Reporting:
     """Give what a session that has just begun writes reports with."""
-    made = Reporting(HOST, stage.world)
-    made.fence = stage.world.hosts.owners_fence(HOST)
-    return made
+    own = Ownership(HOST, stage.store)
+    own._revision = stage.world.hosts.owners_fence(HOST)
+    return Reporting(HOST, stage.world, own)
 
 
 def report(uid: str, *numbers: int) -> Report:

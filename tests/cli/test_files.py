@@ -71,6 +71,15 @@ def test_a_backup_that_arrives_otherwise_than_it_was_sent_leaves_no_file(
     assert not file.exists()
 
 
+@pytest.mark.parametrize("command", [("admin", "backup"), ("support", "bundle")])
+def test_standard_output_is_no_place_for_an_archive(
+    channel: FakeChannel, capsys: pytest.CaptureFixture[str], command: tuple[str, str]
+) -> None:
+    assert ended(*command, "-") == 2
+    assert "name a file" in capsys.readouterr().err
+    assert channel.asked == []
+
+
 def test_a_private_key_is_not_taken_for_a_ca(
     channel: FakeChannel, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
-from fifo.cli.serving import hypervisors
+from fifo.cli.serving import hypervisors, locks
 from fifo.cli.serving.directories import Directories
 from fifo.cli.settings import Settings
 from fifo.model.errors import DataLoss, InvalidInput, NotReady, Violation
@@ -21,9 +24,17 @@ if TYPE_CHECKING:
     from fifo.model.errors import FifoError
 
 
+PREFIX = f"h{secrets.token_hex(2)}"
+"""This process's own: a prefix is locked on the whole machine."""
+
+
 def settings_in(base: Path, driver: str = "auto", seed: int = 1) -> Settings:
     return Settings(
-        data_dir=base / "data", run_dir=base / "run", driver=driver, simulated_seed=seed
+        data_dir=base / "data",
+        run_dir=base / "run",
+        driver=driver,
+        simulated_seed=seed,
+        prefix=PREFIX,
     )
 
 
@@ -33,8 +44,10 @@ def opened(settings: Settings) -> Hosts:
     async def run() -> Hosts:
         host = AsyncioHost()
         directories = Directories(settings)
+        node = host.node("n")
         try:
-            hosts = await hypervisors.open_hosts(host.node("n"), settings, directories, time.time)
+            with ExitStack() as held:
+                hosts = await hypervisors.open_hosts(node, settings, directories, time.time, held)
             directories.identity(len(hosts.drivers), hosts.driver)
         finally:
             host.close()
@@ -78,6 +91,40 @@ def test_a_real_host_s_data_are_never_given_to_simulated_hosts(
     assert driver == "simulated" or "the keeper is away" in str(refused.value)
     let_linux(monkeypatch, None)
     assert opened(settings_in(tmp_path)).driver == "linux"
+
+
+@pytest.mark.parametrize("driver", ["auto", "linux"])
+def test_simulated_hosts_are_no_way_round_a_prefix_that_another_node_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str
+) -> None:
+    let_linux(monkeypatch, None)
+    other = Directories(settings_in(tmp_path / "other"))
+    with (
+        locks.of_host(other, PREFIX),
+        pytest.raises(NotReady, match=f"prefix {PREFIX}: process {os.getpid()} has it; stop"),
+    ):
+        opened(settings_in(tmp_path / "own", driver))
+    assert opened(settings_in(tmp_path / "own", driver)).driver == "linux"
+
+
+def test_a_start_that_becomes_simulated_leaves_the_prefix_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_linux(monkeypatch, NotReady("no runc", "this machine"))
+    settings = settings_in(tmp_path / "own")
+    directories = Directories(settings)
+
+    async def run() -> None:
+        host = AsyncioHost()
+        try:
+            with ExitStack() as held:
+                await hypervisors.open_hosts(host.node("n"), settings, directories, time.time, held)
+                with locks.of_host(Directories(settings_in(tmp_path / "other")), PREFIX):
+                    pass
+        finally:
+            host.close()
+
+    asyncio.run(run())
 
 
 def test_settings_that_the_driver_refuses_are_no_reason_for_simulated_hosts(

@@ -105,6 +105,22 @@ def test_safe_text_moves_no_cursor(text: str) -> None:
     assert safe(safe(text)) == safe(text)
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("no room\n", "no room"),
+        (
+            "cannot start:\r\n\tno such file\n  see the log",
+            "cannot start: no such file; see the log",
+        ),
+        ("one\n\n two", "one; two"),
+        ("one\rtwo", "one\ufffdtwo"),
+    ],
+)
+def test_several_lines_of_a_host_are_told_in_one(said: str, shown: str) -> None:
+    assert safe(said) == shown
+
+
 @given(st.text(), st.integers(min_value=2, max_value=40))
 def test_cells_are_as_wide_as_their_column(text: str, cells: int) -> None:
     shown = cut(safe(text), cells)

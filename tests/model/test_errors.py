@@ -24,6 +24,8 @@ def made(kind: type[FifoError]) -> FifoError:
         return kind(5, 9)
     if kind is errors.LeaseNotFound:
         return errors.LeaseNotFound(7)
+    if kind is errors.RequestIdReused:
+        return errors.RequestIdReused("orgs/default/instances/web")
     return kind("it is so", "orgs/default/instances/web", "do that")
 
 

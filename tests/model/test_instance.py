@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from fifo.model.instance import InstanceSpec, StopPatience
+from fifo.model.instance import Disk, InstanceSpec, StopPatience
 from fifo.model.records import decode, encode
 from fifo.model.restart import Memory
 
@@ -29,3 +29,18 @@ def test_patience_is_for_the_generation_that_it_was_given_with_alone(seconds: fl
     )
     assert decode(InstanceSpec, encode(spec)).patience_s == seconds
     assert msgspec.structs.replace(spec, generation=4).patience_s is None
+
+
+def test_an_instance_is_made_of_its_own_image_and_of_those_of_its_disks() -> None:
+    spec = decode(InstanceSpec, OLD_SPEC)
+    assert spec.images == frozenset()
+    zone = msgspec.structs.replace(spec, image="rootfs")
+    assert zone.images == {"rootfs"}
+    disks = (
+        Disk(path="disk0", image="boot", boot=True),
+        Disk(path="disk1", image="data"),
+        Disk(path="disk2", image="data"),
+        Disk(path="disk3", size=1_024),
+    )
+    machine = msgspec.structs.replace(spec, disks=disks)
+    assert machine.images == {"boot", "data"}

@@ -76,6 +76,7 @@ def test_chunks_of_an_operation_stand_in_order(one: int, other: int) -> None:
 
 def test_keys_of_one_owner_stand_below_its_prefix() -> None:
     assert keys.story("u", 5).startswith(keys.stories("u"))
+    assert keys.operation_input("o", 5).startswith(keys.operation_inputs("o"))
     assert keys.cleanup("h", "u").startswith(keys.CLEANUP)
     assert keys.index("instances", "default", "web").startswith(keys.INDEX)
     assert keys.result("o", "s", "u").startswith(keys.AGENT_RESULT)

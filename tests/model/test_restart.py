@@ -137,5 +137,8 @@ def test_a_clock_that_is_set_back_a_day_makes_no_crash_loop() -> None:
 
 def test_an_end_is_told_in_words() -> None:
     assert describe(Exit(at=0.0, signal=9)) == "killed by signal 9"
+    starved = Exit(at=0.0, signal=9, out_of_memory=True, memory_limit_bytes=64 * 1024**2)
+    assert describe(starved) == "killed: out of memory (64 MiB)"
+    assert describe(Exit(at=0.0, signal=9, out_of_memory=True)) == "killed: out of memory"
     assert describe(Exit(at=0.0, code=3)) == "exit code 3"
     assert describe(Exit(at=0.0)) == "its end was not seen"

@@ -9,7 +9,7 @@ import pytest
 from fifo.model.errors import Compacted, FutureRevision
 from fifo.store import limits
 from fifo.store.contract import Delete, Put, Txn
-from fifo.store.intervals import TO_END, after, covers, prefix_end
+from fifo.store.intervals import TO_END, after
 from tests.store.engines import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -44,16 +44,6 @@ def test_an_interval_is_half_open(
 ) -> None:
     fill(store, b"b", b"a\xff", b"c", b"a", b"a\0")
     assert keys(store.range(start, end).get(timeout=PATIENCE_S)) == wanted
-
-
-@pytest.mark.parametrize(
-    ("prefix", "end"),
-    [(b"a", b"b"), (b"a/", b"a0"), (b"a\xff", b"b"), (b"\xff\xff", TO_END), (b"", TO_END)],
-)
-def test_the_end_of_a_prefix_is_the_next_that_does_not_begin_so(prefix: bytes, end: bytes) -> None:
-    assert prefix_end(prefix) == end
-    start = prefix or b"\0"
-    assert covers(start, end, prefix + b"\xff\xff\xff")
 
 
 def test_pages_of_one_revision_show_what_was_there_then(store: Store) -> None:

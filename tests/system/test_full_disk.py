@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fifo.cli.demo.fleet_client import FleetClient
-from fifo.cli.demo.program import spawning_with_netns
+from fifo.cli.demo.remains import spawning_with_netns
 from fifo.hypervisors.linux.guests import spawning, zone_image
 from fifo.hypervisors.linux.layout import PASSABLE
 from fifo.hypervisors.linux.leftovers import leftovers

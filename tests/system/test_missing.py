@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from fifo.hypervisors.linux.layout import PASSABLE
 from tests.house.source import ROOT
+from tests.hypervisors.linux.keeper.keeper_host import KeeperHost
 from tests.hypervisors.linux.zone_host import why_not
 from tests.system.node_process import NodeProcess, fifo, rows
 
@@ -33,7 +35,7 @@ class Bare(NodeProcess):
     """A node of the Linux driver that finds some programs and not others."""
 
     def __init__(self, base: Path, *missing: str) -> None:
-        super().__init__(base, driver="linux")
+        super().__init__(base, "--prefix", f"m{secrets.token_hex(2)}", driver="linux")
         self.path = base / "bin"
         self.path.mkdir()
         for place in os.environ["PATH"].split(os.pathsep):
@@ -101,3 +103,22 @@ def test_without_a_runtime_and_qemu_a_node_that_shall_be_real_does_not_start(
     assert "install runc and qemu-system-x86" in done.stderr
     assert "Traceback" not in done.stderr
     assert not fifo("--server", f"unix:{node.socket}", "hypervisor", "list").stdout
+    assert no_keeper_of(node)
+
+
+def test_without_a_runtime_and_qemu_a_node_that_becomes_simulated_leaves_no_keeper(
+    without: Without,
+) -> None:
+    node = without(*RUNTIMES, "qemu-")
+    node.arguments = (*node.arguments, "--driver", "auto")
+    with node:
+        (host,) = rows(node.fifo("hypervisor", "list", "-o", "json"))
+        assert "simulated" in str(host)
+        assert no_keeper_of(node)
+
+
+def no_keeper_of(node: NodeProcess) -> bool:
+    """Tell whether a node had a keeper and has none."""
+    directory = node.base / "run" / "keeper"
+    assert (directory / "keeper.journal").exists()
+    return not list(KeeperHost(directory).ours())

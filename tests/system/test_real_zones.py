@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fifo.cli.demo.fleet_client import FleetClient
-from fifo.cli.demo.program import spawning_with_netns
+from fifo.cli.demo.remains import spawning_with_netns
 from fifo.hypervisors.linux.guests import spawning, zone_image
 from fifo.hypervisors.linux.keeper_client import KeeperClient
 from fifo.hypervisors.linux.leftovers import Leftovers, leftovers

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from fifo.model import address_pool, keys, records
+from fifo.api.services.instance_batches import DELETE_CHUNK, chunk_size
+from fifo.model import address_pool, keys, limits, records
 from fifo.model.hypervisor import HypervisorStatus
 from fifo.model.image import Image
-from fifo.model.instance import StopPatience
+from fifo.model.instance import Disk, StopPatience
 from fifo.model.network import AddressClaim
 from fifo.model.operation import Operation
 from fifo.store.contract import Delete, Put, Txn
+from tests.fleet.asking import many, nics
 from tests.workflows.stage import HOST, NETWORK, Stage, uid, zone
 
 if TYPE_CHECKING:
@@ -40,6 +42,12 @@ class Case(NamedTuple):
     kind: str
     prepare: Callable[[Stage], None]
     make: Callable[[Stage], Operation]
+    what: str = ""
+
+    @property
+    def name(self) -> str:
+        """What its tests are called by."""
+        return f"{self.kind}{self.what}"
 
 
 def _nothing(stage: Stage) -> None:
@@ -93,6 +101,7 @@ def _with_stranger(stage: Stage) -> None:
         keys.by_uid(keys.CLAIM, uid(1)),
         keys.by_uid(keys.ALLOCATION, HOST),
         keys.index("instances", "default", zone().id),
+        *(keys.MAC + mac.encode() for mac in claim.networks),
     )
     stage.write(
         Put(keys.by_uid(keys.HYPERVISOR_STATUS, HOST), records.encode(listed)),
@@ -116,22 +125,82 @@ def _changed(stage: Stage, **change: Any) -> InstanceSpec:
 
 
 def _batch(stage: Stage) -> Operation:
-    specs = [zone(number) for number in (1, 2, 3)]
-    made = operation("create_instances", tuple(spec.uid for spec in specs), None, chunk_size=2)
-    for first in (0, 2):
+    return _creates(stage, [zone(number) for number in (1, 2, 3)], 2)
+
+
+def _creates(stage: Stage, specs: list[InstanceSpec], size: int) -> Operation:
+    """Leave what a batch asks for, as the API does, and make its operation."""
+    uids = tuple(spec.uid for spec in specs)
+    made = operation("create_instances", uids, None, chunk_size=size)
+    for first in range(0, len(specs), size):
         key = keys.operation_input(made.id, first)
-        stage.write(Put(key, msgspec.json.encode(specs[first : first + 2])))
+        stage.write(Put(key, msgspec.json.encode(specs[first : first + size])))
     return made
+
+
+# -- batches as large as the API makes them -------------------------------------------------------
+
+_LARGE = 26
+"""More instances than the largest chunk of either batch has."""
+
+
+def _large(number: int) -> InstanceSpec:
+    """Give a VM that has images of its own, and addresses: some have as many as there may be."""
+    disks = tuple(
+        Disk(path=f"disk{n}", boot=not n, image=own, size=10)
+        for n, own in enumerate((IMAGE, *_own_images(number)))
+    )
+    if number in {2, 3}:
+        own = many(number, limits.PLACED_KEYS - 1).nics
+    elif number == 4:
+        own = nics(number, limits.NICS)
+    else:
+        own = (*nics(number, 1), *nics(number, 2, 4)[1:])
+    return zone(number, brand="kvm", nics=own, disks=disks)
+
+
+def _own_images(number: int) -> tuple[str, str]:
+    one, other = (f"00000000-0000-4000-8000-00000001{n:02x}{number:02x}" for n in (0, 1))
+    return one, other
+
+
+def _with_images(stage: Stage) -> None:
+    """Have as many images as an accepting transaction compares with the instances of a chunk."""
+    uids = [IMAGE, *(own for n in range(1, _LARGE + 1) for own in _own_images(n))]
+    for own in uids:
+        record = msgspec.structs.replace(image(), uid=own, id=f"image-{own[-4:]}", state="ready")
+        stage.write(Put(keys.by_uid(keys.IMAGE, own), records.encode(record)))
+
+
+def _large_batch(stage: Stage) -> Operation:
+    specs = [_large(number) for number in range(1, _LARGE + 1)]
+    return _creates(stage, specs, chunk_size(specs))
+
+
+def _with_large(stage: Stage) -> None:
+    _with_images(stage)
+    assert stage.run(_large_batch(stage)).state == "done"
 
 
 CASES = (
     Case("create_instance", _nothing, lambda _: operation("create_instance", (uid(1),), zone())),
     Case("create_instances", _nothing, _batch),
+    Case("create_instances", _with_images, _large_batch, "-large"),
     Case("delete_instance", _with_zones(1), lambda _: operation("delete_instance", (uid(1),))),
     Case(
         "delete_instances",
         _with_zones(1, 2, 3),
         lambda _: operation("delete_instances", (uid(1), uid(2), uid(3)), chunk_size=2),
+    ),
+    Case(
+        "delete_instances",
+        _with_large,
+        lambda _: operation(
+            "delete_instances",
+            tuple(uid(number) for number in range(1, _LARGE + 1)),
+            chunk_size=DELETE_CHUNK,
+        ),
+        "-large",
     ),
     Case(
         "start_instance",

@@ -35,6 +35,8 @@ class HostTruth:
     snapshots: dict[str, list[str]] = field(default_factory=dict)
     images: set[str] = field(default_factory=set)
     answered: dict[tuple[str, str, str], CommandResult] = field(default_factory=dict)
+    sent: list[str] = field(default_factory=list)
+    """Verbs of the commands that reached it."""
     creates: int = 0
     away: bool = False
     silent: bool = False
@@ -61,6 +63,7 @@ class HostDouble:
         if self.truth.away:
             future.fail(Unavailable("it is away", host))
             return future
+        self.truth.sent.append(command.verb)
         if self.truth.silent:
             return future
         key = (command.operation, command.step, command.uid)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from fifo.fleet.operations import RUNNERS
-from fifo.model.errors import FifoError, InvalidInput
+from fifo.model.errors import FifoError, RequestIdReused
 from fifo.workflows.registry import WORKFLOWS
 from fifo.workflows.runner import Request
 from supervisors import Future, count_children, start_child
@@ -67,7 +67,7 @@ def test_a_repeat_is_told_what_was_promised_and_a_mix_up_is_refused() -> None:
     made = create(stage, "one")
     assert not stage.operations.submit(made).get().repeated
     assert stage.operations.submit(made).get().repeated
-    with pytest.raises(InvalidInput):
+    with pytest.raises(RequestIdReused):
         stage.operations.submit(create(stage, "another")).get()
     assert stage.finish(made).state == "done"
     assert runners(stage) == 0

@@ -33,6 +33,7 @@ def test_a_create_that_waits_for_its_host_is_cancelled_and_undone(seed: int) -> 
     ended = stage.finish(made)
     assert ended.state == "cancelled"
     assert ended.cancel_requested
+    assert not stage.catalog.waiting
     assert stage.slate() == before
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
@@ -11,6 +10,7 @@ import msgspec
 
 from fifo.model import names
 from fifo.model.instance import Nic
+from fifo.model.wires import make_mac, network_with
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,18 +23,7 @@ MTU: Final = 1500
 DYNAMIC: Final = frozenset({"dhcp", "addrconf"})
 """Addresses that the guest gets by itself (vmadm)."""
 _GROUP: Final = 0x01
-_LOCAL: Final = 0x02
-"""The bits of the first octet that say 'for many' and 'made here' (IEEE 802)."""
-
-
-def make_mac(uid: str, index: int) -> str:
-    """Make the hardware address of an instance's interface: always the same for both.
-
-    Its first octet ends in 2, as vmadm's do: made here, for one.
-    """
-    octets = bytearray(hashlib.blake2b(f"{uid}/{index}".encode(), digest_size=6).digest())
-    octets[0] = octets[0] & 0xF0 | _LOCAL
-    return ":".join(f"{octet:02x}" for octet in octets)
+"""The bit of the first octet that says 'for many' (IEEE 802)."""
 
 
 def nics_of(
@@ -60,8 +49,11 @@ def _nic(drafting: Drafting, given: instance_pb2.Nic, index: int, uid: str, *, i
     field = f"nics[{index}]"
     network_uid = drafting.uid(names.NETWORKS, given.network, f"{field}.network")
     network = drafting.catalog.networks.record(network_uid)
-    if network is None and not given.network and not given.nic_tag:
-        drafting.refuse(field, "a network, or a nic_tag")
+    if network is None and not given.network:
+        if not given.nic_tag:
+            drafting.refuse(field, "a network, or a nic_tag")
+        network = _implied(drafting, given)
+        network_uid = network.uid if network is not None else ""
     if network is not None:
         _refuse_contradictions(drafting, given, network, field)
     return Nic(
@@ -80,6 +72,16 @@ def _nic(drafting: Drafting, given: instance_pb2.Nic, index: int, uid: str, *, i
         allow_dhcp_spoofing=given.allow_dhcp_spoofing,
         allowed_ips=_allowed(drafting, given.allowed_ips, f"{field}.allowed_ips"),
     )
+
+
+def _implied(drafting: Drafting, given: instance_pb2.Nic) -> Network | None:
+    """Find the network that has an interface's addresses: it is as if it had been named."""
+    static = tuple(text for text in given.ips if text not in DYNAMIC)
+    networks = (entry.record for entry in drafting.catalog.networks)
+    try:
+        return network_with(networks, given.nic_tag, given.vlan_id, static)
+    except ValueError:
+        return None  # What is no address is told where addresses are read.
 
 
 def _refuse_contradictions(

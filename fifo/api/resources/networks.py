@@ -11,6 +11,7 @@ from fifo.api.resources.values import etag, set_time
 from fifo.api.resources.view import instance_name, network_name
 from fifo.model import address_pool, keys, names
 from fifo.model.network import AddressPool
+from fifo.model.wires import is_wire
 from fifo.v1 import network_pb2
 
 if TYPE_CHECKING:
@@ -149,9 +150,9 @@ class AddressParts(NamedTuple):
 
 
 def capture_address(view: View, path: str) -> AddressParts | None:
-    """Take an address's record as it is now; None if it is free."""
+    """Take an address's record as it is now; None if it is free, or of no network but a wire."""
     entry = view.addresses.get(path)
-    if entry is None:
+    if entry is None or is_wire(path):
         return None
     owner = entry.record.uid
     return AddressParts(entry, bool(owner) and view.specs.get(owner) is None)

@@ -11,6 +11,8 @@ from fifo.fleet.stories import dropped_of
 from fifo.model import keys, names, records
 from fifo.model.errors import InvalidInput, Violation
 from fifo.model.story import StoryEvent
+from fifo.store.limits import RANGE_KEYS
+from fifo.store.pages import pages
 from fifo.v1 import event_service_pb2
 
 if TYPE_CHECKING:
@@ -71,17 +73,13 @@ class EventLists:
         return self._backend.references.instance(parent, "parent").record.uid
 
     async def _read(self, prefix: bytes) -> tuple[KeyValue, ...]:
-        page = await self._backend.store.range(
-            prefix, keys.end_of(prefix), limit=min(limits.EVENTS_LISTED, 10_000)
-        )
-        found = list(page.kvs)
-        while page.more:
-            if len(found) >= limits.EVENTS_LISTED:
+        found: list[KeyValue] = []
+        most = min(limits.EVENTS_LISTED, RANGE_KEYS)
+        async for page in pages(self._backend.store, prefix, keys.end_of(prefix), limit=most):
+            found += page.kvs
+            if page.more and len(found) >= limits.EVENTS_LISTED:
                 wanted = f"an instance: there are more than {limits.EVENTS_LISTED} events in all"
                 raise InvalidInput("ListEvents", (Violation("parent", wanted),))
-            start = page.kvs[-1].key + b"\x00"
-            page = await self._backend.store.range(start, keys.end_of(prefix), limit=10_000)
-            found += page.kvs
         return tuple(found)
 
 

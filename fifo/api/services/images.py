@@ -246,8 +246,9 @@ class ImageService:
         path = Path(os.path.realpath(text))
         below = any(path.is_relative_to(os.path.realpath(own)) for own in allowed)
         if not Path(text).is_absolute() or not below:
-            listed = ", ".join(map(str, allowed)) or "which the node's settings name none of"
-            wrong.append(Violation("file", f"a path below {listed}"))
+            listed = ", ".join(map(str, allowed))
+            told = f"a path below {listed}" if allowed else "no path: `import_dirs` is empty"
+            wrong.append(Violation("file", f"{told}; or send it: fifo image import --upload"))
         return str(path)
 
 

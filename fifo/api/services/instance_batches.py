@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from fifo.model.operation import Operation
 
 DELETE_CHUNK = 20
-"""Instances that a batch deletes at a time: five writes each, below the store's 100."""
+"""Instances that a batch deletes at a time: of each the spec, the status, the index and the story
+are deleted by one transaction, with the operation in it below the store's 100."""
 
 
 class InstanceBatches:
@@ -60,7 +61,7 @@ class InstanceBatches:
         try:
             return await accepting.submit(backend, call, operation)
         except FifoError:
-            prefix = keys.operation_input(operation.id, 0).rpartition(b"/")[0] + b"/"
+            prefix = keys.operation_inputs(operation.id)
             forget = DeleteRange(prefix, keys.end_of(prefix))
             await backend.store.txn(Txn(then=(forget,)))
             raise
@@ -150,18 +151,17 @@ class InstanceBatches:
 
 
 def chunk_size(specs: list[InstanceSpec]) -> int:
-    """Give how many instances go into one transaction: by their writes, and by their size.
+    """Give how many instances go into one transaction: by its keys, and by their size.
 
-    Each is written with its index and claimed with its host's sum, and each interface may take an
-    address of either family.
+    Each is accepted with its index, and the images of all are compared once; what they claim is
+    cut into transactions by placement itself.
     """
-    nics = max(len(spec.nics) for spec in specs)
     largest = max(len(msgspec.json.encode(spec)) for spec in specs)
-    return max(
-        1,
-        min(
-            model_limits.CHUNK_INSTANCES,
-            limits.CREATE_CHUNK_WRITES // (2 + 2 * nics),
-            limits.INPUT_BYTES // largest,
-        ),
-    )
+    size = max(1, min(model_limits.CHUNK_INSTANCES, limits.INPUT_BYTES // largest))
+    used = [spec.images for spec in specs]
+    while size > 1 and any(
+        2 * size + len(set().union(*used[first : first + size])) > limits.CREATE_CHUNK_KEYS
+        for first in range(0, len(used), size)
+    ):
+        size -= 1
+    return size

@@ -105,9 +105,7 @@ class OperationsService:
         except TimeoutError:
             pass
         finally:
-            if not waiting.done():
-                # Whoever left is looked at no more.
-                waiting.reply(None)
+            waiting.cancel()
         return await self._message(self._find(request.name))
 
     async def cancel_operation(

@@ -14,6 +14,7 @@ from fifo.api.resources.values import seconds_of
 from fifo.api.tables import Change, Tables
 from fifo.model import keys
 from fifo.model.errors import HistoryGone, NoRoom
+from fifo.store.pages import pages
 from fifo.v1 import event_service_pb2
 
 if TYPE_CHECKING:
@@ -166,20 +167,17 @@ class Watcher:
 
     async def _stories(self, tables: Tables, frame: Response) -> Response:
         """Tell the events that are kept, a page at a time."""
-        start, end = keys.STORY, keys.end_of(keys.STORY)
-        while True:
-            page = await self._backend.store.range(
-                start, end, limit=limits.FRAME_EVENTS, revision=tables.revision
-            )
+        end = keys.end_of(keys.STORY)
+        most, revision, store = limits.FRAME_EVENTS, tables.revision, self._backend.store
+        async for page in pages(store, keys.STORY, end, limit=most, revision=revision):
             for kv in page.kvs:
                 event = self._matching.current(tables, events.TYPE, EventParts(kv))
                 if event is not None:
                     frame.events.append(event)
-            if not page.more:
-                return frame
-            await self._call.send(frame)
-            frame = Response()
-            start = page.kvs[-1].key + b"\x00"
+            if page.more:
+                await self._call.send(frame)
+                frame = Response()
+        return frame
 
     # -- following ---------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fifo.cli.exits import UNAVAILABLE
-from fifo.cli.options import confirm, pass_target
+from fifo.cli.options import archive, confirm, pass_target
 
 if TYPE_CHECKING:
     from fifo.cli.client import Client
@@ -101,7 +101,7 @@ def services(target: Target) -> None:
 
 
 @COMMAND.command()
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("file", callback=archive, type=click.Path(dir_okay=False))
 @pass_target
 def backup(target: Target, file: str) -> None:
     """Copy the node's store into a new file while it runs; verified before it is sent."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fifo.cli.options import pass_target
+from fifo.cli.options import archive, pass_target
 
 if TYPE_CHECKING:
     from fifo.cli.target import Target
@@ -20,7 +20,8 @@ def COMMAND() -> None:  # noqa: N802 - the name by which groups are found
 
 
 @COMMAND.command()
-@click.argument("file", default="fifo-support.tar.gz", type=click.Path(dir_okay=False))
+@click.argument("file", default="fifo-support.tar.gz", callback=archive,
+                type=click.Path(dir_okay=False))  # fmt: skip
 @click.option("--log-bytes", default=LOG_BYTES, show_default=True, type=click.IntRange(min=0))
 @pass_target
 def bundle(target: Target, file: str, log_bytes: int) -> None:

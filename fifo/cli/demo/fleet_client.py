@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+import grpc
 from google.longrunning import operations_pb2, operations_pb2_grpc
 
 from fifo.cli.client import Client
 from fifo.cli.target import Target
-from fifo.model.errors import DeadlineExceeded, DriverFailed
+from fifo.model.errors import Cancelled, DeadlineExceeded, DriverFailed
 from fifo.v1 import (
     console_service_pb2_grpc,
     event_service_pb2,
@@ -34,15 +36,21 @@ OPERATION_S: Final = 60.0
 LOOK_S: Final = 0.02
 """How often a state is looked at while something is to come back: its time is told in hundredths
 of a second."""
+AGAIN_S: Final = 0.2
+"""Between two attempts to delete what could not be deleted yet."""
 QUOTA_GIB: Final = 1
 """What a zone of the demo may fill; vmadm's own 10 would ask for more disk than small hosts have
 for the fifty zones that the benchmarks start."""
 
 
 class FleetClient:
-    """Calls that wait for their operations; used on the demo's own thread."""
+    """Calls that wait for their operations; used on the demo's own thread.
+
+    `give_up` alone is called from another one.
+    """
 
     def __init__(self, socket: Path) -> None:
+        self._given_up = threading.Event()
         self._client = Client(
             Target(
                 server=f"unix:{socket}", ca_file=None, token_file=None, output="table",
@@ -63,9 +71,25 @@ class FleetClient:
         """Close the connection."""
         self._client.channel.close()
 
+    def give_up(self) -> None:
+        """Have the call that is under way end now, and all others; they raise Cancelled."""
+        self._given_up.set()
+        self.close()
+
     def call(self, method: Callable[..., Any], request: Any) -> Any:
         """Make a call."""
-        return self._client.call(method, request)
+        self.pause(0)
+        try:
+            return self._client.call(method, request)
+        except (grpc.RpcError, ValueError):
+            # gRPC has a ValueError for a channel that was closed before the call.
+            self.pause(0)
+            raise
+
+    def pause(self, seconds: float) -> None:
+        """Wait; raises Cancelled as soon as the client was given up."""
+        if self._given_up.wait(seconds):
+            raise Cancelled("the demo ends", "the call", "start it again")
 
     def wait(self, operation: Any) -> Any:
         """Wait for an operation; raises DriverFailed with its error."""
@@ -129,7 +153,7 @@ class FleetClient:
             found = self.get(name)
             if found.restarts > restarts and found.state == instance_pb2.Instance.RUNNING:
                 return found
-            time.sleep(LOOK_S)
+            self.pause(LOOK_S)
         raise DeadlineExceeded(f"it was not back within {patience_s:g} s", name, "see its events")
 
     def story(self, name: str) -> list[str]:
@@ -145,19 +169,32 @@ class FleetClient:
         request = supervision_service_pb2.GetTreeRequest(depth=6, max_children=10)
         return self.call(self.supervision.GetTree, request)
 
-    def delete_all(self) -> int:
-        """Delete every instance; gives how many there were."""
+    def names(self) -> set[str]:
+        """List the instances, those of a page."""
         request = instance_service_pb2.ListInstancesRequest(parent="orgs/default")
-        found = self.call(self.instances.ListInstances, request).instances
-        operations = [
-            self.call(
-                self.instances.DeleteInstance,
-                instance_service_pb2.DeleteInstanceRequest(
-                    name=own.name, request_id=self._client.request_id(), force=True
-                ),
-            )
-            for own in found
-        ]
-        for operation in operations:
-            self.wait(operation)
-        return len(found)
+        return {own.name for own in self.call(self.instances.ListInstances, request).instances}
+
+    def delete_all(self, patience_s: float = OPERATION_S) -> int:
+        """Delete every instance, whatever else is done to it; gives how many there were.
+
+        One that cannot be deleted now is tried again. Raises the last attempt's error after
+        `patience_s`.
+        """
+        until_s = time.monotonic() + patience_s
+        deleted: set[str] = set()
+        while found := self.names():
+            deleted |= found
+            try:
+                for operation in [self._delete(name) for name in sorted(found)]:
+                    self.wait(operation)
+            except (DriverFailed, grpc.RpcError):
+                if time.monotonic() > until_s:
+                    raise
+                self.pause(AGAIN_S)
+        return len(deleted)
+
+    def _delete(self, name: str) -> Any:
+        request = instance_service_pb2.DeleteInstanceRequest(
+            name=name, request_id=self._client.request_id(), force=True, allow_missing=True
+        )
+        return self.call(self.instances.DeleteInstance, request)

@@ -2,78 +2,126 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from fifo.cli.demo.fleet_client import FleetClient
+from fifo.cli.demo import remains
+from fifo.cli.demo.alone import alone
+from fifo.cli.demo.course import Course
+from fifo.cli.demo.interruption import Interruption
 from fifo.cli.demo.screen import Screen
-from fifo.cli.demo.steps import Cast, Demo
-from fifo.cli.serving.directories import PASSABLE
 from fifo.cli.serving.program import run
 from fifo.cli.settings import Settings
 from fifo.hypervisors.linux.guests import spawning, vm_images, zone_image
-from fifo.hypervisors.linux.keeper_client import KeeperClient
-from fifo.hypervisors.linux.leftovers import leftovers
-from fifo.hypervisors.linux.settings import Settings as LinuxSettings
-from fifo.model.errors import DriverFailed, FifoError, Unavailable
+from fifo.model.errors import Cancelled, DriverFailed, FifoError
 
 if TYPE_CHECKING:
-    from fifo.cli.serving.directories import Directories
-    from fifo.cli.serving.program import Running
+    from collections.abc import AsyncIterator
 
-PREFIX: Final = "demo"
+SIMULATED: Final = "fifo-simulated-demo-"
+"""What the directory of a demo without real zones begins with: nothing is mounted in it."""
 
 
 def main(*, stay: bool, simulated: bool = False) -> int:
-    """Play the demo, or with `stay` keep its node until it is interrupted; gives the status."""
+    """Play the demo, or with `stay` keep its node until it is interrupted; gives the status.
+
+    Raises NotReady where another demo runs, or where something of an earlier one cannot be cleared
+    away, DriverFailed where something of this one cannot.
+    """
     screen = Screen()
-    with _directories() as base:
-        images = None if simulated else uvloop.run(_build_images(screen))
-        real = images is not None
-        if images is None:
-            images = {brand: base / f"{brand.lower()}.image" for brand in ("LX", "KVM")}
-            for file in images.values():
-                file.write_bytes(b"a simulated host never reads this\n")
+    real = not simulated and os.geteuid() == 0
+    with alone() if real else contextlib.nullcontext():
+        outcome, interruption = uvloop.run(_demo(screen, stay=stay, real=real))
+    if not outcome:
+        screen.title(f"Done in {screen.total_s():.0f} s")
+    else:
+        screen.title("Interrupted" if interruption.number else "The demo failed")
+    return outcome
+
+
+async def _demo(screen: Screen, *, stay: bool, real: bool) -> tuple[int, Interruption]:
+    interruption = Interruption()
+    interruption.listen()
+    async with _directory(screen, interruption, real=real) as base:
+        try:
+            images, real = await interruption.limit(_images(base, screen, real=real))
+        except Cancelled:
+            return interruption.status, interruption
         settings = Settings(
             data_dir=base / "data",
             run_dir=base / "run",
             listen="127.0.0.1:0",
             metrics_listen="127.0.0.1:0",
             driver="auto" if real else "simulated",
-            prefix=PREFIX,
+            prefix=remains.PREFIX,
             import_dirs=tuple({file.parent for file in images.values()}),
             sample_s=1.0,
             drain_s=1.0,
         )
-        outcome = uvloop.run(_serve(settings, images, screen, stay=stay))
-    screen.title(f"Done in {screen.total_s():.0f} s" if not outcome else "The demo failed")
-    return outcome
+        course = Course(images, screen, interruption, stay=stay)
+        try:
+            status = await run(settings, course.ready)
+        finally:
+            await course.ended()
+        if interruption.number:
+            # Who keeps the node up ends it by a signal: that is no failure.
+            status = status or (0 if stay else interruption.status)
+    return course.failed or status, interruption
 
 
-@contextlib.contextmanager
-def _directories() -> Any:
-    base = Path(tempfile.mkdtemp(prefix="fifo-demo-"))
-    base.chmod(PASSABLE)
+@contextlib.asynccontextmanager
+async def _directory(
+    screen: Screen, interruption: Interruption, *, real: bool
+) -> AsyncIterator[Path]:
+    """Give a directory to play in, on a host without an earlier demo; nothing is left of it."""
+    if not real:
+        with tempfile.TemporaryDirectory(prefix=SIMULATED) as name:
+            yield Path(name)
+        return
+    base = remains.make()
+    try:
+        for each in await remains.clear_earlier(base):
+            screen.say(f"cleared away what an earlier demo left in {each}")
+    except FifoError:
+        await remains.remove(base)
+        raise
     try:
         yield base
     finally:
-        shutil.rmtree(base, ignore_errors=True)
+        # The node had its own way to take the signals; from here on the end is under way.
+        interruption.listen()
+        with screen.step("look for anything that is left"):
+            left = await remains.leave(base)
+            await remains.remove(base)
+            if not left.none:
+                raise DriverFailed(
+                    f"this is left: {remains.told(left)}", "the demo",
+                    "start it again, which tries to remove it; if that fails please report it",
+                )  # fmt: skip
 
 
-async def _build_images(screen: Screen) -> dict[str, Path] | None:
-    """Build the small guests from this machine's own packages; None where that cannot be."""
+async def _images(base: Path, screen: Screen, *, real: bool) -> tuple[dict[str, Path], bool]:
+    """Give the small guests by brand, and whether they are: else files stand for them."""
+    if not real:
+        why = "not root" if os.geteuid() else "as asked"
+        screen.say(f"{why}: the hosts are simulated, no real zone or VM is started")
+    built = await _built(screen) if real else None
+    if built is not None:
+        return built, True
+    stand_ins = {brand: base / f"{brand.lower()}.image" for brand in ("LX", "KVM")}
+    for file in stand_ins.values():
+        file.write_bytes(b"a simulated host never reads this\n")
+    return stand_ins, False
+
+
+async def _built(screen: Screen) -> dict[str, Path] | None:
     screen.title("Images from this machine's own packages")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fifo" / "guests"
-    if os.geteuid() != 0:
-        screen.say("not root: the hosts are simulated, no real zone or VM is started")
-        return None
     try:
         with screen.step("build a zone's root file system") as told:
             zone = await zone_image.build(spawning.run, cache)
@@ -85,75 +133,3 @@ async def _build_images(screen: Screen) -> dict[str, Path] | None:
         screen.say(f"{error}\nso the hosts are simulated, and no real zone or VM is started")
         return None
     return {"LX": zone.path("rootfs"), "KVM": vm.path("disk")}
-
-
-async def _serve(settings: Settings, images: dict[str, Path], screen: Screen, *, stay: bool) -> int:
-    """Run the node, and the play on a thread beside it."""
-    failures: list[BaseException] = []
-    tasks: list[asyncio.Task[None]] = []
-
-    def ready(running: Running, directories: Directories) -> None:
-        screen.title("A node serves")
-        screen.say(f"gRPC on 127.0.0.1:{running.api_port} and unix:{directories.socket}")
-        screen.say(f"metrics at http://127.0.0.1:{running.web_port}/metrics")
-        if running.warning:
-            screen.say(running.warning)
-        if stay:
-            screen.say(f"try: fifo --server unix:{directories.socket} hypervisor list")
-            return
-        tasks.append(asyncio.create_task(play(running, directories)))
-
-    async def play(running: Running, directories: Directories) -> None:
-        try:
-            await asyncio.to_thread(_play, running, directories, images, screen)
-        except (FifoError, OSError, AssertionError) as error:
-            failures.append(error)
-            screen.say(f"failed: {error}")
-        finally:
-            running.end()
-
-    status = await run(settings, ready)
-    if settings.driver != "simulated":
-        await _leave(settings, screen)
-    return 1 if failures else status
-
-
-def _play(
-    running: Running, directories: Directories, images: dict[str, Path], screen: Screen
-) -> None:
-    client = FleetClient(directories.socket)
-    try:
-        assert running.node is not None
-        simulated = running.simulated[0] if running.simulated else None
-        cast = Cast(running.node, running.hosts[0], images, running.web_port, simulated)
-        Demo(client, cast, screen).play()
-    finally:
-        client.close()
-
-
-async def _leave(settings: Settings, screen: Screen) -> None:
-    """End the keeper and see that nothing of the node is left on the machine."""
-    with contextlib.suppress(Unavailable):
-        keeper = await KeeperClient.connect(settings.run_dir / "keeper", patience_s=1.0)
-        await keeper.shutdown(force=True)
-        await keeper.close()
-    with screen.step("look for anything that is left"):
-        left = await leftovers(
-            spawning_with_netns,
-            LinuxSettings(
-                state_dir=settings.data_dir / "instances",
-                run_dir=settings.run_dir / "linux",
-                prefix=settings.prefix,
-                nic_tags={},
-            ),
-        )
-        if not left.none:
-            raise DriverFailed(f"this is left: {left}", "the demo", "please report it")
-
-
-async def spawning_with_netns(
-    argv: Any, *, stdin: bytes = b"", deadline_s: float, netns: str | None = None
-) -> Any:
-    """Run a command as the driver's runner does; nothing here asks for another namespace."""
-    assert netns is None
-    return await spawning.run(argv, stdin=stdin, deadline_s=deadline_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -22,18 +23,18 @@ class Screen:
 
     def title(self, text: str) -> None:
         """Begin a part."""
-        print(f"\n{text}", flush=True)
+        self._print(f"\n{text}\n")
 
     def say(self, text: str) -> None:
         """Tell something on a line of its own."""
         for line in text.splitlines():
-            print(f"    {safe(line)}", flush=True)
+            self._print(f"    {safe(line)}\n")
 
     @contextlib.contextmanager
     def step(self, text: str) -> Iterator[list[str]]:
         """Show a step; what the caller puts into the list is told behind it."""
         if self._live:
-            print(f"  … {text}", end="", flush=True)
+            self._print(f"  … {text}")
         told: list[str] = []
         began_s = time.monotonic()
         mark = "✗"
@@ -44,7 +45,15 @@ class Screen:
             took_s = time.monotonic() - began_s
             start = "\r\x1b[K" if self._live else ""
             more = f": {safe(', '.join(told))}" if told else ""
-            print(f"{start}  {mark} {text}{more} ({took_s:.2f} s)", flush=True)
+            self._print(f"{start}  {mark} {text}{more} ({took_s:.2f} s)\n")
+
+    @staticmethod
+    def _print(text: str) -> None:
+        """Print, as long as somebody reads: what was begun is taken back without that as well."""
+        try:
+            print(text, end="", flush=True)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def total_s(self) -> float:
         """Give the seconds since the beginning."""

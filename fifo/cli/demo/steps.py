@@ -46,6 +46,15 @@ class Cast(NamedTuple):
     simulated: SimulatedHost | None
 
 
+def prepare(client: FleetClient, images: dict[str, Path], screen: Screen) -> None:
+    """Bring in what instances are made from: the images, and a network with addresses."""
+    with screen.step("import the images of a zone and a VM"):
+        client.import_image("zone", images["LX"], "ROOTFS_TAR", "LX")
+        client.import_image("vm", images["KVM"], "QCOW2", "KVM")
+    with screen.step("make a network with addresses"):
+        client.create_network("lan", SUBNET)
+
+
 class Demo:
     """The play, in order; every method is a part of it."""
 
@@ -68,12 +77,7 @@ class Demo:
         """Three zones and a VM."""
         screen, client = self.screen, self.client
         screen.title("Create three zones and a virtual machine")
-        images = self.cast.images
-        with screen.step("import their images"):
-            client.import_image("zone", images["LX"], "ROOTFS_TAR", "LX")
-            client.import_image("vm", images["KVM"], "QCOW2", "KVM")
-        with screen.step("make a network with addresses"):
-            client.create_network("lan", SUBNET)
+        prepare(client, self.cast.images, screen)
         with screen.step("create four instances at once") as told:
             operations = [client.begin_create(name, "LX", "zone", ZONE_MIB) for name in ZONES]
             operations.append(client.begin_create(VM, "KVM", "vm", VM_MIB))
@@ -133,7 +137,7 @@ class Demo:
         began_s = time.monotonic()
         actor.kill()
         while (successor := self.cast.node.whereis(own)) in (None, actor):
-            time.sleep(0.001)
+            self.client.pause(0.001)
         took_ms = 1000 * (time.monotonic() - began_s)
         after = self.client.get(name)
         untouched = "untouched" if after.pid == found.pid else "RESTARTED"

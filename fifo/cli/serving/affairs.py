@@ -60,7 +60,7 @@ class Affairs:
         self._identity = identity
         self._started = parts.utc()
         self._backed_up, self._doubts = _last_backup(directories)
-        self.listeners: tuple[str, ...] = ()
+        self.listeners: Callable[[], tuple[str, ...]] = tuple
         self.warnings: tuple[str, ...] = ()
         self.page: Callable[[], MetricsPage | None] = lambda: None
 
@@ -71,7 +71,7 @@ class Affairs:
             version=version("fifo"),
             start_time=self._started,
             hypervisor=self._identity.hosts[0],
-            listeners=self.listeners,
+            listeners=self.listeners(),
             versions=(
                 ("python", platform.python_version()),
                 ("sqlite", sqlite3.sqlite_version),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import random
+from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from fifo.agent.clockwork import NodeClockwork
 from fifo.agent.settings import AgentSettings
+from fifo.cli.serving import locks
 from fifo.hypervisors.linux.keeper_client import KeeperClient, start_keeper
+from fifo.hypervisors.linux.keeper_end import end_idle_keeper
 from fifo.hypervisors.linux.opening import open_driver
 from fifo.hypervisors.linux.settings import ImageLimits, NicTag
 from fifo.hypervisors.linux.settings import Settings as LinuxSettings
@@ -33,18 +37,24 @@ if TYPE_CHECKING:
     from fifo.store.embedded import EmbeddedStore
     from supervisors import Future, Node
 
+logger = logging.getLogger("fifo")
+
 FORGET: Final = "move this directory away, then start the node: what its host runs is taken over"
 """What to do about a damaged store of an agent: of these there are no backups."""
 LATENT_VERBS = ("create", "start", "stop", "delete", "snapshot", "fetch_image")
 
 
 class Hosts(NamedTuple):
-    """Drivers by host, and why there is no Linux one where `auto` would have had it."""
+    """Drivers by host, and why there is no Linux one where `auto` would have had it.
+
+    `began_keeper` tells whether the keeper was started with them.
+    """
 
     drivers: tuple[Callable[[], Driver], ...]
     driver: str
     warning: str = ""
     keeper: KeeperClient | None = None
+    began_keeper: bool = False
     simulated: tuple[SimulatedHost, ...] = ()
 
 
@@ -70,30 +80,39 @@ class InTasks:
 
 
 async def open_hosts(
-    node: Node, settings: Settings, directories: Directories, utc: Callable[[], float]
+    node: Node,
+    settings: Settings,
+    directories: Directories,
+    utc: Callable[[], float],
+    held: ExitStack,
 ) -> Hosts:
-    """Open this machine's driver, or make simulated hosts.
+    """Open this machine's driver, or make simulated hosts; `held` gets the locks of a real host.
 
-    Raises NotReady, with what is missing, where `driver = "linux"` cannot be had, and where the
-    data are a real host's but its driver cannot be had; InvalidInput for settings it refuses.
+    Raises NotReady where another node has what a real host would take over (simulated hosts are no
+    way round that); with what is missing, where `driver = "linux"` cannot be had; and where the
+    data are a real host's but its driver cannot be had. InvalidInput for settings it refuses.
     """
     was_linux = directories.used_driver() == "linux"
     if settings.driver == "simulated":
         if was_linux:
             raise _real_host("simulated hosts would take its instances for theirs", directories)
         return _simulated(node, settings, directories, utc)
-    try:
-        return await _linux(settings, directories)
-    except InvalidInput:
-        raise  # What is written wrong is to be corrected, whatever this machine can do.
-    except FifoError as error:
-        if settings.driver == "linux":
-            raise
-        if was_linux:
-            # Real zones run on: a simulated host with their host's uid would leave them untended.
-            raise _real_host(f"it cannot be opened now: {error}", directories) from error
-        told = f"no real hypervisor here, the hosts are simulated: {error}"
-        return _simulated(node, settings, directories, utc)._replace(warning=told)
+    with ExitStack() as real:
+        real.enter_context(locks.of_host(directories, settings.prefix))
+        try:
+            hosts = await _linux(settings, directories)
+        except InvalidInput:
+            raise  # What is written wrong is to be corrected, whatever this machine can do.
+        except FifoError as error:
+            if settings.driver == "linux":
+                raise
+            if was_linux:
+                # Real zones run on: simulated hosts with their uids would leave them untended.
+                raise _real_host(f"it cannot be opened now: {error}", directories) from error
+            told = f"no real hypervisor here, the hosts are simulated: {error}"
+            return _simulated(node, settings, directories, utc)._replace(warning=told)
+        held.push(real.pop_all())
+        return hosts
 
 
 def _real_host(what: str, directories: Directories) -> NotReady:
@@ -104,8 +123,39 @@ def _real_host(what: str, directories: Directories) -> NotReady:
     )
 
 
+async def give_up(hosts: Hosts, directories: Directories) -> None:
+    """Let go of hosts whose node does not start; on the loop that opened them. Raises nothing.
+
+    A keeper that was started for them ends, unless it has instances to keep.
+    """
+    for driver in hosts.drivers:
+        await driver().close()
+    if hosts.keeper is not None:
+        await hosts.keeper.close()
+    if hosts.began_keeper:
+        await _end_keeper(directories)
+
+
+async def _end_keeper(directories: Directories) -> None:
+    try:
+        await end_idle_keeper(directories.keeper)
+    except (FifoError, OSError) as error:
+        # The start has failed for a reason of its own, which is what the operator has to hear.
+        logger.warning("The keeper that was started goes on: %s", error)
+
+
 async def _linux(settings: Settings, directories: Directories) -> Hosts:
-    await start_keeper(directories.keeper)
+    began = await start_keeper(directories.keeper)
+    try:
+        hosts = await _opened(settings, directories)
+    except BaseException:
+        if began:
+            await _end_keeper(directories)
+        raise
+    return hosts._replace(began_keeper=began)
+
+
+async def _opened(settings: Settings, directories: Directories) -> Hosts:
     keeper = await KeeperClient.connect(directories.keeper)
     wanted = LinuxSettings(
         state_dir=directories.instances,
@@ -121,15 +171,19 @@ async def _linux(settings: Settings, directories: Directories) -> Hosts:
         ),
         private_sources=settings.images_from_private_addresses,
     )
-    driver = await open_driver(wanted, keeper, directories.keeper)
-    found = await driver.probe()
-    if not found.brands:
-        missing = "; ".join(f"{what}: {why}" for what, why in sorted(found.missing.items()))
-        raise NotReady(
-            f"it can run neither zones nor VMs ({missing})",
-            "this machine",
-            "install runc and qemu-system-x86, and run as root",
-        )
+    async with AsyncExitStack() as opened:
+        opened.push_async_callback(keeper.close)
+        driver = await open_driver(wanted, keeper, directories.keeper)
+        opened.push_async_callback(driver.close)
+        found = await driver.probe()
+        if not found.brands:
+            missing = "; ".join(f"{what}: {why}" for what, why in sorted(found.missing.items()))
+            raise NotReady(
+                f"it can run neither zones nor VMs ({missing})",
+                "this machine",
+                "install runc and qemu-system-x86, and run as root",
+            )
+        opened.pop_all()
     wrapped = cast("Driver", InTasks(driver))
     return Hosts((lambda: wrapped,), "linux", keeper=keeper)
 

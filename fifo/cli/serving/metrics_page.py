@@ -122,6 +122,10 @@ class MetricsPage:
         ids = {entry.record.uid: entry.record.id for entry in catalog.hosts}
         self._add_hosts(page, catalog, ids)
         self._add_driver_calls(page, ids)
+        page.add(
+            "fifo_agent_journal_dropped_total",
+            [((ids.get(own.host, own.host),), own.journal.dropped) for own in self._parts.agents],
+        )
         latest = await self._latest()
         _add_usage(page, ids, latest)
         await self._add_agent_stores(page, ids)

@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from ipaddress import ip_address
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 import uvloop
 
 from fifo.api.server import TOKEN_FILE
+from fifo.cli.serving import locks
 from fifo.cli.serving.affairs import Affairs
 from fifo.cli.serving.directories import Directories, host_name
 from fifo.cli.serving.edges import ApiEdge, WebEdge
-from fifo.cli.serving.hypervisors import agents_of, keep, open_hosts, store_at
+from fifo.cli.serving.hypervisors import agents_of, give_up, keep, open_hosts, store_at
 from fifo.cli.serving.tree import Parts, start_tree
 from fifo.model.errors import FifoError, NotReady
 from fifo.telemetry.logs import log_to
@@ -29,6 +31,7 @@ from supervisors.reasons import Crash, Shutdown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fifo.cli.serving.hypervisors import Hosts
     from fifo.cli.serving.metrics_page import MetricsPage
     from fifo.cli.settings import Settings
     from fifo.hypervisors.simulated.host import SimulatedHost
@@ -66,10 +69,26 @@ class Running:
 async def run(settings: Settings, ready: Callable[[Running, Directories], None]) -> int:
     """Run a node until SIGTERM or SIGINT, or until its root gives up; gives the exit status.
 
-    Raises FifoError where it cannot start.
+    Raises FifoError where it cannot start; then nothing that the start began is left running.
     """
     directories = Directories(settings)
-    handler = log_to(directories.logs, settings.log_level, settings.log_file_bytes)
+    with ExitStack() as held:
+        # Before anything is opened, written or swept that may be another node's.
+        held.enter_context(locks.of_node(directories))
+        handler = log_to(directories.logs, settings.log_level, settings.log_file_bytes)
+        try:
+            return await _run(settings, directories, held, ready)
+        finally:
+            logging.getLogger().removeHandler(handler)
+            handler.close()
+
+
+async def _run(
+    settings: Settings,
+    directories: Directories,
+    held: ExitStack,
+    ready: Callable[[Running, Directories], None],
+) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     host = AsyncioHost()
     node = host.node(settings.name or host_name())
@@ -79,40 +98,49 @@ async def run(settings: Settings, ready: Callable[[Running, Directories], None])
         loop.add_signal_handler(number, running.end)
     watchdog = Watchdog(node)
     try:
-        hosts = await open_hosts(node, settings, directories, time.time)
-        running.warning = hosts.warning
-        identity = directories.identity(len(hosts.drivers), hosts.driver)
-        running.hosts, running.simulated = identity.hosts, hosts.simulated
-        agents = agents_of(
-            hosts, identity.hosts, settings, directories, utc=time.time, version=version("fifo")
-        )
-        parts = Parts(
-            store_at(directories.private / "store", served=directories.private / TOKEN_FILE),
-            time.time,
-            agents,
-            host_ids=_host_ids(identity.hosts, settings.name or host_name()),
-        )
-        affairs = Affairs(node, parts, settings, directories, identity)
-        affairs.page = lambda: running.page
-        affairs.warnings = (hosts.warning,) if hosts.warning else ()
-        parts.edges = _edges(parts, settings, directories, affairs, running)
-        running.root = await _start(node, parts)
-        watchdog.start()
-        await _await_hosts(parts)
-        affairs.listeners = _listeners(settings, directories, running)
-        ready(running, directories)
-        await _until_end(running.ending, running.root)
-        status = 0 if running.root.is_alive() else 1
-        await _stop(running.root)
+        hosts = await open_hosts(node, settings, directories, time.time, held)
+        try:
+            parts = _parts(node, hosts, settings, directories, running)
+            running.root = root = await _start(node, parts)
+            watchdog.start()
+            await _await_hosts(parts)
+            ready(running, directories)
+        except BaseException:
+            await give_up(hosts, directories)
+            raise
+        await _until_end(running.ending, root)
+        status = 0 if root.is_alive() else 1
+        await _stop(root)
         keep(hosts, directories)
         if hosts.keeper is not None:
             await hosts.keeper.close()
     finally:
         watchdog.close()
         host.close()
-        logging.getLogger().removeHandler(handler)
-        handler.close()
     return status
+
+
+def _parts(
+    node: Node, hosts: Hosts, settings: Settings, directories: Directories, running: Running
+) -> Parts:
+    """Put together what the node's tree is made of."""
+    identity = directories.identity(len(hosts.drivers), hosts.driver)
+    running.warning = hosts.warning
+    running.hosts, running.simulated = identity.hosts, hosts.simulated
+    parts = Parts(
+        store_at(directories.private / "store", served=directories.private / TOKEN_FILE),
+        time.time,
+        agents_of(
+            hosts, identity.hosts, settings, directories, utc=time.time, version=version("fifo")
+        ),
+        host_ids=_host_ids(identity.hosts, settings.name or host_name()),
+    )
+    affairs = Affairs(node, parts, settings, directories, identity)
+    affairs.page = lambda: running.page
+    affairs.listeners = lambda: _listeners(settings, directories, running)
+    affairs.warnings = (hosts.warning,) if hosts.warning else ()
+    parts.edges = _edges(parts, settings, directories, affairs, running)
+    return parts
 
 
 async def _await_hosts(parts: Parts) -> None:
@@ -133,6 +161,9 @@ async def _await_hosts(parts: Parts) -> None:
                 await ready
     except TimeoutError:
         logger.warning("Serving although a host is not ready: see `fifo hypervisor list`")
+    finally:
+        for ready in waiting:
+            ready.cancel()
 
 
 def _host_ids(uids: tuple[str, ...], name: str) -> dict[str, str]:

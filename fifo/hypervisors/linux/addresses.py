@@ -9,6 +9,7 @@ import msgspec
 
 from fifo.hypervisors.driver import Wanted
 from fifo.model.errors import InvalidInput, Violation
+from fifo.model.wires import is_wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +22,6 @@ DYNAMIC = frozenset({"dhcp", "addrconf"})
 """What may stand in the place of an address (vmadm)."""
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
-Subnet = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Route(NamedTuple):
@@ -68,7 +68,7 @@ def attachments(wanted: Wanted) -> tuple[Attachment, ...]:
         uid = nic.network or wanted.claim.networks.get(nic.mac, "")
         network = networks.get(uid)
         path = f"nics[{index}]"
-        if uid and network is None:
+        if uid and network is None and not is_wire(uid):
             raise InvalidInput(wanted.spec.uid, (Violation(f"{path}.network", "a known network"),))
         texts = wanted.claim.addresses.get(nic.mac) or nic.ips
         addresses = tuple(

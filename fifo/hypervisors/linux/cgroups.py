@@ -47,13 +47,6 @@ def version(root: Path = ROOT) -> Version:
     return "hybrid" if (root / "unified" / "cgroup.controllers").exists() else "v1"
 
 
-def controllers(root: Path = ROOT) -> frozenset[str]:
-    """Tell which controllers can be used."""
-    if version(root) == "v2":
-        return frozenset(_text(root / "cgroup.controllers").split())
-    return frozenset(path.name for path in root.iterdir()) if root.exists() else frozenset()
-
-
 def hand_down(root: Path, *below: Path) -> None:
     """Let the groups in the root of version 2, then in those `below`, have what controllers it has.
 

@@ -32,7 +32,7 @@ class TerminalChannel:
         self,
         attachment: Attachment,
         outcome: asyncio.Future[KeeperExit] | None = None,
-        end: Callable[[], Awaitable[None]] | None = None,
+        end: Callable[[], Awaitable[object]] | None = None,
         forget: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.exit_code: int | None = None

@@ -13,7 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from fifo.hypervisors.driver import Observed
-from fifo.hypervisors.linux import host_usage, limits, logs
+from fifo.hypervisors.linux import host_usage, limits, logs, out_of_memory
 from fifo.hypervisors.linux.commands import disk_error
 from fifo.hypervisors.linux.locks import Locks
 from fifo.hypervisors.linux.making import destroy
@@ -233,6 +233,8 @@ class LinuxDriver:
 
     def _ended(self, uid: str) -> None:
         """Clean up behind an instance that ended, beside whoever decides what comes next."""
+        # Before the release, which removes the group that knows.
+        out_of_memory.explain(self.host, uid)
         task = asyncio.create_task(self._release(uid))
         self._releasing.add(task)
         task.add_done_callback(self._releasing.discard)
@@ -297,7 +299,7 @@ class LinuxDriver:
         """Drop it from the cache; raises WrongState while an instance is on it."""
         for each in self.host.layout.uids():
             kept = self.host.layout.read(each)
-            if kept is not None and uid in {kept.spec.image, *(d.image for d in kept.spec.disks)}:
+            if kept is not None and uid in kept.spec.images:
                 raise WrongState(f"instance {each} is made of it", uid, "delete the instance first")
         await self.host.cache.delete(uid)
 

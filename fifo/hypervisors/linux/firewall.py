@@ -9,8 +9,8 @@ Without leave to do otherwise, of what comes from a port is dropped:
 - ARP that names another sender, by hardware or IP address (RFC 826); a probe without a sender (RFC
   5227) may only ask for an address of its own;
 - IPv4 and IPv6 from another address; IPv6 also from its link-local one;
-- neighbour advertisements for what is another's (RFC 4861), router advertisements, redirects, and
-  ICMPv6 in fragments, which would hide them (RFC 6980);
+- neighbour advertisements for what is another's (RFC 4861), router advertisements and redirects;
+- IPv6 fragments but those of transports: ICMPv6 and further headers would hide them (RFC 6980);
 - answers of DHCP and DHCPv6 servers.
 
 By DHCP an interface is held to the addresses that servers gave it (`leases`). With `addrconf` it
@@ -37,6 +37,9 @@ CHAIN: Final = "from_"
 PRIORITY: Final = -300
 """Before everybody else's rules on bridged frames, and before the bridge learns an address."""
 LINK_LOCAL: Final = "fe80::"
+FRAGMENTED: Final = ("6", "17", "50", "51", "132")
+"""What IPv6 fragments may hold: TCP, UDP, ESP, AH and SCTP, by their numbers (IANA): their names
+are in netbase's file, which small hosts do not have."""
 
 
 class Guard(NamedTuple):
@@ -182,8 +185,9 @@ def _ipv4(guarded: Guard, own: list[str]) -> Iterator[str]:
 def _ipv6(guarded: Guard, own: list[ipaddress.IPv6Network]) -> Iterator[str]:
     if not own and not guarded.dynamic_v6:
         return
-    # 58 is ICMPv6, by its number: its name is in netbase's file, which small hosts do not have.
-    yield "ether type ip6 exthdr frag exists meta l4proto 58 counter drop"
+    # Of what a fragment holds the kernel knows only what its header says comes next: behind other
+    # headers it finds no protocol, and a rule about the protocol would not match.
+    yield f"ether type ip6 frag nexthdr != {_set(list(FRAGMENTED))} counter drop"
     yield "ether type ip6 icmpv6 type { nd-router-advert, nd-redirect } counter drop"
     if guarded.dynamic_v6:
         yield "ether type ip6 accept"

@@ -2,12 +2,14 @@
 
 A command with a terminal is a process of the keeper's, watched as instances are, since it may last;
 one with pipes is a command of the keeper's whose streams go through the node's connection, and ends
-with that. Either way the runtime's `exec` is in front of it and gives its exit code on.
+with that. Either way the runtime's `exec` is in front of it and gives its exit code on, and one
+whose opening fails or is given up is ended before that is told.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import signal
@@ -21,13 +23,13 @@ from fifo.hypervisors.linux.keeper.limits import DEADLINE_MS_MAX
 from fifo.hypervisors.linux.keeper_client import Program
 from fifo.hypervisors.linux.keeper_commands import KeeperCommand
 from fifo.hypervisors.linux.unstarted import unstarted
-from fifo.model.errors import WrongState
+from fifo.model.errors import FifoError, WrongState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fifo.hypervisors.driver import Channel
-    from fifo.hypervisors.linux.keeper_client import KeeperClient
+    from fifo.hypervisors.linux.keeper_client import Exit, KeeperClient
     from fifo.hypervisors.linux.layout import Kept
     from fifo.hypervisors.linux.runtime import Runtime
     from fifo.hypervisors.linux.watch import Watch
@@ -36,6 +38,7 @@ SESSION: Final = "exec-"
 """Before the name of a command with a terminal, among the keeper's instances."""
 COMMAND_S: Final = DEADLINE_MS_MAX / 1000
 """The longest a command with pipes may take: what the keeper grants."""
+_log = logging.getLogger(__name__)
 
 
 class Inside:
@@ -62,7 +65,7 @@ class Inside:
         *,
         terminal: bool,
     ) -> Channel:
-        """Run a command in a zone."""
+        """Run a command in a zone; nothing of it is left if this is cancelled or raises."""
         session = _Session(f"{SESSION}{secrets.token_hex(8)}", kept.pid, self._directory)
         argv = runtime.exec_argv(
             kept.uid, command, environment, pid_file=session.pid_file, terminal=terminal
@@ -74,33 +77,75 @@ class Inside:
     async def _in_terminal(self, session: _Session, argv: list[str]) -> TerminalChannel:
         name = session.name
         outcome = self._watch.session(name)
-        await self._keeper.spawn(name, "1", Program(argv), terminal=True)
+        try:
+            await self._keeper.spawn(name, "1", Program(argv), terminal=True)
+            attachment = await self._keeper.attach(name, write=True)
+            await session.begun(outcome.done)
+        except BaseException:
+            await self._give_up(session, outcome)
+            raise
+        return TerminalChannel(
+            attachment, outcome, partial(self._end, session), partial(self._forget, session)
+        )
 
-        async def end() -> None:
-            session.kill()
-            try:
-                await self._keeper.signal(name, "1", signal.SIGKILL)
-            except WrongState:
-                return
+    async def _end(self, session: _Session) -> bool:
+        """Kill a command and its runtime; False if the keeper has none that runs."""
+        session.kill()
+        try:
+            await self._keeper.signal(session.name, "1", signal.SIGKILL)
+        except WrongState:
+            return False
+        return True
 
-        async def forget() -> None:
-            session.forget()
-            await self._keeper.forget(name)
+    async def _forget(self, session: _Session) -> None:
+        session.forget()
+        await self._keeper.forget(session.name)
 
-        attachment = await self._keeper.attach(name, write=True)
-        await session.begun(outcome.done)
-        return TerminalChannel(attachment, outcome, end, forget)
+    async def _give_up(self, session: _Session, outcome: asyncio.Future[Exit]) -> None:
+        """End a command whose opening has failed; an attachment ends with it.
+
+        What cannot be ended now, the next opening of the driver ends.
+        """
+        try:
+            async with asyncio.timeout(limits.FORCE_S):
+                if await self._end(session):
+                    await outcome
+                # The runtime may have begun it as it was killed itself.
+                session.kill()
+                await self._forget(session)
+        except (FifoError, TimeoutError) as error:
+            _log.warning("%s: given up, and may still run: %s", session.name, error)
+        finally:
+            self._watch.drop_session(session.name)
 
     async def _with_pipes(self, session: _Session, argv: list[str], name: str) -> PipeChannel:
         channel = PipeChannel(session.kill, session.forget)
         command = await KeeperCommand.begin(
             self._keeper, Program(argv), deadline_s=COMMAND_S, on_output=channel.output
         )
+        try:
+            await session.begun(lambda: command.done)
+        except BaseException:
+            session.kill()
+            await self._cancelled(session, command)
+            raise
         channel.begin(command)
-        await session.begun(lambda: command.done)
         if command.done:
             await channel.settle(partial(unstarted, name))
         return channel
+
+    @staticmethod
+    async def _cancelled(session: _Session, command: KeeperCommand) -> None:
+        """See the end of a command with pipes whose opening is given up."""
+        try:
+            async with asyncio.timeout(limits.FORCE_S):
+                await command.cancelled()
+        except (FifoError, TimeoutError) as error:
+            _log.warning("%s: given up, and may still run: %s", session.name, error)
+        finally:
+            # The runtime may have begun it as it was killed itself.
+            session.kill()
+            session.forget()
 
 
 class _Session:

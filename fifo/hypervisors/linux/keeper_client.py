@@ -300,10 +300,6 @@ class KeeperClient:
         fields: dict[str, Any] = {} if log is None else {"log": log._asdict()}
         await self._call("console_connect", console=console, path=str(path), **fields)
 
-    async def console_close(self, console: str) -> None:
-        """Close a console; who has a terminal open in the guest is hung up."""
-        await self._call("console_close", console=console)
-
     async def attach(self, console: str, *, write: bool = False, take: bool = False) -> Attachment:
         """Watch a console: its last 64 KiB, then what comes. Many may watch, one may `write`.
 

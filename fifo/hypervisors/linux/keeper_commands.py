@@ -44,7 +44,6 @@ class KeeperCommand:
     ) -> Self:
         """Start a command; what it says goes to `on_output("stdout" or "stderr", data)`."""
         command = cls(await keeper.line(), deadline_s)
-        command._line.outputs[command._number] = on_output
         fields = program.fields() | {
             "deadline_ms": round(deadline_s * 1000),
             "stream": True,
@@ -52,6 +51,7 @@ class KeeperCommand:
         }
         # Asked before this returns: input that overtook it would be for no command.
         await command._line.ask("run", command._number, **fields)
+        command._line.outputs[command._number] = on_output
         command._answer = asyncio.create_task(command._wait())
         return command
 
@@ -74,6 +74,12 @@ class KeeperCommand:
         """Wait for its end; raises what a run of the keeper's does."""
         assert self._answer is not None
         return await self._answer
+
+    async def cancelled(self) -> None:
+        """Have it killed, and wait until it has ended; raises what `finished` does."""
+        if not self.done:
+            self._line.tell("cancel", run=self._number)
+        await self.finished()
 
     def hold(self, *, on: bool) -> None:
         """Have its output wait, or come again; what is on its way comes still.

@@ -18,11 +18,12 @@ NOT_STARTED: Final = "KEEPER_NOT_STARTED"
 """The reason of the error where there is no keeper afterwards, however far its start came."""
 
 
-async def start_keeper(directory: Path, *, timeout_s: float = 10.0) -> None:
+async def start_keeper(directory: Path, *, timeout_s: float = 10.0) -> bool:
     """Start the keeper of a directory, unless one serves it; return when it can be connected to.
 
-    It leads a session of its own and is no child of this process. Called before the node grows,
-    and again when the keeper has died. Raises NotReady if it cannot serve: its log says more.
+    Gives whether this call started it. It leads a session of its own and is no child of this
+    process. Called before the node grows, and again when the keeper has died. Raises NotReady if
+    it cannot serve: its log says more.
     """
     process, ready = _launch(directory)
     try:
@@ -43,6 +44,7 @@ async def start_keeper(directory: Path, *, timeout_s: float = 10.0) -> None:
             "see keeper.log in that directory",
             reason=NOT_STARTED,
         )
+    return said.startswith("ready ")
 
 
 def _launch(directory: Path) -> tuple[subprocess.Popen[bytes], int]:

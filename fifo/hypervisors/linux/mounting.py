@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NODEV: Final = 4
-NOSUID: Final = 2
 DETACH: Final = 2
 NOFOLLOW: Final = 8
 """Flags, from <sys/mount.h>."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fifo.hypervisors.linux.commands import Run
     from fifo.hypervisors.linux.keeper_client import KeeperClient, Watched
     from fifo.hypervisors.linux.kind import Kind
+    from fifo.hypervisors.linux.probe import Found
     from fifo.hypervisors.linux.settings import Settings
     from fifo.hypervisors.linux.storage.pool import ZoneStorage
     from fifo.model.hypervisor import Probe
@@ -77,20 +78,30 @@ async def open_driver(
         watch=Watch(keeper, layout, known.boot_id, wall, lambda: start_keeper(keeper_directory)),
         wall=wall,
     )
+    driver, kinds = _assemble(host, found)
+    try:
+        await _take_over(host, driver, kinds)
+    except BaseException:
+        # What follows the keeper would start another in the place of one that is ended.
+        await driver.close()
+        raise
+    return driver
+
+
+def _assemble(host: Host, found: Found) -> tuple[LinuxDriver, dict[str, Kind]]:
+    """Make the driver of a host, and give the kinds of instances it has by brand."""
     zones = Zones(host, found.runtime, found.missing.get("lx", ""))
-    accelerators = Accelerators(run, settings, known, host.cache)
+    accelerators = Accelerators(host.run, host.settings, host.facts, host.cache)
     machines = VirtualMachines(host, accelerators)
     kinds: dict[str, Kind] = dict.fromkeys(zones.brands, zones)
     kinds |= dict.fromkeys(machines.brands, machines)
 
     async def look() -> Probe:
-        again = await probe.find_runtime(run, settings, known, layout.runtime)
-        found = await probe.probe(host, again, zones.brands if again.runtime else ())
-        return with_machines(found, await accelerators.find(), machines.brands)
+        again = await probe.find_runtime(host.run, host.settings, host.facts, host.layout.runtime)
+        seen = await probe.probe(host, again, zones.brands if again.runtime else ())
+        return with_machines(seen, await accelerators.find(), machines.brands)
 
-    driver = LinuxDriver(host, kinds, look)
-    await _take_over(host, driver, kinds)
-    return driver
+    return LinuxDriver(host, kinds, look), kinds
 
 
 async def _storage(run: Run, settings: Settings) -> ZoneStorage:

@@ -49,7 +49,7 @@ class Watch:
         layout: Layout,
         boot_id: str,
         wall: Callable[[], float],
-        revive: Callable[[], Awaitable[None]],
+        revive: Callable[[], Awaitable[object]],
     ) -> None:
         self._keeper = keeper
         self._layout = layout
@@ -116,31 +116,50 @@ class Watch:
             self._record(kept, Exit(at=self._wall()))
 
     async def _follow(self) -> None:
+        first = 0
         while True:
             try:
-                line = await self._keeper.line()
-                await self.catch_up()
-                for listening in self._listeners:
-                    listening.resume()
-                async with aclosing(self._keeper.exits(line.hello["first_seq"])) as ends:
-                    async for end in ends:
-                        if end is None:
-                            break
-                        self.ended(end)
-                        await self._keeper.ack(end.seq)
+                await self._hear(first)
                 await self._lost(Unavailable("the connection to the keeper has ended"))
-            except HistoryGone:
-                continue
+                first = 0
+            except HistoryGone as error:
+                # Those before it were acknowledged since the connection was made.
+                first = int(error.details.get("first", 0))
             except FifoError as error:
                 await self._lost(error)
+                first = 0
             except OSError as error:
                 # It is not acknowledged, so that the keeper tells it again.
                 _log.error("%s: %s", UNWRITTEN, error)
                 await asyncio.sleep(RETRY_S)
+            except Exception as error:  # noqa: BLE001 -- a fault of ours must not end it in silence
+                # Whoever listens is told, and looks again.
+                _log.exception("the keeper is not followed: begun anew in %g s", RETRY_S)
+                self._blind(f"its ends cannot be followed ({error!r})")
+                await asyncio.sleep(RETRY_S)
+
+    async def _hear(self, first: int) -> None:
+        """Take ends until the connection does, from number `first`, 0 for the first there was."""
+        line = await self._keeper.line()
+        await self.catch_up()
+        for listening in self._listeners:
+            listening.resume()
+        async with aclosing(self._keeper.exits(first or line.hello["first_seq"])) as ends:
+            async for end in ends:
+                if end is None:
+                    return
+                self.ended(end)
+                await self._keeper.ack(end.seq)
+
+    def _blind(self, reason: str) -> None:
+        for listening in list(self._listeners):
+            try:
+                listening.broken(reason)
+            except Exception:  # noqa: BLE001 -- one that cannot hear keeps no other from it
+                _log.exception("a listener is not told that ends cannot be seen")
 
     async def _lost(self, error: FifoError) -> None:
-        for listening in self._listeners:
-            listening.broken(str(error))
+        self._blind(str(error))
         try:
             await self._revive()
         except FifoError as again:
@@ -259,6 +278,10 @@ class Watch:
         """Give how a command in a terminal of the keeper's will have ended."""
         return self._sessions.setdefault(name, asyncio.get_running_loop().create_future())
 
+    def drop_session(self, name: str) -> None:
+        """Wait no more for the end of a command: nobody asks for it."""
+        self._sessions.pop(name, None)
+
     # -- subscribers ---------------------------------------------------------------------------
 
     def listen(
@@ -292,18 +315,27 @@ class Listening:
     async def _begin(self) -> None:
         while not self._seen:
             try:
-                found = await self._look()
+                self._show(await self._look())
             except FifoError as error:
-                self._deliver(Broken(str(error)))
-                await asyncio.sleep(RETRY_S)
-                continue
-            self._seen = True
-            self._deliver(Inventory(found))
-            told = dict.fromkeys((*self._watch.untold(), *self._pending))
-            self._pending.clear()
-            for event in told:
-                self._deliver(event)
-                self._watch.mark_told(event.uid, event.start_id)
+                await self._blind(str(error))
+            except Exception as error:  # noqa: BLE001 -- nobody awaits this task
+                # A fault of ours would leave its listener waiting for ever.
+                _log.exception("the host cannot be looked at: again in %g s", RETRY_S)
+                await self._blind(f"the host cannot be looked at ({error!r})")
+
+    def _show(self, found: tuple[Observed, ...]) -> None:
+        self._seen = True
+        self._deliver(Inventory(found))
+        told = dict.fromkeys((*self._watch.untold(), *self._pending))
+        self._pending.clear()
+        for event in told:
+            self._deliver(event)
+            self._watch.mark_told(event.uid, event.start_id)
+
+    async def _blind(self, reason: str) -> None:
+        self._seen = False
+        self._deliver(Broken(reason))
+        await asyncio.sleep(RETRY_S)
 
     def tell(self, event: Ended) -> bool:
         """Deliver an end, or keep it for after the inventory; True if it was delivered."""

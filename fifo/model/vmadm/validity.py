@@ -133,9 +133,19 @@ def _check_nics(spec: InstanceSpec, found: Findings) -> None:
     for index, nic in enumerate(spec.nics):
         _check_nic(nic, f"nics[{index}]", found)
     nics.check_together(spec.nics, "nics", found)
+    _check_placed(spec.nics, found)
     if len(spec.routes) > limits.ROUTES:
         found.refuse("routes", f"at most {limits.ROUTES}")
     nics.check_routes(spec.routes, spec.nics, "routes", found)
+
+
+def _check_placed(own: tuple[Nic, ...], found: Findings) -> None:
+    """Refuse more addresses on networks than one transaction claims."""
+    plugged = [nic for nic in own if nic.network]
+    most = bounds.PLACED_KEYS - len({nic.network for nic in plugged})
+    given = sum(len([ip for ip in nic.ips if ip not in texts.DYNAMIC]) for nic in plugged)
+    if given > most:
+        found.refuse("nics", f"at most {most} addresses on their networks in all, not {given}")
 
 
 def _check_nic(nic: Nic, path: str, found: Findings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
 
     from fifo.model.errors import FifoError
 
+logger = logging.getLogger(__name__)
+
 DATABASE: Final = "store.db"
 LOCK: Final = "lock"
 
 
 class DirectoryLock:
-    """Holds a data directory; the kernel lets go of it when the process ends, however it ends.
+    """Holds a directory; the kernel lets go of it when the process ends, however it ends.
 
     Raises StoreTaken if another process has it, StoreDenied if this one may not.
     """
@@ -41,10 +44,15 @@ class DirectoryLock:
             raise StoreTaken(
                 f"process {holder} has it open",
                 str(directory),
-                "stop that node, or give this one a data directory of its own",
+                "stop that node first: no two share a directory",
             ) from error
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        told = f"{os.getpid()}\n".encode()
+        try:
+            # Over what is there, which a full disk has room for.
+            os.pwrite(self._file, told, 0)
+            os.ftruncate(self._file, len(told))
+        except OSError as error:
+            logger.warning("%s does not say who holds it: %s", self._path, error)
 
     def release(self) -> None:
         """Let go; the file stays, since a lock on a file that is removed guards nothing."""

@@ -94,6 +94,10 @@ class Writer:
         self._clock = clock
         self._queue: SimpleQueue[list[Commit] | None] = SimpleQueue()
         self._may_go_on = threading.Event()
+        # Whether what the disk refused was undone, and whether the end has come: the queue cannot
+        # say that alone, since `resume` empties it.
+        self._undone = False
+        self._closing = False
         self._room = Reserve(directory, reserve_bytes)
         self._measured_s = 0.0
         self.size_bytes = 0
@@ -115,10 +119,18 @@ class Writer:
                 self._queue.get_nowait()
             except Empty:
                 break
+        if self._closing:
+            self._queue.put(None)
+        self._undone = True
         self._may_go_on.set()
 
     def close(self) -> None:
-        """Close the database after what was submitted."""
+        """Close the database after what was submitted.
+
+        At once if the disk has refused some of it and `resume` was not called since: what came
+        after that must not be written without it.
+        """
+        self._closing = True
         self._queue.put(None)
         self._may_go_on.set()
 
@@ -179,8 +191,8 @@ class Writer:
         """Write batches until told to close; raises what makes the disk untrustworthy."""
         while True:
             batch, closing = self._take(wait=not sweep.pending)
-            if batch:
-                self._commit(connection, sweep, batch)
+            if batch and not self._commit(connection, sweep, batch):
+                return
             if closing:
                 return
             if sweep.pending:
@@ -203,26 +215,33 @@ class Writer:
             return batch, False
         return batch, True
 
-    def _commit(self, connection: sqlite3.Connection, sweep: Sweep, batch: list[Commit]) -> None:
+    def _commit(self, connection: sqlite3.Connection, sweep: Sweep, batch: list[Commit]) -> bool:
+        """Write a batch, or what there is room for; False if nothing more is to be written."""
         try:
             self._write(connection, batch)
         except sqlite3.Error as error:
             self._roll_back(connection, error)
-            self._commit_one_by_one(connection, sweep, batch)
-        else:
-            self._done(sweep, batch)
+            return self._commit_one_by_one(connection, sweep, batch)
+        self._done(sweep, batch)
+        return True
 
     def _commit_one_by_one(
         self, connection: sqlite3.Connection, sweep: Sweep, batch: list[Commit]
-    ) -> None:
-        """Write as many of a batch as there is room for, and wait until the rest is undone."""
+    ) -> bool:
+        """Write as many of a batch as there is room for, and wait until the rest is undone.
+
+        False if the store is closed before it is.
+        """
         for commit in batch:
             if (error := self._write_one(connection, commit)) is not None:
+                self._undone = False
                 self._may_go_on.clear()
                 self._owner.refused(explain_use(error, self._directory))
-                self._may_go_on.wait()
-                return
+                if not self._closing:
+                    self._may_go_on.wait()
+                return self._undone
             self._done(sweep, [commit])
+        return True
 
     def _write_one(self, connection: sqlite3.Connection, commit: Commit) -> sqlite3.Error | None:
         """Write a commit into whatever room there is; gives the error if there is none at all.

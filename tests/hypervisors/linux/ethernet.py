@@ -12,7 +12,7 @@ import threading
 ARP, IPV4, IPV6, VLAN = 0x0806, 0x0800, 0x86DD, 0x8100
 ALL_FRAMES = 3
 NEW_NETWORK = 0x40000000
-UDP, ICMPV6, FRAGMENT = 17, 58, 44
+UDP, ICMPV6, FRAGMENT, DESTINATION_OPTIONS = 17, 58, 44, 60
 SOLICIT, ADVERTISE, ROUTER_ADVERT, REDIRECT = 135, 136, 134, 137
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 
@@ -90,11 +90,24 @@ def neighbour(source: str, target: str, kind: int, about: str) -> bytes:
     return ipv6(source, target, icmpv6(source, target, kind, body), ICMPV6)
 
 
-def fragmented(packet: bytes) -> bytes:
-    """Put a fragment header into an IPv6 packet that needs none (RFC 6946)."""
-    header = struct.pack(">BBHI", packet[6], 0, 0, 7)
-    length = struct.pack(">H", len(packet) - 40 + 8)
-    return packet[:4] + length + bytes((FRAGMENT,)) + packet[7:40] + header + packet[40:]
+def with_options(packet: bytes) -> bytes:
+    """Put a header of destination options, which pad, into an IPv6 packet (RFC 8200, 4.6)."""
+    return _headed(packet, DESTINATION_OPTIONS, bytes((packet[6], 0, 1, 4, 0, 0, 0, 0)), 0, None)
+
+
+def fragmented(packet: bytes, begin: int = 0, end: int | None = None) -> bytes:
+    """Give a fragment of an IPv6 packet: bytes, in eights, of what comes behind its header.
+
+    All of it is a packet that needs no fragment header (RFC 6946).
+    """
+    header = struct.pack(">BBHI", packet[6], 0, begin | (end is not None), 7)
+    return _headed(packet, FRAGMENT, header, begin, end)
+
+
+def _headed(packet: bytes, kind: int, header: bytes, begin: int, end: int | None) -> bytes:
+    payload = header + packet[40:][begin:end]
+    length = struct.pack(">H", len(payload))
+    return packet[:4] + length + bytes((kind,)) + packet[7:40] + payload
 
 
 def _checksum(data: bytes) -> int:

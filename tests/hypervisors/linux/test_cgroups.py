@@ -74,7 +74,6 @@ def test_version_two(tmp_path: Path) -> None:
         },
     )
     assert cgroups.version(tmp_path) == "v2"
-    assert cgroups.controllers(tmp_path) == {"cpuset", "cpu", "io", "memory", "pids"}
     assert cgroups.counts_swap(tmp_path)
     assert not cgroups.has_io_weight(tmp_path)
     assert cgroups.usage(OWN, tmp_path) == Usage(1.5, 4000, 67108864, 3, 101, 200, 5, 6, 2)

@@ -172,6 +172,29 @@ def router_advertisement(a: End, _: End) -> bytes:
     return frame(a.mac, ALL_NODES_MAC, IPV6, neighbour(a.local, ALL_NODES, ROUTER_ADVERT, a.local))
 
 
+def _behind_options(a: End) -> bytes:
+    """Make a router advertisement of which the first 8 bytes do not say what it is."""
+    return ethernet.with_options(neighbour(a.local, ALL_NODES, ROUTER_ADVERT, a.local))
+
+
+def options_before_a_router_advertisement(a: End, _: End) -> bytes:
+    return frame(a.mac, ALL_NODES_MAC, IPV6, ethernet.fragmented(_behind_options(a), 0, 8))
+
+
+def router_advertisement_behind_options(a: End, _: End) -> bytes:
+    return frame(a.mac, ALL_NODES_MAC, IPV6, ethernet.fragmented(_behind_options(a), 8))
+
+
+def options_before_options(a: End, _: End) -> bytes:
+    packet = ethernet.with_options(_behind_options(a))
+    return frame(a.mac, ALL_NODES_MAC, IPV6, ethernet.fragmented(packet, 0, 8))
+
+
+def a_fragment_in_a_fragment(a: End, b: End) -> bytes:
+    inner = ethernet.fragmented(neighbour(a.v6, b.v6, ADVERTISE, a.other6))
+    return frame(a.mac, b.mac, IPV6, ethernet.fragmented(inner))
+
+
 def redirect(a: End, b: End) -> bytes:
     return frame(a.mac, b.mac, IPV6, neighbour(a.local, b.v6, REDIRECT, a.other6))
 
@@ -194,7 +217,8 @@ FORGED = (
     gratuitous_arp_for_the_neighbour, arp_probe_for_another, dhcp_server, dhcpv6_server,
     advertisement_of_another, advertisement_of_the_neighbours_link_local,
     advertisement_in_a_fragment, router_advertisement, redirect, duplicate_detection_for_another,
-    a_tagged_frame, another_protocol,
+    options_before_a_router_advertisement, router_advertisement_behind_options,
+    options_before_options, a_fragment_in_a_fragment, a_tagged_frame, another_protocol,
 )  # fmt: skip
 
 
@@ -211,6 +235,16 @@ def own_v4(a: End, b: End) -> bytes:
 
 def own_v6(a: End, b: End) -> bytes:
     return frame(a.mac, b.mac, IPV6, ipv6(a.v6, b.v6, udp(7, 7, b"x")))
+
+
+def a_first_fragment(a: End, b: End) -> bytes:
+    packet = ipv6(a.v6, b.v6, udp(7, 7, bytes(64)))
+    return frame(a.mac, b.mac, IPV6, ethernet.fragmented(packet, 0, 32))
+
+
+def a_last_fragment(a: End, b: End) -> bytes:
+    packet = ipv6(a.v6, b.v6, udp(7, 7, bytes(64)))
+    return frame(a.mac, b.mac, IPV6, ethernet.fragmented(packet, 32))
 
 
 def own_link_local(a: End, b: End) -> bytes:
@@ -243,7 +277,7 @@ def a_dhcp_client(a: End, b: End) -> bytes:
 
 RIGHT = (
     own_v4, own_v6, own_link_local, own_arp, own_arp_probe, own_advertisement, a_question,
-    own_duplicate_detection, a_dhcp_client,
+    own_duplicate_detection, a_dhcp_client, a_first_fragment, a_last_fragment,
 )  # fmt: skip
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from fifo.hypervisors.driver import Ended
 from fifo.hypervisors.linux import cgroups
+from fifo.model.restart import describe
 
 if TYPE_CHECKING:
     from fifo.hypervisors.driver import Event, Wanted
@@ -47,9 +49,37 @@ async def test_a_zone_that_wants_more_memory_than_it_has_is_killed(zones: ZoneHo
     wanted = await zones.running(script=GREEDY, max_physical_memory=32, max_swap=32)
     end = await end_of(zones, wanted)
     assert (end.signal, end.forced) == (9, False)
+    assert describe(end) == "killed: out of memory (32 MiB)"
     seen = await zones.driver.inspect(bystander.spec.uid)
     assert seen is not None
     assert seen.state == "running"
+
+
+async def test_a_zone_that_ran_out_of_memory_while_no_node_watched_is_told_so(
+    zones: ZoneHost,
+) -> None:
+    await zones.open()
+    wait = "mkfifo /go; read x < /go"
+    wanted = await zones.running(script=f"{wait}; {GREEDY}", max_physical_memory=32, max_swap=32)
+    uid = wanted.spec.uid
+    made = "until [ -p /go ]; do :; done"
+    assert await zones.execute(wanted, "sh", "-c", made) == (0, "")
+    seen = await zones.driver.inspect(uid)
+    assert seen is not None
+    process = os.pidfd_open(seen.pid)
+    go = os.open(f"/proc/{seen.pid}/root/go", os.O_WRONLY)
+    await zones.close()
+    os.close(go)
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(process, ended.set)
+    await ended.wait()
+    loop.remove_reader(process)
+    os.close(process)
+    await zones.open()
+    seen = await zones.driver.inspect(uid)
+    assert seen is not None
+    assert seen.exit is not None
+    assert describe(seen.exit) == "killed: out of memory (32 MiB)"
 
 
 async def test_a_command_that_wants_too_much_memory_ends_with_137(zones: ZoneHost) -> None:

@@ -99,7 +99,7 @@ def test_the_rules_of_a_port_in_full() -> None:
         f"{arp} arp saddr ip {{ 10.0.0.9 }} accept",
         f"{arp} arp saddr ip 0.0.0.0 arp daddr ip {{ 10.0.0.9 }} accept",
         "ip saddr { 10.0.0.9 } accept",
-        "ether type ip6 exthdr frag exists meta l4proto 58 counter drop",
+        "ether type ip6 frag nexthdr != { 6, 17, 50, 51, 132 } counter drop",
         "ether type ip6 icmpv6 type { nd-router-advert, nd-redirect } counter drop",
         f"ether type ip6 icmpv6 type nd-neighbor-advert @th,64,128 != {{ {bits} }} counter drop",
         f"ip6 saddr :: icmpv6 type nd-neighbor-solicit @th,64,128 {{ {bits} }} accept",

@@ -101,6 +101,30 @@ def test_a_spec_is_held_to_all_rules_however_it_was_made() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("networks", "most"), [(1, 97), (5, 93)])
+def test_addresses_on_networks_are_as_many_as_one_transaction_claims(
+    networks: int, most: int
+) -> None:
+    spec = spec_of(MINIMAL)
+
+    def found(count: int, *, plugged: bool = True) -> list[str]:
+        nics = tuple(
+            Nic(
+                interface=f"net{n}",
+                mac=f"02:00:00:00:00:{n:02x}",
+                network=f"{n % networks}" if plugged else "",
+                nic_tag="lan",
+                ips=tuple(f"fd00::{n}:{i:x}/64" for i in range(20) if 20 * n + i < count),
+            )
+            for n in range(5)
+        )
+        return [path for path, _ in violations(msgspec.structs.replace(spec, nics=nics))]
+
+    assert found(most) == []
+    assert found(most + 1) == ["nics"]
+    assert found(100, plugged=False) == []
+
+
 def test_a_vm_is_left_room_for_its_qemu_and_has_no_file_systems_of_the_host() -> None:
     spec = msgspec.structs.replace(
         spec_of(KVM), max_physical_memory=300, max_locked_memory=0, max_swap=0, init=("x",)

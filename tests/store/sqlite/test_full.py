@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from fifo.model.errors import StoreFull
+from fifo.model.errors import OutcomeUnknown, StoreClosed, StoreFull
 from fifo.store import limits
 from fifo.store.intervals import TO_END
 from fifo.store.reserve import NAME as RESERVE
+from fifo.store.sqlite.store import _Courier
+from fifo.store.sqlite.writer import Writer
 from tests.hypervisors.linux.full_disk import mounted
 from tests.store.engines import PATIENCE_S, SqliteEngine, Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from fifo.model.errors import FifoError
+    from fifo.store.pipeline import Commit
 
 VALUE = b"v" * 32_768
 
@@ -89,6 +95,45 @@ def test_every_commit_in_flight_is_answered_when_the_room_ends(tmp_path: Path) -
     assert names(engine) == done
     assert store.statistics().pending_txns == 0
     engine.close(store)
+    engine.open()
+    assert names(engine) == done
+    engine.end()
+
+
+@pytest.mark.parametrize("undone", [True, False])
+def test_a_store_that_stops_as_its_room_ends_closes_and_writes_nothing_behind_the_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undone: bool
+) -> None:
+    engine = SqliteEngine(tmp_path, max_bytes=524_288)
+    store = engine.open()
+    done = fill(engine, b"k")
+    submitted = threading.Event()
+    submit, refused = Writer.submit, _Courier.refused
+
+    def submit_and_tell(writer: Writer, commits: list[Commit]) -> None:
+        submit(writer, commits)
+        submitted.set()
+
+    def stop_before_it_is_undone(courier: _Courier, error: FifoError) -> None:
+        # As a turn that was torn would, when a commit that there is room for waits behind.
+        submitted.clear()
+        store.delete(done[0])
+        assert submitted.wait(PATIENCE_S)
+
+        def stop() -> None:
+            store.stopped(StoreClosed("torn", "store", "open it again"))
+            if undone:
+                store.not_written(error)
+
+        courier._post(stop)
+
+    monkeypatch.setattr(Writer, "submit", submit_and_tell)
+    monkeypatch.setattr(_Courier, "refused", stop_before_it_is_undone)
+    with pytest.raises(OutcomeUnknown):
+        store.put(b"more", VALUE).get(timeout=PATIENCE_S)
+    with pytest.raises(StoreClosed, match="torn"):
+        store.ended.get(timeout=PATIENCE_S)
+    monkeypatch.setattr(_Courier, "refused", refused)
     engine.open()
     assert names(engine) == done
     engine.end()

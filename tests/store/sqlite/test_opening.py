@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -16,7 +17,7 @@ from fifo.model.errors import StoreClosed, StoreCorrupt, StoreDenied, StoreTaken
 from fifo.store.contract import Put, Txn
 from fifo.store.intervals import TO_END
 from fifo.store.sqlite.connection import APPLICATION, SCHEMA
-from fifo.store.sqlite.directory import DATABASE
+from fifo.store.sqlite.directory import DATABASE, DirectoryLock
 from fifo.store.sqlite.store import open_store
 from tests.store.engines import PATIENCE_S
 
@@ -71,6 +72,21 @@ def test_another_process_on_the_directory_is_named(sqlite: SqliteEngine) -> None
         other.kill()
     # The kernel lets go of the lock when the process is dead, however it died.
     sqlite.open()
+
+
+def test_a_full_disk_keeps_nobody_from_a_directory_nor_lets_a_second_in(
+    sqlite: SqliteEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        lock = DirectoryLock(sqlite.directory)
+    with pytest.raises(StoreTaken, match="process unknown has it open"):
+        DirectoryLock(sqlite.directory)
+    lock.release()
+    DirectoryLock(sqlite.directory).release()
 
 
 def test_two_stores_of_one_process_do_not_share_a_directory(sqlite: SqliteEngine) -> None:

@@ -13,6 +13,7 @@ of the layers below, `.wh..wh..opq` all that was in its directory.
 from __future__ import annotations
 
 import errno
+import hashlib
 import lzma
 import os
 import shutil
@@ -65,6 +66,10 @@ class Refused(Exception):  # noqa: N818 -- it is an answer, not a fault
         return f"{self.why}: {self.entry!r}" if self.entry else self.why
 
 
+class TooMuch(Refused):
+    """More comes out of the archive than may: `why` says what the bound is."""
+
+
 class Bounds(NamedTuple):
     """What may come out of an archive or of all layers of an image."""
 
@@ -80,10 +85,15 @@ class Spent(NamedTuple):
 
 
 class Metered:
-    """A stream that is read from the front, and counted; more than its bound is refused."""
+    """A stream that is read from the front, and counted; more than its bound is refused.
 
-    def __init__(self, stream: IO[bytes], most_bytes: int) -> None:
+    `diff_id` is the digest (`sha256:HEX`) that all of it has to have; '' for any.
+    """
+
+    def __init__(self, stream: IO[bytes], most_bytes: int, diff_id: str = "") -> None:
         self._stream = stream
+        self._diff_id = diff_id
+        self._digest = hashlib.sha256() if diff_id else None
         self._left_bytes = most_bytes
         self._tail = b""
 
@@ -102,8 +112,10 @@ class Metered:
             raise Refused(f"{NOT_COMPRESSED} ({error})") from None
         self._left_bytes -= len(data)
         if self._left_bytes < 0:
-            raise Refused("it unpacks to more bytes than it may")
+            raise TooMuch("more bytes unpacked than it may have")
         self._tail = (self._tail + data)[-BLOCK_BYTES:]
+        if self._digest is not None:
+            self._digest.update(data)
         return data
 
     def finish(self) -> None:
@@ -116,6 +128,8 @@ class Metered:
             pass
         if self._tail != bytes(BLOCK_BYTES):
             raise Refused("it is cut off: an archive ends with zeros")
+        if self._digest is not None and self._diff_id != f"sha256:{self._digest.hexdigest()}":
+            raise Refused(f"what is in a layer is not what its diff_id says ({self._diff_id})")
 
 
 class Unpacker:
@@ -138,15 +152,17 @@ class Unpacker:
         self._chown = chown
         self.spent = Spent()
 
-    def unpack(self, stream: IO[bytes], *, whiteouts: bool = False) -> None:
+    def unpack(self, stream: IO[bytes], *, whiteouts: bool = False, diff_id: str = "") -> None:
         """Unpack one archive, uncompressed, over what is there; raises Refused, OSError.
+
+        It is refused at its end if its digest is not `diff_id` (`sha256:HEX`; '' for any).
 
         Directories get their times and modes last of all: until then we have to write into them.
         """
         # Blocks of headers and padding come on top of what the files hold.
         left = self._bounds.unpacked_bytes - self.spent.unpacked_bytes
         overhead = 4096 * (self._bounds.entries - self.spent.entries) + READ_BYTES_MAX
-        metered = Metered(stream, left + overhead)
+        metered = Metered(stream, left + overhead, diff_id)
         try:
             source = cast("IO[bytes]", metered)
             with tarfile.open(fileobj=source, mode="r|", bufsize=COPY_BYTES) as archive:
@@ -180,9 +196,9 @@ class Unpacker:
             self.spent.entries + 1,
         )
         if spent.entries > self._bounds.entries:
-            raise Refused(f"more than {self._bounds.entries} entries", entry.name)
+            raise TooMuch(f"more than {self._bounds.entries} entries unpacked", entry.name)
         if spent.unpacked_bytes > self._bounds.unpacked_bytes:
-            raise Refused(f"more than {self._bounds.unpacked_bytes} bytes unpacked", entry.name)
+            raise TooMuch(f"more than {self._bounds.unpacked_bytes} bytes unpacked", entry.name)
         self.spent = spent
 
     # -- entries -------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ refused image is left.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import platform
 import shutil
@@ -23,7 +22,8 @@ import msgspec
 
 from fifo.hypervisors.linux import layout, limits
 from fifo.hypervisors.linux.commands import disk_error, succeed
-from fifo.hypervisors.linux.images import registry, targets
+from fifo.hypervisors.linux.images import refusal, registry, targets
+from fifo.hypervisors.linux.images.checksum import Summing
 from fifo.hypervisors.linux.images.download import Download
 from fifo.hypervisors.linux.images.unpack import Job, Verdict, compression_of
 from fifo.hypervisors.linux.init import ImageConfig
@@ -48,7 +48,6 @@ CONFIG: Final = "config.json"
 FETCHED: Final = "fetched"
 LAYOUT: Final = "layout"
 PACKAGES: Final = str(Path(__file__).resolve().parents[4])
-READ_BYTES: Final = 1024 * 1024
 
 
 class Fetched(NamedTuple):
@@ -161,7 +160,7 @@ class Cache:
             target = await self._storage.make_image(place)
             await self._storage.capture(root, self.rootfs(base), target)
             layout.replace(place / CONFIG, msgspec.json.encode(self.config(base)))
-            size_bytes, digest = await asyncio.to_thread(_weigh, target)
+            size_bytes, digest = await Summing(target).of_tree()
             return msgspec.structs.replace(
                 image, state="ready", from_instance=root.name, unpacked_bytes=size_bytes,
                 size_bytes=size_bytes, sha256=digest,
@@ -222,7 +221,10 @@ class Cache:
         most_bytes = self._settings.image_limits.download_of(image)
         private = self._settings.private_sources
         if image.source.startswith("/"):
-            return await asyncio.to_thread(_examine, Path(image.source), image, most_bytes)
+            source = Path(image.source)
+            summing = Summing(source, progress, most_bytes)
+            tree = await asyncio.to_thread(_is_tree, source, image)
+            return Fetched(source, *await (summing.of_tree() if tree else summing.of_file()))
         if image.source.startswith(targets.REGISTRY):
             pulled = place / LAYOUT
             found = await registry.pull(
@@ -268,8 +270,10 @@ class Cache:
             deadline_s=limits.COPY_S,
         )  # fmt: skip
         verdict = msgspec.json.decode(answer, type=Verdict)
+        if verdict.too_much:
+            raise refusal.unpacks_to_too_much(verdict.refused, image)
         if verdict.refused:
-            wanted = f"an image that can be taken ({verdict.refused})"
+            wanted = f"another image, since this one is refused: {verdict.refused}"
             raise InvalidInput(image.uid, (Violation("source", wanted),))
         if verdict.missing:
             raise NotReady(
@@ -305,42 +309,17 @@ def _renamed(path: Path, target: Path) -> bool:
     return True
 
 
-def _examine(path: Path, image: Image, most_bytes: int) -> Fetched:
-    """Measure a file, or the directory of a layout, and digest it. Blocks on the disk."""
+def _is_tree(path: Path, image: Image) -> bool:
+    """Tell whether an image's source is a directory; raises for what is not as it has to be."""
     if not path.exists():
         raise NotFound("no such file", str(path), "name a file on the host that will have it")
     if image.format == "oci_layout" or image.boot == "direct":
         if not path.is_dir():
             wanted = "the directory of a layout, or of a manifest for boot direct"
             raise InvalidInput(image.uid, (Violation("source", wanted),))
-        size_bytes, digest = _weigh(path)
-    elif path.is_symlink() or not path.is_file():
-        raise NotFound("no such file", str(path), "name a file on the host that will have it")
-    else:
-        size_bytes, digest = path.stat().st_size, _digest(path)
-    if size_bytes > most_bytes:
-        raise InvalidInput(image.uid, (Violation("source", f"at most {most_bytes} bytes"),))
-    return Fetched(path, size_bytes, digest)
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while data := file.read(READ_BYTES):
-            digest.update(data)
-    return digest.hexdigest()
-
-
-def _weigh(directory: Path) -> tuple[int, str]:
-    """Give the size of a tree's files, and a digest of their names, modes and contents."""
-    digest, size_bytes = hashlib.sha256(), 0
-    for parent, directories, names in os.walk(directory):
-        directories.sort()
-        for name in sorted(names):
-            path = Path(parent, name)
-            found = path.lstat()
-            digest.update(f"{path.relative_to(directory)}\0{found.st_mode:o}\0".encode())
-            if path.is_file() and not path.is_symlink():
-                size_bytes += found.st_size
-                digest.update(_digest(path).encode())
-    return size_bytes, digest.hexdigest()
+        return True
+    if path.is_symlink() or not path.is_file():
+        found = "link" if path.is_symlink() else "directory" if path.is_dir() else "device or pipe"
+        wanted = f"a file itself for the format {image.format}; {path} is a {found}"
+        raise InvalidInput(image.uid, (Violation("source", wanted),))
+    return False

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 from fifo.hypervisors.linux import limits
-from fifo.hypervisors.linux.images import targets
-from fifo.model.errors import Cancelled, DriverFailed, NoRoom
+from fifo.hypervisors.linux.images import refusal, targets
+from fifo.model.errors import Cancelled, DriverFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,12 +117,12 @@ class Download:
     def _receive(self, answer: http.client.HTTPResponse, file: BinaryIO, told: Progress) -> str:
         length = answer.length or 0
         if length > self._most_bytes:
-            raise self._too_large()
+            raise refusal.too_large(self._most_bytes, self._url)
         digest, done = hashlib.sha256(), 0
         while data := answer.read1(limits.DOWNLOAD_CHUNK_BYTES):
             done += len(data)
             if done > self._most_bytes:
-                raise self._too_large()
+                raise refusal.too_large(self._most_bytes, self._url)
             if self._given_up:
                 raise Cancelled("given up", self._url, "fetch it again")
             file.write(data)
@@ -131,13 +131,6 @@ class Download:
         if done < length:
             raise self._failed(f"it ended after {done} of {length} bytes")
         return digest.hexdigest()
-
-    def _too_large(self) -> NoRoom:
-        return NoRoom(
-            f"more than {self._most_bytes} bytes",
-            self._url,
-            "raise the bound, or use a smaller one",
-        )
 
     def _failed(self, what: str) -> DriverFailed:
         return DriverFailed(what, self._url, "see the address, and fetch it again")

@@ -78,15 +78,28 @@ class _Execution(msgspec.Struct, frozen=True, rename="pascal"):
     stop_signal: str = ""
 
 
+class _Layers(msgspec.Struct, frozen=True):
+    diff_ids: tuple[str, ...] = ()
+
+
 class _Config(msgspec.Struct, frozen=True):
+    """An image's configuration; what has no default here the specification requires."""
+
+    architecture: str
+    os: str
+    rootfs: _Layers
     config: _Execution | None = None
 
 
 class Layer(NamedTuple):
-    """One layer: its blob and how it is compressed."""
+    """One layer: its blob, how it is compressed, and the digest of what is in it.
+
+    `diff_id` is `sha256:HEX` of the uncompressed archive; '' for any.
+    """
 
     path: Path
     compression: str
+    diff_id: str = ""
 
 
 class Contents(NamedTuple):
@@ -97,14 +110,35 @@ class Contents(NamedTuple):
 
 
 def read(layout: Path, machine: str) -> Contents:
-    """Read a layout, and check every digest in it; raises Refused. Blocks on the disk."""
+    """Read a layout, and check every digest of a blob; raises Refused. Blocks on the disk."""
     index = _decode(Index, _document(layout / "index.json"), "index.json")
     manifest = _manifest(layout, index, machine)
     if len(manifest.layers) > limits.LAYERS:
         raise Refused(f"{len(manifest.layers)} layers, at most {limits.LAYERS}")
     config = _decode(_Config, _blob_bytes(layout, manifest.config), "the configuration")
-    layers = tuple(Layer(_blob(layout, each), _compression(each)) for each in manifest.layers)
+    _fit(config, manifest, machine)
+    layers = tuple(
+        Layer(_blob(layout, each), _compression(each), diff_id)
+        for each, diff_id in zip(manifest.layers, config.rootfs.diff_ids, strict=True)
+    )
     return Contents(layers, _image_config(config.config or _Execution()))
+
+
+def _fit(config: _Config, manifest: Manifest, machine: str) -> None:
+    """Refuse a configuration for another machine or of other layers than the manifest's.
+
+    What an index says of platforms is its own word, and most have nothing to say.
+    """
+    wanted = ARCHITECTURES.get(machine, machine)
+    if (config.os, config.architecture) != ("linux", wanted):
+        raise Refused(f"it is for {config.os}/{config.architecture}, not linux/{wanted}")
+    diff_ids = config.rootfs.diff_ids
+    if len(diff_ids) != len(manifest.layers):
+        told = f"its manifest lists {len(manifest.layers)}, its configuration {len(diff_ids)}"
+        raise Refused(f"layers of which {told}")
+    for each in diff_ids:
+        if DIGEST.fullmatch(each) is None:
+            raise Refused(f"the digest {each[: limits.NAME_SHOWN]!r}; sha256 is taken")
 
 
 def _manifest(layout: Path, index: Index, machine: str) -> Manifest:

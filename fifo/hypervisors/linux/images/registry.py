@@ -64,40 +64,53 @@ async def pull(
     """
     host, port = targets.registry_host(reference)
     addresses = await asyncio.to_thread(ask, host, port, private=private)
-    # One public address is enough to verify: skopeo may connect to any of them.
-    inside = bool(addresses) and not any(map(targets.is_public, addresses))
-    verify = f"--tls-verify={'false' if inside else 'true'}"
-    named, _, pinned = reference.partition("@sha256:")
-    repository = _repository(named)
-
-    async def look(digest: str) -> bytes:
-        """Fetch a manifest, by its digest or else by its name."""
-        what = f"{repository}@sha256:{digest}" if digest else reference
-        raw = await succeed(
-            run, ["skopeo", "inspect", verify, "--raw", "--", what], subject=reference,
-            deadline_s=limits.COMMAND_S,
-        )  # fmt: skip
-        _check(raw, digest, reference)
-        return raw
-
-    top = await look(pinned)
+    image = _Image(run, reference, addresses)
+    top = await image.look(image.pinned)
     digest = hashlib.sha256(top).hexdigest()
     _check(top, sha256, reference)
     try:
-        manifest, own = await _manifest(look, top, machine)
+        manifest, own = await _manifest(image.look, top, machine)
     except (Refused, msgspec.DecodeError, RecursionError) as error:
         raise DataLoss(f"a manifest that is none ({error})", reference, "push it again") from None
     sizes = [blob.size for blob in (manifest.config, *manifest.layers)]
     if sum(sizes) > most_bytes or min(sizes) < 0:
         told = f"{sum(sizes)} bytes, at most {most_bytes}"
         raise NoRoom(told, reference, "use a smaller image")
-    most = f"--fsize={max(*sizes, limits.DOCUMENT_BYTES)}"
-    argv = ["prlimit", most, "skopeo", "copy", f"--src-{verify[2:]}", "--quiet", "--"]
-    await succeed(
-        run, [*argv, f"{repository}@sha256:{own}", f"oci:{layout}:{TAG}"], subject=reference,
-        deadline_s=limits.COPY_S,
-    )  # fmt: skip
+    await image.copy(own, layout, max(*sizes, limits.DOCUMENT_BYTES))
     return Pulled(sum(sizes), digest)
+
+
+class _Image:
+    """One image of a registry that is at some addresses, as skopeo is asked for it."""
+
+    def __init__(self, run: Run, reference: str, addresses: list[str]) -> None:
+        self._run = run
+        self._reference = reference
+        # One public address is enough to verify: skopeo may connect to any of them.
+        inside = bool(addresses) and not any(map(targets.is_public, addresses))
+        self._verify = f"tls-verify={'false' if inside else 'true'}"
+        named, _, self.pinned = reference.partition("@sha256:")
+        self._repository = _repository(named)
+
+    async def look(self, digest: str) -> bytes:
+        """Fetch a manifest, by its digest or else by its name; raises FifoError."""
+        what = f"{self._repository}@sha256:{digest}" if digest else self._reference
+        raw = await succeed(
+            self._run, ["skopeo", "inspect", f"--{self._verify}", "--raw", "--", what],
+            subject=self._reference, deadline_s=limits.COMMAND_S,
+        )  # fmt: skip
+        _check(raw, digest, self._reference)
+        return raw
+
+    async def copy(self, digest: str, layout: Path, file_bytes: int) -> None:
+        """Copy what a manifest's digest stands for, no file larger than allowed; FifoError."""
+        options = [f"--src-{self._verify}", "--quiet"]
+        source, target = f"{self._repository}@sha256:{digest}", f"oci:{layout}:{TAG}"
+        await succeed(
+            self._run,
+            ["prlimit", f"--fsize={file_bytes}", "skopeo", "copy", *options, "--", source, target],
+            subject=self._reference, deadline_s=limits.COPY_S,
+        )  # fmt: skip
 
 
 async def _manifest(

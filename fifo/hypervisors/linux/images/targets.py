@@ -28,7 +28,7 @@ REFERENCE: Final = re.compile(
     r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
 """A registry's host, a repository, and a tag or digest (the distribution specification 1.0)."""
-ADVICE: Final = "use a public address, or set `private_sources` for this host"
+ADVICE: Final = "use a public address, or set `images_from_private_addresses`"
 
 
 class Target(NamedTuple):

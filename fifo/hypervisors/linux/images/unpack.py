@@ -21,7 +21,7 @@ import msgspec
 
 from fifo.hypervisors.linux import limits, zstd
 from fifo.hypervisors.linux.images import oci
-from fifo.hypervisors.linux.images.archive import DIRECTORY, Bounds, Refused, Unpacker
+from fifo.hypervisors.linux.images.archive import DIRECTORY, Bounds, Refused, TooMuch, Unpacker
 from fifo.hypervisors.linux.images.oci import Layer
 from fifo.hypervisors.linux.init import ImageConfig
 from fifo.model.errors import NotReady
@@ -68,7 +68,8 @@ def opened(file: IO[bytes], compression: str) -> IO[bytes]:
 class Job(msgspec.Struct, frozen=True):
     """What to unpack, as an OCI layout or one archive of a root file system, and to where.
 
-    `archive_of_layout` first unpacks `source` to `layout`, an empty directory, and goes on there.
+    With both `source` and `layout` it first unpacks that archive of an OCI layout to `layout`, an
+    empty directory, and goes on there.
     """
 
     root: str
@@ -84,13 +85,14 @@ class Job(msgspec.Struct, frozen=True):
 class Verdict(msgspec.Struct, frozen=True):
     """What came of it: `refused` says why the image is not taken, `failed` what went wrong here.
 
-    `missing` is a package that the host lacks for it.
+    `too_much`: it is refused for what it unpacks to. `missing` is a package that the host lacks.
     """
 
     unpacked_bytes: int = 0
     entries: int = 0
     config: ImageConfig = ImageConfig()
     refused: str = ""
+    too_much: bool = False
     failed: str = ""
     error_number: int = 0
     missing: str = ""
@@ -112,8 +114,9 @@ def work(job: Job, confine: Callable[[str], None]) -> Verdict:
         with ExitStack() as held:
             layers, config = _layers(job)
             files = [held.enter_context(layer.path.open("rb")) for layer in layers]
-            compressions = [layer.compression for layer in layers]
-            streams = [opened(*each) for each in zip(files, compressions, strict=True)]
+            streams = [
+                opened(file, layer.compression) for file, layer in zip(files, layers, strict=True)
+            ]
             root = os.open(job.root, DIRECTORY)
             held.callback(os.close, root)
             chown = os.chown if os.geteuid() == 0 else None
@@ -122,13 +125,13 @@ def work(job: Job, confine: Callable[[str], None]) -> Verdict:
             bounds = Bounds(job.unpacked_bytes, job.entries)
             unpacker = Unpacker(root, bounds, job.uid_base, chown)
             confine(job.root)
-            for stream in streams:
+            for stream, layer in zip(streams, layers, strict=True):
                 with closing(stream):
-                    unpacker.unpack(stream, whiteouts=bool(job.layout))
+                    unpacker.unpack(stream, whiteouts=bool(job.layout), diff_id=layer.diff_id)
             config = msgspec.structs.replace(config, init_links=_init_links(root))
             return Verdict(*unpacker.spent, config)
     except Refused as error:
-        return Verdict(refused=str(error))
+        return Verdict(refused=str(error), too_much=isinstance(error, TooMuch))
     except NotReady as error:
         return Verdict(failed=error.what, missing=error.details["packages"])
     except MemoryError:

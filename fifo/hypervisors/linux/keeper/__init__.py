@@ -29,7 +29,6 @@ timed_out, elapsed_ms, stdout, stderr, stdout_bytes, stderr_bytes |
 | ack | seq | exits up to it are dropped |
 | console_listen | console, log? | path, for a runtime's --console-socket |
 | console_connect | console, path, log? | |
-| console_close | console | |
 | attach | console, write?, take? | channel; then `console` events: the last 64 KiB, then live |
 | write, resize, detach | channel; data; rows, columns | |
 | shutdown | force? | |

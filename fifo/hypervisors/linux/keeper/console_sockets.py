@@ -8,7 +8,7 @@ from __future__ import annotations
 import array
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fifo.hypervisors.linux.keeper import limits
 from fifo.hypervisors.linux.keeper.loop import READ
@@ -45,11 +45,24 @@ def listening(path: Path, kind: socket.SocketKind, backlog: int) -> socket.socke
     return listener
 
 
-def peer_is_trusted(line: socket.socket) -> bool:
-    """Tell whether the other side runs as the same user, or as root."""
+class Peer(NamedTuple):
+    """Who connected, or made a pair of sockets (unix(7), SO_PEERCRED)."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def peer(line: socket.socket) -> Peer:
+    """Tell who is at the other side; raises OSError."""
     found = array.array("i")
     found.frombytes(line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 3 * found.itemsize))
-    return found[1] in {0, os.geteuid()}
+    return Peer._make(found)
+
+
+def peer_is_trusted(line: socket.socket) -> bool:
+    """Tell whether the other side runs as the same user, or as root."""
+    return peer(line).uid in {0, os.geteuid()}
 
 
 class ConsoleSockets:

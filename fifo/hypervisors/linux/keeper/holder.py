@@ -3,7 +3,8 @@
 When the last copy of a terminal's master is closed, the kernel hangs up everything in the guest
 that has it open: a keeper's death would end instances. The holder has a copy of each and does
 nothing else, so it has little to die of; if it does, the keeper starts another. It is started with
-the first terminal, survives the keeper, and ends when it holds nothing and no keeper is connected.
+the first terminal, survives the keeper, and ends when it holds nothing and no keeper is connected,
+or when a keeper that lives has left it, which has copies of all and starts another.
 
 Messages are JSON, one a packet: {"put": NAME} with the descriptor, {"drop": NAME}; at a new
 connection it sends {"put": NAME} with a descriptor for each that it holds, then {"all": true}.
@@ -20,8 +21,8 @@ import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
 from fifo.hypervisors.linux.keeper import limits
-from fifo.hypervisors.linux.keeper.console_sockets import listening, peer_is_trusted
-from fifo.hypervisors.linux.keeper.loop import READ
+from fifo.hypervisors.linux.keeper.console_sockets import listening, peer, peer_is_trusted
+from fifo.hypervisors.linux.keeper.loop import READ, WRITE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 MESSAGE_BYTES: Final = 1024
 LOOK_S: Final = 60.0
-"""How often a holder without a keeper sees whether there is still a reason to wait for one."""
+"""How often a holder without a keeper sees whether there is still a reason to wait for one: long
+after a keeper whose death closed the connection can be seen to be dead."""
 TAKE_S: Final = 5.0
 """The holder answers in a millisecond; one that is stuck must not keep a keeper from starting."""
 
@@ -47,7 +49,12 @@ def _receive(line: socket.socket) -> tuple[dict[str, Any], int | None]:
 
 
 class Holder:
-    """The keeper's side: what is to be held, and the connection. On the keeper's thread alone."""
+    """The keeper's side: what is to be held, and the connection. On the keeper's thread alone.
+
+    What the holder has no room for waits until it has: a socket takes some 270 messages, and a new
+    holder is sent one for each console. It is no more than `limits.CONSOLES_MAX` names twice, those
+    that are to be held and those it knows of.
+    """
 
     def __init__(self, loop: Loop, path: Path, command: list[str]) -> None:
         """Remember where a holder listens and how to start one; nothing is started yet."""
@@ -57,9 +64,15 @@ class Holder:
         self._line: socket.socket | None = None
         self._starting = False
         self._held: dict[str, int] = {}
+        # What the holder was told to hold, and the names of which it has to be told, in order.
+        self._told: set[str] = set()
+        self._owed: dict[str, None] = {}
 
     def take(self) -> dict[str, int]:
-        """Give the terminals that a holder kept from the keeper before this one."""
+        """Give the terminals that a holder kept from the keeper before this one.
+
+        Of one that dies in the middle it is those that came, which are given to another.
+        """
         line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         line.settimeout(TAKE_S)
         try:
@@ -71,33 +84,66 @@ class Holder:
                 self._held[message["put"]] = descriptor
         except OSError:
             line.close()
-            return {}
+            self._gone()
+            return dict(self._held)
+        self._told.update(self._held)
         self._use(line)
         return dict(self._held)
 
     def _use(self, line: socket.socket) -> None:
         line.settimeout(0)
         self._line = line
-        self._loop.watch(line.fileno(), READ, lambda _: self._gone())
+        self._loop.watch(line.fileno(), READ, self._ready)
 
     def put(self, name: str, master: int) -> None:
         """Have a terminal held; the descriptor stays the caller's, and open until `drop`."""
         self._held[name] = master
-        self._tell({"put": name}, master)
+        self._owed[name] = None
+        if self._line is None and not self._starting:
+            self._start()
+        else:
+            self._tell()
 
     def drop(self, name: str) -> None:
         """Have a terminal let go; nothing if it is not held."""
-        if self._held.pop(name, None) is not None:
-            self._tell({"drop": name})
+        if self._held.pop(name, None) is None:
+            return
+        if name in self._told:
+            self._owed[name] = None
+            self._tell()
+        else:
+            self._owed.pop(name, None)
 
-    def _tell(self, message: dict[str, Any], *descriptors: int) -> None:
+    def _ready(self, events: int) -> None:
+        # It says nothing once it has handed over what it has: it has ended.
+        if events & READ:
+            self._gone()
+        else:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say all that is owed, as far as there is room; the rest when there is."""
+        if self._line is None:
+            return
         try:
-            if self._line is not None:
-                _send(self._line, message, *descriptors)
-            elif not self._starting:
-                self._start()
+            self._say_owed(self._line)
+        except BlockingIOError:
+            self._loop.watch(self._line.fileno(), READ | WRITE, self._ready)
         except OSError:
             self._gone()
+        else:
+            self._loop.watch(self._line.fileno(), READ, self._ready)
+
+    def _say_owed(self, line: socket.socket) -> None:
+        while self._owed:
+            name = next(iter(self._owed))
+            if name in self._held:
+                _send(line, {"put": name}, self._held[name])
+                self._told.add(name)
+            else:
+                _send(line, {"drop": name})
+                self._told.discard(name)
+            del self._owed[name]
 
     def _gone(self) -> None:
         """Start another in a while, so that one that dies at once does not take all the time."""
@@ -105,6 +151,8 @@ class Holder:
             self._loop.forget(self._line.fileno())
             self._line.close()
             self._line = None
+        self._told.clear()
+        self._owed = dict.fromkeys(self._held)
         if self._held and not self._starting:
             self._starting = True
             self._loop.after(limits.RETRY_S, self._start)
@@ -134,17 +182,18 @@ class Holder:
         # The keeper reaps all its children itself.
         process.returncode = 0
         self._use(ours)
-        for name, master in list(self._held.items()):
-            self._tell({"put": name}, master)
+        self._tell()
 
 
 def hold(directory: Path, listener: socket.socket, keeper: socket.socket) -> None:
     """Be the holder, on inherited sockets, as long as a keeper is connected or may come for more.
 
-    None comes if nothing is held, or if the directory is gone and so are the guests.
+    None comes if nothing is held, if the directory is gone and so are the guests, or if the keeper
+    that was connected lives still: it has left this holder and started another.
     """
     held: dict[str, int] = {}
     line: socket.socket | None = keeper
+    last = _Process(keeper)
     listener.settimeout(None)
     with selectors.DefaultSelector() as selector:
         for end in (listener, keeper):
@@ -152,6 +201,8 @@ def hold(directory: Path, listener: socket.socket, keeper: socket.socket) -> Non
         while line is not None or (held and (directory.exists() or not _hung_up(held))):
             patience_s = LOOK_S if line is None else None
             ready = {key.fileobj for key, _ in selector.select(patience_s)}
+            if not ready and last.lives():
+                return
             if line is not None and line in ready and not _obey(line, held):
                 selector.unregister(line)
                 line.close()
@@ -167,6 +218,32 @@ def hold(directory: Path, listener: socket.socket, keeper: socket.socket) -> Non
                 line = _welcome(listener, held)
                 if line is not None:
                     selector.register(line, READ)
+                    last.close()
+                    last = _Process(line)
+
+
+class _Process:
+    """The process at the other side of a connection: its number may become another's."""
+
+    def __init__(self, line: socket.socket) -> None:
+        try:
+            self._pidfd = os.pidfd_open(peer(line).pid)
+        except OSError:
+            # It has died already.
+            self._pidfd = -1
+
+    def lives(self) -> bool:
+        """Tell whether it has not ended."""
+        if self._pidfd < 0:
+            return False
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
 
 
 def _hung_up(held: dict[str, int]) -> bool:

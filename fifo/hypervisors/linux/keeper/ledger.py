@@ -41,7 +41,7 @@ def _only(entry: Entry, fields: tuple[str, ...]) -> Entry:
 class Ledger:
     """Instances and consoles by name, and the exits that nobody has acknowledged."""
 
-    __slots__ = ("consoles", "exits", "instances", "journal", "lost", "next_seq")
+    __slots__ = ("consoles", "exits", "instances", "journal", "next_seq")
 
     def __init__(self, journal: str) -> None:
         self.journal = journal
@@ -49,8 +49,6 @@ class Ledger:
         self.instances: dict[str, Entry] = {}
         self.consoles: dict[str, Entry] = {}
         self.exits: deque[Entry] = deque()
-        # Exits dropped because too many were kept, since this process began.
-        self.lost = 0
 
     def apply(self, entry: Entry) -> None:
         """Change the table by one entry; raises KeyError, TypeError or ValueError if it is none."""
@@ -79,7 +77,6 @@ class Ledger:
         self.exits.append(record)
         if len(self.exits) > EXITS_KEPT_MAX:
             self.exits.popleft()
-            self.lost += 1
         instance = self.instances.get(record["instance"])
         if instance is not None and instance["start_id"] == record["start_id"]:
             instance["exit"] = record

@@ -42,7 +42,8 @@ says at full speed in a tenth of a second, in which a client that reads gets its
 UNSENT_BYTES_MAX: Final = 16 * 1024 * 1024
 """Unsent bytes at which a connection is closed: some full answers and the whole journal fit."""
 EXITS_KEPT_MAX: Final = 4_096
-"""Exits no client has acknowledged: hours of a crash loop; the oldest are dropped and counted."""
+"""Exits no client has acknowledged: hours of a crash loop. The oldest are dropped, which who reads
+learns from the first number that is kept; each instance's last one stays with it."""
 STRAYS_MAX: Final = 1_024
 """Exit statuses of unknown children kept for a later adopt: more than can start in the time."""
 STRAY_AGE_S: Final = 600.0

@@ -83,20 +83,37 @@ def trim(log: LogFile) -> None:
     os.truncate(path, 0)
 
 
-class TurnedLog:
-    """A log the keeper writes. What the disk refuses is dropped and counted, never waited for."""
+GAP = "\r\n[%d bytes are missing here: the disk did not take them]\r\n"
+"""Stands in a log in the place of what could not be written to it."""
 
-    __slots__ = ("_descriptor", "_log", "_size_bytes", "dropped_bytes")
+
+class TurnedLog:
+    """A log the keeper writes. What the disk refuses is dropped, never waited for.
+
+    When it takes data again, the log says first how much is missing.
+    """
+
+    __slots__ = ("_descriptor", "_log", "_missing_bytes", "_size_bytes")
 
     def __init__(self, log: LogFile) -> None:
         """Open it; raises OSError."""
         self._log = log
         self._descriptor = log.open()
         self._size_bytes = os.fstat(self._descriptor).st_size
-        self.dropped_bytes = 0
+        self._missing_bytes = 0
 
     def write(self, data: bytes) -> None:
         """Append."""
+        if self._missing_bytes:
+            gap = (GAP % self._missing_bytes).encode()
+            if self._append(gap) < len(gap):
+                self._missing_bytes += len(data)
+                return
+            self._missing_bytes = 0
+        self._missing_bytes += len(data) - self._append(data)
+
+    def _append(self, data: bytes) -> int:
+        """Give how many bytes the disk has taken."""
         try:
             if self._size_bytes and self._size_bytes + len(data) > self._log.size_bytes:
                 self._turn()
@@ -104,7 +121,7 @@ class TurnedLog:
         except OSError:
             written = 0
         self._size_bytes += written
-        self.dropped_bytes += len(data) - written
+        return written
 
     def _turn(self) -> None:
         if self._log.kept:

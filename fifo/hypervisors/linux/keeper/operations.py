@@ -249,13 +249,6 @@ def _console_connect(parts: Parts, asked: Asked) -> Result:
     return {}
 
 
-def _console_close(parts: Parts, asked: Asked) -> Result:
-    name = asked.fields.name("console")
-    asked.fields.end()
-    parts.consoles.close(name)
-    return {}
-
-
 def _attach(parts: Parts, asked: Asked) -> Result:
     connection, number, fields = asked
     name, writes, takes_over = fields.name("console"), fields.flag("write"), fields.flag("take")
@@ -334,7 +327,6 @@ OPERATIONS: Final[dict[str, Callable[[Parts, Asked], Result]]] = {
     "ack": _ack,
     "console_listen": _console_listen,
     "console_connect": _console_connect,
-    "console_close": _console_close,
     "attach": _attach,
     "write": _write,
     "resize": _resize,

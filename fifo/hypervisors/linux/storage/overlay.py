@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 UPPER = "upper"
 WORK = "work"
 WHY = "this host's pool is a plain directory with overlays"
-REMEDY = "put the node's state directory on btrfs"
+REMEDY = "put `storage_dir` on btrfs"
 
 
 class OverlayStorage:

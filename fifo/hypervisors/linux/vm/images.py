@@ -24,6 +24,7 @@ from fifo.hypervisors.linux import layout
 from fifo.hypervisors.linux import limits as linux_limits
 from fifo.hypervisors.linux.commands import failure, succeed
 from fifo.hypervisors.linux.guests import image_cache
+from fifo.hypervisors.linux.images import refusal
 from fifo.hypervisors.linux.vm import confine, limits
 from fifo.hypervisors.linux.vm.disks import make_private, name_of_image
 from fifo.hypervisors.linux.vm.machine import Kernel
@@ -114,8 +115,11 @@ class Importer:
         else:
             size_bytes = await asyncio.to_thread(_size_bytes, source)
         most_bytes = self._limits.unpacked_of(job.image)
-        if not 0 < size_bytes <= most_bytes:
-            raise _refused(job, f"a disk of 1 to {most_bytes} bytes; this one has {size_bytes}")
+        if size_bytes > most_bytes:
+            told = f"more than {most_bytes} bytes unpacked: its disk has {size_bytes}"
+            raise refusal.unpacks_to_too_much(told, job.image)
+        if size_bytes <= 0:
+            raise _refused(job, "a disk of at least 1 byte; this one is empty")
         made = job.work / DISK
         name = name_of_image(source) if form == "qcow2" else str(source)
         argv = ("convert", "-q", *(() if form == "qcow2" else ("-f", "raw")), "-O", "qcow2")

@@ -65,7 +65,7 @@ async def test_an_archive_is_unpacked_as_its_name_says_or_else_its_first_bytes(
 
 
 BAD: dict[str, tuple[str, bytes, dict[str, Any], type[FifoError], str]] = {
-    "not what its name says": ("x.tar.gz", ROOTFS, {}, InvalidInput, "not compressed as"),
+    "not what its name says": ("x.tar.gz", ROOTFS, {}, InvalidInput, "one is refused: it"),
     "cut off": ("x.tar.gz", gzip.compress(ROOTFS)[:-20], {}, InvalidInput, "cut off"),
     "no zstd": ("x.tar.zst", ROOTFS, {}, InvalidInput, "not compressed as"),
     "cut off zstd": ("x.tar.zst", zstandard(ROOTFS)[:-5], {}, InvalidInput, "cut off"),
@@ -74,8 +74,8 @@ BAD: dict[str, tuple[str, bytes, dict[str, Any], type[FifoError], str]] = {
     "no archive": ("x.tar", b"nothing" * 200, {}, InvalidInput, "no whole tar"),
     "a climber": ("x.tar", tar(entry("../x", data=b"x")), {}, InvalidInput, "leaves the archive"),
     "of another checksum": ("x.tar", ROOTFS, {"sha256": "0" * 64}, DataLoss, "SHA-256"),
-    "larger than declared": ("x.tar", ROOTFS, {"size_bytes": 100}, InvalidInput, "at most 100"),
-    "larger inside than declared": ("x.tar", ROOTFS, {"unpacked_bytes": 9}, InvalidInput, "bytes"),
+    "larger than declared": ("x.tar", ROOTFS, {"size_bytes": 100}, NoRoom, "the 100 bytes"),
+    "larger inside than declared": ("x.tar", ROOTFS, {"unpacked_bytes": 9}, NoRoom, "9 bytes"),
     "of a format for VMs": ("x.tar", ROOTFS, {"form": "qcow2"}, Unsupported, "qcow2"),
 }  # fmt: skip
 
@@ -95,10 +95,10 @@ async def test_a_bomb_is_stopped_at_its_bound(
     assert len(bomb) < 40_000
     (tmp_path / f"bomb.tar.{suffix}").write_bytes(bomb)
     limited = cache_of(tmp_path, image_limits=ImageLimits(unpacked_bytes=1_000_000, entries=10))
-    await refused(limited, image(tmp_path / f"bomb.tar.{suffix}"), InvalidInput, "bytes unpacked")
+    await refused(limited, image(tmp_path / f"bomb.tar.{suffix}"), NoRoom, "bytes unpacked")
     many = tar(*(entry(f"f{number}") for number in range(11)))
     (tmp_path / "many.tar").write_bytes(many)
-    await refused(limited, image(tmp_path / "many.tar"), InvalidInput, "entries")
+    await refused(limited, image(tmp_path / "many.tar"), NoRoom, "image_entries")
 
 
 @pytest.mark.parametrize("declared", [0, 101, 10_000_000])
@@ -108,10 +108,22 @@ async def test_an_image_that_declares_more_than_the_host_takes_is_held_to_the_ho
     source = tmp_path / "x.tar"
     source.write_bytes(ROOTFS)
     short = cache_of(tmp_path, image_limits=ImageLimits(download_bytes=100))
-    await refused(short, image(source, size_bytes=declared), InvalidInput, "at most 100 bytes")
+    await refused(short, image(source, size_bytes=declared), NoRoom, "the 100 bytes")
     shallow = cache_of(tmp_path, image_limits=ImageLimits(unpacked_bytes=9))
     wanted = image(source, unpacked_bytes=declared)
-    await refused(shallow, wanted, InvalidInput, "bytes unpacked")
+    await refused(shallow, wanted, NoRoom, "raise --max-unpacked-size")
+
+
+async def test_a_file_larger_than_it_may_be_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    source = tmp_path / "x.tar"
+    with source.open("wb") as file:
+        # Reading this through would take longer than any test may.
+        file.truncate(2**42)
+    await refused(cache_of(tmp_path), image(source), NoRoom, "image_download_bytes")
+    tree = tmp_path / "oci"
+    tree.mkdir()
+    source.rename(tree / "blob")
+    await refused(cache_of(tmp_path), image(tree, "oci_layout"), NoRoom, "--max-size")
 
 
 async def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
@@ -119,7 +131,7 @@ async def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
     await refused(cache, image("file:///etc/passwd"), InvalidInput)
     await refused(cache, image("relative.tar"), InvalidInput)
     await refused(cache, image(tmp_path / "absent.tar"), NotFound)
-    await refused(cache, image(tmp_path), NotFound)
+    await refused(cache, image(tmp_path), InvalidInput, "is a directory")
     await refused(cache, image("docker://registry.example.org/x"), InvalidInput)
     await refused(cache, image("https://example.org/x", "oci_layout"), InvalidInput)
 

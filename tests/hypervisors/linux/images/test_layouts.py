@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import platform
 import shutil
 import tarfile
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import pytest
 
 from fifo.hypervisors.linux import zstd
 from fifo.hypervisors.linux.images import unpack
+from fifo.hypervisors.linux.images.oci import ARCHITECTURES
 from fifo.model.errors import InvalidInput, NotReady
 from tests.hypervisors.linux.images.archives import directory, entry, tar, zstandard
 from tests.hypervisors.linux.images.caching import ROOTFS, UID, cache_of, fetch, image, refused
@@ -32,6 +34,7 @@ class Layout:
         self.place = place
         (place / "blobs" / "sha256").mkdir(parents=True)
         (place / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+        self.diff_ids: dict[str, str] = {}
 
     def blob(self, data: bytes, kind: str) -> dict[str, Any]:
         """Store a blob; gives its descriptor."""
@@ -43,19 +46,31 @@ class Layout:
         """Give the size of a blob that is there."""
         return (self.place / "blobs" / "sha256" / digest).stat().st_size
 
-    def finish(self, layers: list[dict[str, Any]], config: dict[str, Any]) -> None:
-        """Write configuration, manifest and index."""
+    def finish(self, layers: list[dict[str, Any]], config: dict[str, Any], **more: Any) -> None:
+        """Write configuration, manifest and index; `more` is of the configuration."""
         kind = "application/vnd.oci.image"
-        made = self.blob(json.dumps({"config": config}).encode(), f"{kind}.config.v1+json")
+        machine = platform.machine()
+        diff_ids = [self.diff_ids.get(each["digest"], each["digest"]) for each in layers]
+        whole = {
+            "architecture": ARCHITECTURES.get(machine, machine), "os": "linux", "config": config,
+            "rootfs": {"type": "layers", "diff_ids": diff_ids}, **more,
+        }  # fmt: skip
+        made = self.blob(json.dumps(whole).encode(), f"{kind}.config.v1+json")
         manifest = {"schemaVersion": 2, "config": made, "layers": layers}
         found = self.blob(json.dumps(manifest).encode(), f"{kind}.manifest.v1+json")
         index = {"schemaVersion": 2, "manifests": [found]}
         (self.place / "index.json").write_text(json.dumps(index))
 
-    def layer(self, archive: bytes) -> dict[str, Any]:
+    def layer(
+        self,
+        archive: bytes,
+        kind: str = "application/vnd.oci.image.layer.v1.tar+gzip",
+        pack: Callable[[bytes], bytes] = gzip.compress,
+    ) -> dict[str, Any]:
         """Store a layer, compressed."""
-        kind = "application/vnd.oci.image.layer.v1.tar+gzip"
-        return self.blob(gzip.compress(archive), kind)
+        made = self.blob(pack(archive), kind)
+        self.diff_ids[made["digest"]] = f"sha256:{hashlib.sha256(archive).hexdigest()}"
+        return made
 
 
 CONFIG = {
@@ -92,8 +107,8 @@ async def test_layers_by_zstd_are_taken_as_those_by_gzip(tmp_path: Path) -> None
     layout = Layout(tmp_path / "oci")
     lower = layout.layer(tar(directory("etc"), entry("etc/old", data=b"1")))
     docker = "application/vnd.docker.image.rootfs.diff.tar.zstd"
-    middle = layout.blob(zstandard(tar(entry("etc/.wh.old"))), docker)
-    upper = layout.blob(zstandard(tar(entry("etc/new", data=b"22"))), ZSTD)
+    middle = layout.layer(tar(entry("etc/.wh.old")), docker, zstandard)
+    upper = layout.layer(tar(entry("etc/new", data=b"22")), ZSTD, zstandard)
     layout.finish([lower, middle, upper], CONFIG)
     cache = cache_of(tmp_path)
     await fetch(cache, image(layout.place, "oci_layout"))
@@ -210,3 +225,25 @@ async def test_a_layout_that_lies_is_refused(
 ) -> None:
     spoil(two_layers(tmp_path / "oci"))
     await refused(cache_of(tmp_path), image(tmp_path / "oci", "oci_layout"), InvalidInput)
+
+
+OTHERS: dict[str, tuple[dict[str, Any], str]] = {
+    "of another architecture": ({"architecture": "s390x"}, "it is for linux/s390x, not linux/"),
+    "of another system": ({"os": "windows"}, "it is for windows/"),
+    "without digests": ({"rootfs": {"type": "layers"}}, "manifest lists 1, its configuration 0"),
+    "of no known digest": ({"rootfs": {"diff_ids": ["md5:0"]}}, "sha256 is taken"),
+    "of another layer": (
+        {"rootfs": {"diff_ids": ["sha256:" + "0" * 64]}}, "not what its diff_id says"
+    ),
+    "without a rootfs": ({"rootfs": None}, "the configuration is malformed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OTHERS)
+async def test_a_configuration_that_is_not_of_this_machine_and_these_layers_is_refused(
+    tmp_path: Path, case: str
+) -> None:
+    more, match = OTHERS[case]
+    layout = Layout(tmp_path / "oci")
+    layout.finish([layout.layer(tar(entry("x", data=b"1")))], CONFIG, **more)
+    await refused(cache_of(tmp_path), image(layout.place, "oci_layout"), InvalidInput, match)

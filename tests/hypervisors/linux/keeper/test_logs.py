@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +11,19 @@ from hypothesis import strategies as st
 from fifo.hypervisors.linux.keeper.logs import LogFile, TurnedLog, trim
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+@contextlib.contextmanager
+def file_bytes(most: int) -> Iterator[None]:
+    """Have the kernel take no more than so many bytes into any file of this process."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @given(chunks=st.lists(st.integers(1, 40), max_size=30), kept=st.integers(0, 3))
@@ -45,11 +59,26 @@ def test_a_log_goes_on_where_it_ended_before(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_bytes() == b"onetwo"
 
 
-def test_what_the_disk_refuses_is_counted_and_never_raised() -> None:
+def test_what_the_disk_refuses_is_dropped_and_never_raised() -> None:
     turned = TurnedLog(LogFile("/dev/full", 100))
-    turned.write(b"words")
+    for _ in range(2):
+        turned.write(b"words")
     turned.close()
-    assert turned.dropped_bytes == 5
+
+
+def test_a_log_says_how_much_is_missing_where_the_disk_did_not_take_it(tmp_path: Path) -> None:
+    turned = TurnedLog(LogFile(str(tmp_path / "log"), 200))
+    turned.write(b"first")
+    with file_bytes(7):
+        for data in (b" words", b" lost", b" as well"):
+            turned.write(data)
+    turned.write(b"here")
+    turned.write(b" again")
+    turned.close()
+    text = (tmp_path / "log").read_bytes()
+    assert (
+        text == b"first w\r\n[17 bytes are missing here: the disk did not take them]\r\nhere again"
+    )
 
 
 @pytest.mark.parametrize("kept", [0, 2])

@@ -34,7 +34,6 @@ async def test_the_driver_finds_what_this_host_has(zones: ZoneHost) -> None:
     found = await zones.driver.probe()
     assert (found.cgroups, found.runtime) == ("v2", os.environ.get(RUNTIME, "runc"))
     assert "lx" in found.brands
-    assert {"cpu", "io", "memory", "pids"} <= cgroups.controllers()
     # No group is there that could tell: the driver makes one and looks.
     known = facts.gather()
     assert (known.swap, known.io_weight) == (True, True)

@@ -1,0 +1,73 @@
+"""Hardware addresses that somebody chose: each is one instance's, whatever wire it is on (vmadm).
+
+What is made from an instance's uid is unique, and costs no key.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from fifo.fleet.refusals import holder
+from fifo.model.errors import AlreadyExists, FifoError
+from fifo.model.network import AddressClaim
+from fifo.model.wires import own_macs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from fifo.fleet.write_set import WriteSet
+    from fifo.model.instance import InstanceSpec
+    from fifo.store.catalog import Catalog
+
+
+class Macs:
+    """The hardware addresses of one transaction in the making; its ledger's."""
+
+    def __init__(self, writes: WriteSet, catalog: Catalog, now: float) -> None:
+        self._writes = writes
+        self._catalog = catalog
+        self._now = now
+
+    def take(self, spec: InstanceSpec, networks: Mapping[str, str]) -> int | FifoError:
+        """Claim those of some interfaces, and give how many; AlreadyExists for another's.
+
+        `networks` is by mac what an interface claims of.
+        """
+        taken = 0
+        mark = self._writes.mark()
+        for mac in own_macs(spec):
+            if mac not in networks:
+                continue
+            held = self._writes.read(self._catalog.macs, mac)
+            who = held.uid if held is not None else self._made.get(mac, spec.uid)
+            if who != spec.uid:
+                self._writes.back_to(mark)
+                told = f"{holder(self._catalog, who)} has this hardware address"
+                return AlreadyExists(told, mac, "choose another, or none")
+            if held is None:
+                claim = AddressClaim(
+                    network=networks[mac], address=mac, uid=spec.uid, mac=mac, since=self._now
+                )
+                self._writes.write(self._catalog.macs, mac, claim)
+                taken += 1
+        return taken
+
+    def give_back(self, uid: str, given: Iterable[str]) -> None:
+        """Give back those of some that an instance has claimed."""
+        for mac in given:
+            held = self._writes.read(self._catalog.macs, mac)
+            if held is not None and held.uid == uid:
+                self._writes.write(self._catalog.macs, mac, None)
+
+    @cached_property
+    def _made(self) -> dict[str, str]:
+        """Who has which without a claim of it, made from a uid: once, and only if one is chosen."""
+        catalog = self._catalog
+        return {
+            nic.mac: entry.record.uid
+            for entry in catalog.specs
+            if entry.record.uid in catalog.claims.entries
+            for nic in entry.record.nics
+            if nic.mac not in catalog.macs.entries
+        }

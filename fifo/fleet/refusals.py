@@ -1,0 +1,62 @@
+"""Refusals of a placement: that no host takes an instance, or one transaction not all it needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from fifo.model import limits, names
+from fifo.model.errors import InvalidInput, NoRoom, Violation
+
+if TYPE_CHECKING:
+    from fifo.model.instance import InstanceSpec
+    from fifo.model.operation import Explanation
+    from fifo.store.catalog import Catalog
+
+
+def too_many(name: str, addresses: int, networks: int) -> InvalidInput | None:
+    """Refuse addresses that with their networks do not fit one transaction; None if they do."""
+    most = limits.PLACED_KEYS - networks
+    if addresses <= most:
+        return None
+    wanted = f"at most {most} addresses at one time of {networks} networks, not {addresses}"
+    return InvalidInput(name, (Violation("nics", wanted),))
+
+
+_REMEDIES: Final = {
+    "not ready": "see why a host is not: fifo hypervisor list",
+    "cordoned": "open one again: fifo hypervisor uncordon",
+    "brand": "see what stands in the way of a brand, under CANNOT: fifo -o wide hypervisor list",
+    "network": "have a host carry the network's nic tag: the setting nic_tags",
+    "another host was asked for": "ask for no host, or for another",
+}
+"""What to do about a rule that refused hosts; of the others something is used up."""
+
+
+def _remedy(why: Explanation) -> str:
+    """Say what to do about the rule by which most hosts were refused."""
+    if not why.considered:
+        return "add a host"
+    worst = max(why.refused, key=lambda rule: why.refused[rule], default="")
+    if worst.startswith("label "):
+        return "label a host so, or take another package: fifo hypervisor label"
+    return _REMEDIES.get(worst, "make it smaller, delete others, or add a host")
+
+
+def no_host(spec: InstanceSpec, why: Explanation) -> NoRoom:
+    """Say that no host takes an instance, and by which rules."""
+    reasons = ", ".join(f"{rule} {count}" for rule, count in why.refused.items())
+    return NoRoom(
+        f"none of {why.considered} hosts takes it ({reasons or 'there is none'})",
+        names.instance_name(spec.id, spec.org),
+        _remedy(why),
+        reason="NO_HOST",
+        details={f"refused_{rule.replace(' ', '_')}": str(n) for rule, n in why.refused.items()},
+    )
+
+
+def holder(catalog: Catalog, uid: str) -> str:
+    """Name who has an address: an instance, in the store or not, or nobody by ''."""
+    if not uid:
+        return "a reservation"
+    spec = catalog.specs.record(uid)
+    return names.instance_name(uid) if spec is None else names.instance_name(spec.id, spec.org)
