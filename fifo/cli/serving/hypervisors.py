@@ -23,6 +23,8 @@ from fifo.hypervisors.simulated.host import SimulatedHost
 from fifo.hypervisors.simulated.settings import HostSettings
 from fifo.model.errors import FifoError, InvalidInput, NoRoom, NotReady
 from fifo.security import private_files
+from fifo.store.limits import RESERVE_BYTES
+from fifo.store.reserve import PIECE_BYTES
 from fifo.store.sqlite.store import open_store
 
 if TYPE_CHECKING:
@@ -239,7 +241,11 @@ def keep(hosts: Hosts, directories: Directories) -> None:
 
 
 def store_at(
-    directory: Path, *, if_damaged: str = "", served: Path | None = None
+    directory: Path,
+    *,
+    reserve_bytes: int = RESERVE_BYTES,
+    if_damaged: str = "",
+    served: Path | None = None,
 ) -> Callable[[Node], Future[EmbeddedStore]]:
     """Give what opens the store of a directory, however often it is asked.
 
@@ -248,7 +254,13 @@ def store_at(
 
     def open_it(node: Node) -> Future[EmbeddedStore]:
         must_exist = served is not None and served.exists()
-        opening = open_store(node, directory, must_exist=must_exist, if_damaged=if_damaged)
+        opening = open_store(
+            node,
+            directory,
+            reserve_bytes=reserve_bytes,
+            must_exist=must_exist,
+            if_damaged=if_damaged,
+        )
         return cast("Future[EmbeddedStore]", opening)
 
     return open_it
@@ -264,13 +276,15 @@ def agents_of(
     version: str,
 ) -> tuple[AgentSettings, ...]:
     """Give each host its agent's settings, with a store of its own."""
+    # Thousands of simulated hosts would hold back a disk between them.
+    reserve_bytes = PIECE_BYTES if hosts.driver == "simulated" else RESERVE_BYTES
 
     def agent(uid: str, driver: Callable[[], Driver]) -> AgentSettings:
         directory = directories.private / "agents" / uid
         return AgentSettings(
             uid,
             driver,
-            store_at(directory, if_damaged=FORGET),
+            store_at(directory, reserve_bytes=reserve_bytes, if_damaged=FORGET),
             utc,
             version=version,
             sample_s=settings.sample_s,

@@ -35,6 +35,7 @@ def open_store(
     *,
     live_limit_bytes: int = limits.LIVE_BYTES,
     max_bytes: int = limits.DATABASE_BYTES,
+    reserve_bytes: int = limits.RESERVE_BYTES,
     must_exist: bool = False,
     if_damaged: str = "",
 ) -> Future[SqliteStore]:
@@ -49,6 +50,7 @@ def open_store(
         directory,
         live_limit_bytes=live_limit_bytes,
         max_bytes=max_bytes,
+        reserve_bytes=reserve_bytes,
         must_exist=must_exist,
         if_damaged=if_damaged,
     )
@@ -161,6 +163,7 @@ class _Courier:
         *,
         live_limit_bytes: int,
         max_bytes: int,
+        reserve_bytes: int,
         must_exist: bool,
         if_damaged: str,
     ) -> None:
@@ -177,6 +180,7 @@ class _Courier:
             self,
             incarnation=secrets.token_hex(16),
             max_bytes=max_bytes,
+            reserve_bytes=reserve_bytes,
             must_exist=must_exist,
             clock=node.shard.host.clock,
         )

@@ -82,6 +82,7 @@ class Writer:
         *,
         incarnation: str,
         max_bytes: int,
+        reserve_bytes: int,
         must_exist: bool,
         clock: Callable[[], float],
     ) -> None:
@@ -97,7 +98,7 @@ class Writer:
         # say that alone, since `resume` empties it.
         self._undone = False
         self._closing = False
-        self._room = Reserve(directory, limits.RESERVE_BYTES)
+        self._room = Reserve(directory, reserve_bytes)
         self._measured_s = 0.0
         self.size_bytes = 0
 
