@@ -56,7 +56,7 @@ def draft(drafting: Drafting, given: Message, who: Identified) -> InstanceSpec:
     package = drafting.catalog.packages.record(package_uid)
     boot = image_uid or _boot_image(drafting, given)
     image = drafting.catalog.images.record(boot)
-    brand = from_table(BRANDS, given.brand) or _brand_of(image)
+    brand = from_table(BRANDS, given.brand) or _brand_of(image, given)
     is_vm = brand in VM_BRANDS
     _check_image(drafting, given, image, brand)
     memory = sizes.create(_memory(given, package), brand)
@@ -121,11 +121,24 @@ def redraft(
 
 
 def _whole(drafting: Drafting, spec: InstanceSpec) -> InstanceSpec:
-    """Check the whole by vmadm's rules, unless its parts are wrong already."""
-    if not drafting.violations:
-        for path, wanted in violations(spec):
+    """Check the whole by vmadm's rules, of which some were looked at in its parts already."""
+    told = {violation.field.removeprefix(drafting.prefix) for violation in drafting.violations}
+    if any(field.startswith("restart_policy") for field in told):
+        # A spec has other words for its parts.
+        told.add("restart")
+    for path, wanted in violations(spec):
+        # A disk has no size of its own where its image, which says it, was not found.
+        if f"{path.removesuffix('.size')}.image" in told:
+            continue
+        if not any(_is_about(path, own) for own in told):
             drafting.refuse(path, wanted)
     return spec
+
+
+def _is_about(path: str, told: str) -> bool:
+    """Tell whether a rule of the whole may only repeat what is told of one of its parts."""
+    own, other = (re.split(r"[.\[]", text.removesuffix("_uuid")) for text in (path, told))
+    return own[: len(other)] == other[: len(own)]
 
 
 def policy_of(drafting: Drafting, given: instance_pb2.RestartPolicy) -> RestartPolicy:
@@ -174,8 +187,12 @@ def _boot_image(drafting: Drafting, given: Message) -> str:
     return drafting.references.uid(names.IMAGES, disk.image, "", lambda _: None)
 
 
-def _brand_of(image: Image | None) -> str:
-    return image.brands[0] if image is not None and image.brands else "lx"
+def _brand_of(image: Image | None, given: Message) -> str:
+    if image is not None and image.brands:
+        return image.brands[0]
+    # Where the image is not found its disks are looked through all the same.
+    lost = given.image or any(disk.image for disk in given.disks)
+    return "kvm" if image is None and lost and given.disks else "lx"
 
 
 def _memory(given: Message, package: Package | None) -> sizes.Given:

@@ -10,12 +10,13 @@ from google.protobuf import empty_pb2
 
 from fifo.api import accepting, limits, trial
 from fifo.api.accepting import Work
+from fifo.api.faults import Faults
 from fifo.api.resources import instances
-from fifo.api.services.instance_changes import as_if, check_deletion, new_spec
-from fifo.api.services.instances import refuse_other_org
+from fifo.api.services.instance_changes import as_if, check_deletion, check_parent, new_spec
+from fifo.api.services.instances import check_names
 from fifo.model import keys, names
 from fifo.model import limits as model_limits
-from fifo.model.errors import FifoError, InvalidInput, Violation
+from fifo.model.errors import FifoError
 from fifo.store.contract import DeleteRange, Put, Txn
 from fifo.v1 import instance_service_pb2
 from fifo.workflows.failures import failure_of
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from fifo.model.instance import InstanceSpec
     from fifo.model.operation import Operation
 
+_OF_BATCH = ("request_id", "validate_only")
+"""What each request in a batch leaves to the batch."""
 DELETE_CHUNK = 20
 """Instances that a batch deletes at a time: five writes each, below the store's 100."""
 
@@ -44,14 +47,13 @@ class InstanceBatches:
         backend = self._backend
         if (first := accepting.repeated(backend, call)) is not None:
             return first
-        org = names.parse_org(request.parent)
         specs = await self._drafted(request)
         work = Work(
             "create_instances",
             request.parent,
             tuple(spec.uid for spec in specs),
             chunk_size=chunk_size(specs),
-            org=org,
+            org=names.DEFAULT_ORG,
         )
         if request.validate_only:
             return self._tried(call, work, specs)
@@ -70,30 +72,31 @@ class InstanceBatches:
     ) -> list[InstanceSpec]:
         """Make the specs of all requests; raises InvalidInput with what is wrong in any."""
         specs: list[InstanceSpec] = []
-        wrong: list[Violation] = []
+        faults = Faults()
+        with faults:
+            check_parent(request.parent)
         seen: dict[str, int] = {}
         for index, own in enumerate(request.requests):
             prefix = f"requests[{index}]."
             if own.parent not in {"", request.parent}:
-                wrong.append(Violation(f"{prefix}parent", "the batch's, or nothing"))
-            if own.request_id or own.validate_only:
-                told = "nothing here: it belongs to the batch"
-                wrong.append(Violation(f"{prefix}request_id", told))
-            try:
-                spec = new_spec(self._backend, own, prefix, request.parent)
-            except InvalidInput as error:
-                wrong += error.violations
+                faults.add(f"{prefix}parent", "the batch's, or nothing")
+            for field in _OF_BATCH:
+                if getattr(own, field):
+                    faults.add(f"{prefix}{field}", "nothing here: it belongs to the batch")
+            spec = None
+            with faults:
+                spec = new_spec(self._backend, own, prefix)
+            if not (index + 1) % limits.DRAFTS_SLICE:
+                await asyncio.sleep(0)
+            if spec is None:
                 continue
             for what in (spec.uid, f"{spec.org}/{spec.id}"):
                 if what in seen:
                     told = f"not the name or uid of requests[{seen[what]}]"
-                    wrong.append(Violation(f"{prefix}instance_id", told))
+                    faults.add(f"{prefix}instance_id", told)
                 seen[what] = index
             specs.append(spec)
-            if not (index + 1) % limits.DRAFTS_SLICE:
-                await asyncio.sleep(0)
-        if wrong:
-            raise InvalidInput("BatchCreateInstances", tuple(wrong))
+        faults.refuse("BatchCreateInstances")
         return specs
 
     async def _leave(self, operation: Operation, specs: list[InstanceSpec]) -> None:
@@ -129,10 +132,10 @@ class InstanceBatches:
         backend = self._backend
         if (first := accepting.repeated(backend, call)) is not None:
             return first
+        check_names(request.parent, request.names).refuse("BatchDeleteInstances")
         org = names.parse_org(request.parent)
         uids: dict[str, None] = {}
         for index, name in enumerate(request.names):
-            refuse_other_org(name, org, f"names[{index}]")
             entry = backend.references.instance_or_none(name, f"names[{index}]")
             if entry is None and request.allow_missing:
                 continue
