@@ -15,7 +15,7 @@ from google.api import field_behavior_pb2, field_info_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
 from fifo.api import limits
-from fifo.api.field_rules import RULES, Rule
+from fifo.api.field_rules import PAGE_SIZE, RULES, Rule
 from fifo.model.errors import InvalidInput, Violation
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ class Validation:
 
     def _field(self, field: FieldDescriptor) -> Check:
         assert field.containing_type is not None
-        rule = RULES.get(f"{field.containing_type.name}.{field.name}", _NO_RULE)
+        usual = PAGE_SIZE if field.name == "page_size" else _NO_RULE
+        rule = RULES.get(f"{field.containing_type.name}.{field.name}", usual)
         message = field.message_type
         if message is not None and message.GetOptions().map_entry:
             return self._map(message, rule)
@@ -273,10 +274,13 @@ def _written(number: float) -> str:
 def _number(rule: Rule) -> Check:
     least = rule.least if rule.least is not None else 0
     most = rule.most if rule.most is not None else 2**62
+    wanted = rule.wanted or f"{_written(least)} to {_written(most)}"
+    if rule.most is None:
+        wanted = f"{_written(least)} or more"
 
     def check(value: float, path: str, found: Found) -> None:
         if not least <= value <= most:
-            found.add(path, f"{_written(least)} to {_written(most)}")
+            found.add(path, wanted)
 
     return check
 

@@ -41,6 +41,8 @@ def test_a_batch_creates_and_deletes_many_and_tells_who_failed(play: Play) -> No
             )
             assert len(made.instances) == 59
             failed = metadata_of(operation).failed_requests
+            # It would be that of one of sixty.
+            assert not metadata_of(operation).HasField("placement")
             assert {index: status.code for index, status in failed.items()} == {3: 6}
             assert {one.state for one in made.instances} == {Instance.RUNNING}
             operation = await call(

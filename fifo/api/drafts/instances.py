@@ -19,6 +19,8 @@ from fifo.model.vmadm.limits import SWAP_LEAST_MIB
 from fifo.model.vmadm.validity import OF_VMS, OF_ZONES, violations
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fifo.api.drafts.found import Drafting
     from fifo.model.image import Image
     from fifo.model.package import Package
@@ -95,7 +97,7 @@ def redraft(
     changed = set(masks.changed_fields(present, merged))
     is_vm = before.is_vm
     package_uid = drafting.uid(names.PACKAGES, merged.package, "package")
-    package = drafting.catalog.packages.record(package_uid) if "package" in changed else None
+    package = drafting.catalog.packages.record(package_uid)
     fields: dict[str, Any] = {
         **msgspec.structs.asdict(before),
         **_plain(merged),
@@ -227,23 +229,32 @@ def _changed_numbers(
     changed: set[str],
     package: Package | None,
 ) -> dict[str, int]:
-    """Give the numbers after an update: a new package gives those that the request does not."""
-    given: dict[str, int | None] = {
-        name: _optional(merged, name) if name in changed else None for name in _MEMORY
-    }
-    numbers = {name: _optional(merged, name) for name in _NUMBERS}
-    if package is not None:
+    """Give the numbers after an update: a new package gives those that the request does not.
+
+    What was taken away has its default again: the package's, or vmadm's.
+    """
+    given = {name: _optional(merged, name) if name in changed else None for name in _MEMORY}
+    gone = {name for name in _MEMORY if name in changed and given[name] is None}
+    numbers = _numbers(merged, package)
+    if package is not None and "package" in changed:
         if given["ram"] is None and given["max_physical_memory"] is None:
             given["ram"] = package.max_physical_memory
         if given["max_swap"] is None:
             given["max_swap"] = _swap(package)
         numbers |= {name: getattr(package, name) for name in _FROM_PACKAGE if name not in changed}
     old = sizes.Memory(*(getattr(before, name) for name in sizes.Memory._fields))
-    asked = sizes.Given(**given)
-    drafting.violations += sizes.violations(old, asked, before.brand)
-    memory = sizes.update(old, asked, before.brand)
-    filled = {name: _NUMBERS[name] if own is None else own for name, own in numbers.items()}
-    return {**memory._asdict(), **filled}
+    usual = _memory(Message(), package)
+    asked = sizes.reset(old, sizes.Given(**given), gone, usual, before.brand)
+    for field, wanted in sizes.violations(old, asked, before.brand):
+        drafting.refuse(field, wanted)
+    return {**sizes.update(old, asked, before.brand)._asdict(), **numbers}
+
+
+def one_memory(merged: Message, masked: Iterable[str]) -> None:
+    """Let a zone's memory be what the one of its two names says that a mask has; see `redraft`."""
+    named = [name for name in ("ram", "max_physical_memory") if name in masked]
+    if len(named) == 1:
+        merged.ClearField("max_physical_memory" if named == ["ram"] else "ram")
 
 
 def _optional(given: Message, name: str) -> int | None:

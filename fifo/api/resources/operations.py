@@ -102,7 +102,8 @@ def metadata(view: View, record: Operation) -> Metadata:
     if len(record.uids) > 1 or record.kind in _BATCHES:
         for item, failure in record.failures.items():
             made.failed_requests[int(item)].CopyFrom(_status(view, record, failure))
-    if record.explanation is not None:
+    # Of a batch it is that of one of its requests, and nobody could tell of which.
+    if record.explanation is not None and record.kind not in _BATCHES:
         made.placement.CopyFrom(placement(view, record.explanation))
     _add_effects(view, made, record)
     return made

@@ -11,7 +11,7 @@ from fifo.api import accepting, masks, trial
 from fifo.api.accepting import Work
 from fifo.api.drafts import moves, payloads
 from fifo.api.drafts.found import Drafting
-from fifo.api.drafts.instances import Identified, draft, redraft
+from fifo.api.drafts.instances import Identified, draft, one_memory, redraft
 from fifo.api.faults import Faults
 from fifo.api.resources import instances
 from fifo.api.resources.values import etag
@@ -92,6 +92,8 @@ class InstanceChanges:
         if claim is not None:
             present.hypervisor = hypervisor_name(backend.catalog, claim.host)
         merged, wrong = masks.merged(present, given, request.update_mask, "instance")
+        if not before.is_vm:
+            one_memory(merged, request.update_mask.paths)
         drafting = Drafting(backend.catalog, backend.references, "instance.")
         drafting.violations += wrong
         spec = redraft(drafting, before, present, merged)
