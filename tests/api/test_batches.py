@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from fifo.api.resources.partial import failures, told_of
 from fifo.hypervisors.simulated.settings import HostSettings
 from fifo.model.instance import Shares
+from fifo.model.operation import Failure, Operation
+from fifo.store.limits import VALUE_BYTES
 from fifo.v1 import instance_pb2, instance_service_pb2
 from tests.api.calls import call, done, ended, metadata_of, refused
 from tests.api.test_instances import ZONE, create
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
     Play = Callable[..., None]
 
 Instance = instance_pb2.Instance
+MISSING = Failure(kind="NotFound", reason="NOT_FOUND", what="it does not exist", subject="x")
 
 
 def test_a_batch_creates_and_deletes_many_and_tells_who_failed(play: Play) -> None:
@@ -107,3 +113,59 @@ def test_a_batch_can_be_tried_without_doing_it(play: Play) -> None:
             assert list(metadata_of(operation).failed_requests) == [2]
 
     play(scene, HostSettings(capacity=Shares(cpu=400, memory=1024, disk=100)))
+
+
+def test_a_batch_deletes_what_it_can_and_tells_the_rest_by_its_place(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            web, db, kept, gone = (
+                f"orgs/default/instances/{own}" for own in ("web", "db", "kept", "gone")
+            )
+            for own in ("web", "db"):
+                await create(channel, own)
+            await create(channel, "kept", {**ZONE, "deletion_protection": True})
+            path, listed = "InstanceService.BatchDeleteInstances", [gone, web, kept, db, web]
+            request = {"parent": "orgs/default", "names": listed}
+            tried = await call(channel, path, validate_only=True, **request)
+            operation = await ended(channel, await call(channel, path, **request))
+            await done(channel, operation)
+            for own in (tried, operation):
+                failed = metadata_of(own).failed_requests
+                assert {index: status.code for index, status in failed.items()} == {0: 5, 2: 9}
+                assert failed[0].message.startswith(f"{gone}: it does not exist")
+                assert failed[2].message.startswith(f"{kept}: it is protected")
+            assert [entry.record.id for entry in stage.catalog.specs] == ["kept"]
+
+    play(scene)
+
+
+def test_a_batch_of_which_nothing_can_be_deleted_says_so_and_does_nothing(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            operation = await call(
+                channel,
+                "InstanceService.BatchDeleteInstances",
+                parent="orgs/default",
+                names=[f"orgs/default/instances/n-{number}" for number in range(1_000)],
+            )
+            assert operation.done
+            assert operation.name == ""
+            assert len(metadata_of(operation).failed_requests) == 1_000
+            assert len(stage.catalog.operations) == 0
+
+    play(scene)
+
+
+def test_a_request_that_fails_later_is_told_by_its_own_place() -> None:
+    record = Operation(
+        id="op-1", kind="delete_instances", target="orgs/default", principal="admin",
+        create_time=1.0, deadline=2.0, uids=("a", "b"), failures={"1": MISSING},
+        input=told_of([1, 3], {0: MISSING, 2: MISSING}),
+    )  # fmt: skip
+    assert [index for index, _ in failures(record)] == [3, 0, 2]
+
+
+def test_a_thousand_refusals_fit_into_a_record() -> None:
+    longest = f"orgs/default/instances/{'n' * 63}"
+    refused = {n: msgspec.structs.replace(MISSING, subject=longest) for n in range(1_000)}
+    assert len(msgspec.json.encode(told_of(range(1_000), refused))) < VALUE_BYTES // 2

@@ -12,11 +12,12 @@ from fifo.api import accepting, limits, trial
 from fifo.api.accepting import Work
 from fifo.api.faults import Faults
 from fifo.api.resources import instances
+from fifo.api.resources.partial import told_of
 from fifo.api.services.instance_changes import as_if, check_deletion, check_parent, new_spec
 from fifo.api.services.instances import check_names
 from fifo.model import keys, names
 from fifo.model import limits as model_limits
-from fifo.model.errors import FifoError
+from fifo.model.errors import FifoError, NotFound, WrongState
 from fifo.store.contract import DeleteRange, Put, Txn
 from fifo.v1 import instance_service_pb2
 from fifo.workflows.failures import failure_of
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from fifo.api.calls import Call
     from fifo.api.resources.operations import Message
     from fifo.model.instance import InstanceSpec
-    from fifo.model.operation import Operation
+    from fifo.model.operation import Failure, Operation
 
 _OF_BATCH = ("request_id", "validate_only")
 """What each request in a batch leaves to the batch."""
@@ -128,28 +129,43 @@ class InstanceBatches:
     async def batch_delete_instances(
         self, request: instance_service_pb2.BatchDeleteInstancesRequest, call: Call
     ) -> Message:
-        """Have many instances deleted."""
+        """Have many instances deleted; what one is refused for stops no other."""
         backend = self._backend
         if (first := accepting.repeated(backend, call)) is not None:
             return first
         check_names(request.parent, request.names).refuse("BatchDeleteInstances")
-        org = names.parse_org(request.parent)
-        uids: dict[str, None] = {}
-        for index, name in enumerate(request.names):
-            entry = backend.references.instance_or_none(name, f"names[{index}]")
-            if entry is None and request.allow_missing:
-                continue
-            entry = backend.references.instance(name, f"names[{index}]")
-            check_deletion(backend, entry.record, name, force=request.force)
-            uids[entry.record.uid] = None
+        uids, refused = self._sorted(request)
         work = Work(
-            "delete_instances", request.parent, tuple(uids), {}, chunk_size=DELETE_CHUNK, org=org
+            "delete_instances", request.parent, tuple(uids), told_of(uids.values(), refused),
+            chunk_size=DELETE_CHUNK, org=names.parse_org(request.parent),
+        )  # fmt: skip
+        empty = empty_pb2.Empty()
+        if uids and not request.validate_only:
+            return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
+        failures = {str(index): failure for index, failure in refused.items()}
+        ended = 0.0 if request.validate_only else backend.now()
+        return accepting.only_validated(
+            backend, call, work, empty, failures=failures, end_time=ended
         )
-        if not uids:
-            return accepting.done_already(backend, call, work, empty_pb2.Empty())
-        if request.validate_only:
-            return accepting.only_validated(backend, call, work, empty_pb2.Empty())
-        return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
+
+    def _sorted(
+        self, request: instance_service_pb2.BatchDeleteInstancesRequest
+    ) -> tuple[dict[str, int], dict[int, Failure]]:
+        """Tell what can be deleted, by uid, from what is refused, each with its place."""
+        references = self._backend.references
+        uids: dict[str, int] = {}
+        refused: dict[int, Failure] = {}
+        for index, name in enumerate(request.names):
+            if request.allow_missing and references.instance_or_none(name) is None:
+                continue
+            try:
+                spec = references.instance(name).record
+                check_deletion(self._backend, spec, name, force=request.force)
+            except (NotFound, WrongState) as error:
+                refused[index] = failure_of(error)
+            else:
+                uids.setdefault(spec.uid, index)
+        return uids, refused
 
 
 def chunk_size(specs: list[InstanceSpec]) -> int:
