@@ -43,9 +43,13 @@ class Work(NamedTuple):
 
 def hash_of(call: Call) -> str:
     """Tell the request of a call from others with the same id."""
-    assert call.request is not None
-    data = call.request.SerializeToString(deterministic=True)
-    return request_hash(call.method.path, data)
+    request: Any = call.request
+    asked = getattr(request, "request_id", "")
+    if asked != asked.lower():
+        # A UUID is the same in capitals (RFC 9562, section 4).
+        request = type(request).FromString(request.SerializeToString())
+        request.request_id = asked.lower()
+    return request_hash(call.method.path, request.SerializeToString(deterministic=True))
 
 
 def id_of(backend: Backend, call: Call) -> str:

@@ -25,6 +25,8 @@ from fifo.store.reserve import NO_ROOM, Reserve
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from google.protobuf.message import Message
+
 logger = logging.getLogger("fifo.api")
 
 
@@ -310,3 +312,28 @@ class Audit:
                         done.set_result(None)
         finally:
             self._writing = None
+
+
+def resource_of(request: Message | None) -> str:
+    """Tell which resource a request is about: its name, its parent, or that of what is in it.
+
+    Called by the door for an entry; '' for a request that could not be read.
+    """
+    if request is None:
+        return ""
+    fields = request.DESCRIPTOR.fields_by_name
+    for name in ("name", "parent"):
+        if name in fields:
+            return f"{getattr(request, name)}{_chosen(request)}"
+    for field, value in request.ListFields():
+        if field.message_type is not None and "name" in field.message_type.fields_by_name:
+            return str(getattr(value, "name", "")) or _chosen(request).strip()
+    return ""
+
+
+def _chosen(request: Message) -> str:
+    """Give the id that a caller chose for what is to be made, with the name of its field."""
+    for field, value in request.ListFields():
+        if field.name.endswith("_id") and field.name != "request_id":
+            return f" {field.name}={value}"
+    return ""

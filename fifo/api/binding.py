@@ -44,17 +44,21 @@ def bind(door: Door, services: Mapping[str, tuple[object, ...]]) -> Handlers:
         handlers[method.path] = door.handler(
             method,
             request,
-            _function(method, services.get(method.service, ())),
+            _function(method, served := services.get(method.service, ())),
             takes_stream=described.client_streaming,
             gives_stream=described.server_streaming,
+            look=_named(f"check_{handler_name(method.name)}", served),
         )
     return handlers
 
 
 def _function(method: Method, objects: tuple[object, ...]) -> Callable[..., Any]:
     name = handler_name(method.name)
-    for one in objects:
-        function: Callable[..., Any] | None = getattr(one, name, None)
-        if function is not None:
-            return function
+    if (function := _named(name, objects)) is not None:
+        return function
     raise LookupError(f"nobody serves {method.path}: write {name} in fifo/api/services")
+
+
+def _named(name: str, objects: tuple[object, ...]) -> Callable[..., Any] | None:
+    found = (getattr(one, name, None) for one in objects)
+    return next((function for function in found if function is not None), None)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from fifo.api import audit, limits, status
+from fifo.api import audit, limits, second_look, status
 from fifo.api.calls import Call
 from fifo.api.measures import MethodMeasures
 from fifo.model import names
@@ -98,14 +98,21 @@ class Door:
         *,
         takes_stream: bool,
         gives_stream: bool,
+        look: Callable[..., Any] | None = None,
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        """Make the handler of a method; bytes go in and out, so that the door parses them."""
+        """Make the handler of a method; bytes go in and out, so that the door parses them.
+
+        `look` is what refuses a request of a stream as its function would, and does no more.
+        """
         kind = _KINDS[takes_stream, gives_stream]
         measures = MethodMeasures(method.service, method.name)
         self.measures[method.path] = measures
         check = self._validation.checker(request)
-        inner = self._stream if takes_stream or gives_stream else self._unary
-        run = inner(method, request, check, function, takes_stream)
+        run = (
+            self._stream(method, request, check, function, look, takes_stream=takes_stream)
+            if takes_stream or gives_stream
+            else self._unary(method, request, check, function)
+        )
         guarded = self._guarded(method, measures, run)
         make = getattr(grpc, f"{kind}_rpc_method_handler")
         handler: grpc.RpcMethodHandler[Any, Any] = make(guarded)
@@ -167,10 +174,9 @@ class Door:
         request: type[Message],
         check: Callable[[Message], None],
         function: Callable[..., Any],
-        takes_stream: bool,  # noqa: FBT001 - called with the same arguments as _stream
     ) -> Callable[[Any, Call], Awaitable[bytes]]:
-        assert not takes_stream
         parse = _parser(request)
+        looks = second_look.looks(method, request)
         deadline_s = method.deadline_s
         awaits = inspect.iscoroutinefunction(function)
         audited = method.audited
@@ -179,7 +185,13 @@ class Door:
             measures = call.measures
             measures.received += 1
             call.request = message = parse(data)
-            check(message)
+            try:
+                check(message)
+            except InvalidInput as error:
+                if not looks:
+                    raise
+                async with asyncio.timeout(deadline_s):
+                    raise await second_look.look_on(error, message, call, function) from None
             if audited:
                 await self._begin(call)
             if not awaits:
@@ -200,18 +212,12 @@ class Door:
         request: type[Message],
         check: Callable[[Message], None],
         function: Callable[..., Any],
-        takes_stream: bool,  # noqa: FBT001 - called with the same arguments as _unary
+        look: Callable[..., Any] | None,
+        *,
+        takes_stream: bool,
     ) -> Callable[[Any, Call], Awaitable[bytes | None]]:
         audited = method.audited
-        parse = _parser(request)
-
-        def take(data: bytes, call: Call) -> Message:
-            call.measures.received += 1
-            message = parse(data)
-            if call.request is None:
-                call.request = message
-            check(message)
-            return message
+        take = _taker(request, check)
 
         async def frames(given: AsyncIterator[bytes], call: Call) -> AsyncIterator[Message]:
             async for data in given:
@@ -224,7 +230,10 @@ class Door:
             call.task = asyncio.current_task()
             self.streams.add(call)
             try:
-                asked = frames(given, call) if takes_stream else take(given, call)
+                if takes_stream:
+                    asked: Any = frames(given, call)
+                else:
+                    asked = await _taken(take, given, call, look)
                 if audited and not takes_stream:
                     await self._begin(call)
                 answer = await function(asked, call)
@@ -296,13 +305,44 @@ class Door:
             code=code,
             peer=call.context.peer()[:most],
             token=principal.token,
-            resource=(call.resource or _resource(request))[:most],
+            resource=(call.resource or audit.resource_of(request))[:most],
             request_id=getattr(request, "request_id", "")[:most],
             operation=call.operation,
             reason=reason,
             validate_only=getattr(request, "validate_only", False),
             id=call.begun,
         )
+
+
+def _taker(
+    request: type[Message], check: Callable[[Message], None]
+) -> Callable[[bytes, Call], Message]:
+    parse = _parser(request)
+
+    def take(data: bytes, call: Call) -> Message:
+        call.measures.received += 1
+        message = parse(data)
+        if call.request is None:
+            call.request = message
+        check(message)
+        return message
+
+    return take
+
+
+async def _taken(
+    take: Callable[[bytes, Call], Message],
+    data: bytes,
+    call: Call,
+    look: Callable[..., Any] | None,
+) -> Message:
+    """Take the one request of a stream; `look` says what else is wrong with one that is refused."""
+    try:
+        return take(data, call)
+    except InvalidInput as error:
+        if look is None or call.request is None:
+            raise
+        raise await second_look.look_on(error, call.request, call, look) from None
 
 
 def _parser(request: type[Message]) -> Callable[[bytes], Message]:
@@ -331,28 +371,6 @@ def _told(error: BaseException) -> FifoError | None:
             logger.warning("A call met a process that could not answer: %s", error)
             return Unavailable("a part of the node is being restarted", reason="RESTARTING")
     return None
-
-
-def _resource(request: Message | None) -> str:
-    """Tell which resource a request is about: its name, its parent, or that of what is in it."""
-    if request is None:
-        return ""
-    fields = request.DESCRIPTOR.fields_by_name
-    for name in ("name", "parent"):
-        if name in fields:
-            return f"{getattr(request, name)}{_chosen(request)}"
-    for field, value in request.ListFields():
-        if field.message_type is not None and "name" in field.message_type.fields_by_name:
-            return str(getattr(value, "name", "")) or _chosen(request).strip()
-    return ""
-
-
-def _chosen(request: Message) -> str:
-    """Give the id that a caller chose for what is to be made, with the name of its field."""
-    for field, value in request.ListFields():
-        if field.name.endswith("_id") and field.name != "request_id":
-            return f" {field.name}={value}"
-    return ""
 
 
 async def _abort(

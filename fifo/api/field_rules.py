@@ -58,6 +58,11 @@ VLAN: Final = Rule(4_094, 0)
 BATCH: Final = Rule(model_limits.BATCH_INSTANCES, 1)
 SECRETS: Final = Rule(128, lines=True)
 
+PAGE_SIZE: Final = Rule(
+    2**31 - 1, 0, wanted=f"1 to {model_limits.PAGE_RESOURCES_MAX:,}, or nothing"
+)
+"""Of every list; more than a page holds is taken for the most that it holds (AIP-158)."""
+
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
         "Instance.uid": UID,

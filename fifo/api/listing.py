@@ -11,7 +11,8 @@ import functools
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fifo.api import limits, sealing
+from fifo.api import limits, masks, sealing
+from fifo.api.faults import Faults
 from fifo.api.filters import predicate, schema_of
 from fifo.api.ordering import Place
 from fifo.model import limits as model_limits
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from google.protobuf.descriptor import Descriptor
+    from google.protobuf.field_mask_pb2 import FieldMask
 
     from fifo.api.sealing import Seals
+    from fifo.model.filter import Order
 
     Make = Callable[[str], Any]
 
@@ -61,22 +64,64 @@ def page_size(wanted: int) -> int:
     return min(wanted or model_limits.PAGE_RESOURCES_DEFAULT, model_limits.PAGE_RESOURCES_MAX)
 
 
+class Reading(NamedTuple):
+    """A question as it was understood; `after` is the place that its token holds."""
+
+    matches: Callable[[Any], bool]
+    orders: tuple[Order, ...]
+    after: list[Any] | None
+
+
+def read(
+    seals: Seals,
+    question: Asked,
+    described: Descriptor,
+    *,
+    mask: FieldMask | None = None,
+    faults: Faults | None = None,
+) -> Reading:
+    """Understand a question about messages of a type.
+
+    `faults` are those that the caller has found in it. Raises InvalidInput with these and all that
+    is wrong with its mask, filter, order and token.
+    """
+    faults = faults or Faults()
+    matches: Callable[[Any], bool] = bool
+    orders: tuple[Order, ...] = ()
+    after = None
+    if mask is not None:
+        with faults:
+            masks.check_read(described, mask)
+    with faults:
+        matches = predicate(question.filter, described)
+    with faults:
+        orders = parse_order_by(question.order_by, schema_of(described))
+    with faults:
+        after = _after(seals, question, others=bool(faults.violations))
+    faults.refuse(question.method.rpartition("/")[2])
+    return Reading(matches, orders, after)
+
+
 async def page(
-    seals: Seals, question: Asked, places: list[Place], make: Make, described: Descriptor
+    seals: Seals,
+    question: Asked,
+    places: list[Place],
+    make: Make,
+    described: Descriptor,
+    *,
+    mask: FieldMask | None = None,
 ) -> Page:
     """Give one page of sorted places; `make` gives the message of a uid, None if it is gone.
 
-    Gives the loop back after some hundred entries. Raises InvalidInput for a wrong filter, order
-    or token.
+    Gives the loop back after some hundred entries. Raises InvalidInput with all that is wrong with
+    the mask, filter, order and token.
     """
-    matches = predicate(question.filter, described)
-    schema = schema_of(described)
-    orders = parse_order_by(question.order_by, schema)
+    matches, orders, after = read(seals, question, described, mask=mask)
     if orders:
+        schema = schema_of(described)
         reads = [(schema[order.field].read, order.descending) for order in orders]
         ranked = await _ranked(places, make, matches, reads)
-        return _cut(seals, question, ranked)
-    after = _after(seals, question)
+        return _cut(seals, question, ranked, after)
     first = 0 if after is None else bisect_right(places, Place(after[0], _LAST))
     found: list[tuple[Any, Place]] = []
     for index in range(first, len(places)):
@@ -113,9 +158,10 @@ async def _ranked(
     return found
 
 
-def _cut(seals: Seals, question: Asked, ranked: list[tuple[Any, Place]]) -> Page:
+def _cut(
+    seals: Seals, question: Asked, ranked: list[tuple[Any, Place]], after: list[Any] | None
+) -> Page:
     """Cut a page out of what was sorted by fields: behind the entry that was the last one."""
-    after = _after(seals, question)
     first = 0
     if after is not None:
         names = [place.name for _, place in ranked]
@@ -140,12 +186,15 @@ def _token(seals: Seals, question: Asked, place: list[Any]) -> str:
     return seals.seal(PAGE, _question(question), *place)
 
 
-def _after(seals: Seals, question: Asked) -> list[Any] | None:
-    """Open the request's token; raises InvalidInput if it belongs to another question."""
+def _after(seals: Seals, question: Asked, *, others: bool) -> list[Any] | None:
+    """Open the request's token; raises InvalidInput if it belongs to another question.
+
+    With `others` more is wrong with the question, so that no token could belong to it.
+    """
     if not question.page_token:
         return None
     belongs, *place = seals.open(PAGE, question.page_token, "page_token")
-    if belongs != _question(question):
+    if belongs != _question(question) and not others:
         wanted = "the token of a page of this list: all but page_size has to be as it was"
         raise InvalidInput("page_token", (Violation("page_token", wanted),))
     return place

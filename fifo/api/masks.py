@@ -54,24 +54,33 @@ def check_read(described: Descriptor, mask: FieldMask) -> None:
 
 
 def merge(current: Any, given: Any, mask: FieldMask, resource: str) -> Any:
+    """Give the present resource with what a caller changes; raises InvalidInput, see `merged`."""
+    made, wrong = merged(current, given, mask, resource)
+    if wrong:
+        raise InvalidInput(getattr(current, "name", resource), tuple(wrong))
+    return made
+
+
+def merged(current: Any, given: Any, mask: FieldMask, resource: str) -> tuple[Any, list[Violation]]:
     """Give the present resource with what a caller changes; `resource` names the request's field.
 
     Without a mask all that is given is changed, with `*` all that is settable, what is absent to
-    its default. What is output only is passed over; what is immutable may only be repeated. Raises
-    InvalidInput, which names each path that is wrong.
+    its default. What is output only is passed over; what is immutable may only be repeated. Each
+    path that is wrong is told, and changes nothing.
     """
     described = current.DESCRIPTOR
+    wrong: list[Violation] = []
     paths = list(mask.paths)
+    whole = paths == [ALL]
     if not paths:
         paths = [field.name for field, _ in given.ListFields()]
-    elif paths == [ALL]:
+    elif whole:
         paths = [field.name for field in described.fields]
     else:
-        _check(described, paths, "update_mask")
-    whole = list(mask.paths) == [ALL]
-    merged = type(current)()
-    merged.CopyFrom(current)
-    wrong: list[Violation] = []
+        wrong += _astray(described, paths, "update_mask")
+        paths = [path for path in paths if _leads(described, path.split("."))]
+    made = type(current)()
+    made.CopyFrom(current)
     for path in paths:
         parts = path.split(".")
         field = described.fields_by_name[parts[0]]
@@ -84,11 +93,9 @@ def merge(current: Any, given: Any, mask: FieldMask, resource: str) -> Any:
             if meant and _value(given, parts) != _value(current, parts):
                 wrong.append(Violation(f"{resource}.{path}", "what it is: it cannot be changed"))
             continue
-        _clear(merged, parts)
-        _copy(given, merged, parts)
-    if wrong:
-        raise InvalidInput(getattr(current, "name", resource), tuple(wrong))
-    return merged
+        _clear(made, parts)
+        _copy(given, made, parts)
+    return made, wrong
 
 
 def changed_fields(before: Any, after: Any) -> list[str]:
@@ -101,13 +108,17 @@ def changed_fields(before: Any, after: Any) -> list[str]:
 
 
 def _check(described: Descriptor, paths: list[str], field: str) -> None:
-    wrong = tuple(
+    if wrong := _astray(described, paths, field):
+        raise InvalidInput(field, tuple(wrong))
+
+
+def _astray(described: Descriptor, paths: list[str], field: str) -> list[Violation]:
+    """Tell which paths lead nowhere."""
+    return [
         Violation(field, f"paths of {described.name}, which {path[:80]!r} is not")
         for path in paths
         if not _leads(described, path.split("."))
-    )
-    if wrong:
-        raise InvalidInput(field, wrong)
+    ]
 
 
 def _leads(described: Descriptor, parts: list[str]) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from google.protobuf.any_pb2 import Any as Packed
 
 from fifo.api import masks, sealing
+from fifo.api.faults import Faults
 from fifo.api.filters import predicate
 from fifo.api.resources import events
 from fifo.api.resources.kinds import KINDS
@@ -50,27 +51,32 @@ class Matching:
         self.kinds = self._of(request)
 
     def _of(self, request: event_service_pb2.WatchRequest) -> dict[str, Wanted]:
-        wrong = [kind for kind in request.resource_types if kind not in KINDS]
-        if wrong:
-            told = f"some of {', '.join(KINDS)}"
-            raise InvalidInput("Watch", (Violation("resource_types", told),))
-        named = bool(request.resource_types)
+        """Read what a request wants; raises InvalidInput with all that is wrong with that."""
+        faults = Faults()
+        if any(kind not in KINDS for kind in request.resource_types):
+            faults.add("resource_types", f"some of {', '.join(KINDS)}")
+        named = [kind for kind in request.resource_types if kind in KINDS]
+        if request.parent:
+            with faults:
+                _scope(events.TYPE, request.parent)
         kinds: dict[str, Wanted] = {}
-        for kind in request.resource_types or KINDS:
+        filters = Faults()
+        for kind in named or KINDS:
             described = KINDS[kind].described
-            try:
-                matches = predicate(request.filter, described) if request.filter else None
-            except InvalidInput:
-                # Without types a filter picks those that have its fields.
-                if named:
-                    raise
-                continue
             if named and self._mask.paths:
-                masks.check_read(described, self._mask)
-            kinds[kind] = Wanted(_scope(kind, request.parent), matches)
-        if not kinds:
-            told = "fields of at least one type of resource"
-            raise InvalidInput("Watch", (Violation("filter", told),))
+                with faults:
+                    masks.check_read(described, self._mask)
+            with filters:
+                matches = predicate(request.filter, described) if request.filter else None
+                if not faults.violations:
+                    kinds[kind] = Wanted(_scope(kind, request.parent), matches)
+        if named:
+            faults.violations += filters.violations
+        elif len(filters.violations) == len(KINDS):
+            # Without types a filter picks those that have its fields.
+            faults.add("filter", "fields of at least one type of resource")
+        faults.violations = list(dict.fromkeys(faults.violations))
+        faults.refuse("Watch")
         return kinds
 
     def event(self, view: View, change: Change) -> Event | None:

@@ -32,14 +32,14 @@ def token(seals: Seals, place: Place, request: str) -> str:
     return seals.seal(PLACE, place.incarnation, place.revision, request)
 
 
-def read(seals: Seals, text: str, request: str, incarnation: str) -> int:
-    """Give the revision of a token.
+def read(seals: Seals, text: str, request: str | None, incarnation: str) -> int:
+    """Give the revision of a token; `request` is None for a watch that no token could belong to.
 
     Raises InvalidInput for what was not sealed here or belongs to another request, HistoryGone
     for another incarnation of the store.
     """
     of, revision, asked = seals.open(PLACE, text, "resume_token")
-    if asked not in {ANY, request}:
+    if request is not None and asked not in {ANY, request}:
         wanted = "the token of a watch with the same types, parent, filter and mask"
         raise InvalidInput("resume_token", (Violation("resume_token", wanted),))
     if of != incarnation:

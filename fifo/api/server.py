@@ -87,7 +87,7 @@ class Api:
             self.identity,
             self.audit,
             budgets(settings.reads, settings.writes, settings.watches, settings.waits),
-            Validation(self._references.uid),
+            Validation(),
             utc=utc,
             clock=time.perf_counter,
             new_id=surroundings.new_uid,

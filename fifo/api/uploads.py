@@ -139,6 +139,9 @@ class Uploads:
     def _opened(self, upload_id: str, size_bytes: int, offset_bytes: int) -> Upload:
         private_files.make_directory(self._directory)
         path = self._directory / f"{upload_id.lower()}{_PART}"
+        if (whole := path.with_suffix("")).is_file():
+            # Who did not hear that all had come asks again, and may be told so.
+            path = whole
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         file = os.fdopen(os.open(path, flags, private_files.FILE_MODE), "r+b")
         here = file.seek(0, os.SEEK_END)
@@ -151,6 +154,10 @@ class Uploads:
                 reason="WRONG_OFFSET",
                 details={"offset_bytes": str(here)},
             )
+        if path is whole and size_bytes != here:
+            file.close()
+            wanted = f"{here} bytes, which this upload has in all"
+            raise InvalidInput("UploadImage", (Violation("open.size_bytes", wanted),))
         return Upload(path, file, size_bytes)
 
     def _sweep(self) -> None:

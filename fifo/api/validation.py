@@ -15,8 +15,7 @@ from google.api import field_behavior_pb2, field_info_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
 from fifo.api import limits
-from fifo.api.field_rules import RULES, Rule
-from fifo.api.referring import Reference, collection_of, is_fixed, look_up
+from fifo.api.field_rules import PAGE_SIZE, RULES, Rule
 from fifo.model.errors import InvalidInput, Violation
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
     from google.protobuf.descriptor import Descriptor
     from google.protobuf.message import Message
-
-    from fifo.api.referring import LookUp
 
     Check = Callable[[Any, str, "Found"], None]
 
@@ -35,8 +32,6 @@ UUID4: Final = re.compile(
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _VIOLATIONS_FOUND: Final = 200
 """Violations after which a check stops: more than are told, and no request buys more time."""
-_REFERENCES_NOTED: Final = 200
-"""References that are looked up then: each may be a violation."""
 _NO_RULE: Final = Rule()
 _SCALARS: Final = frozenset({"number_value", "string_value", "bool_value"})
 _NANOS: Final = 1_000_000_000
@@ -50,31 +45,21 @@ _KEY_CHARACTERS: Final = 255
 class Found:
     """The violations found so far."""
 
-    __slots__ = ("references", "violations")
+    __slots__ = ("violations",)
 
     def __init__(self) -> None:
         self.violations: list[Violation] = []
-        self.references: list[Reference] = []
-        """Names in fields that are in order themselves."""
 
     def add(self, path: str, wanted: str) -> None:
-        """Note one."""
-        self.note(Violation(path, wanted))
-
-    def note(self, violation: Violation) -> None:
         """Note one, unless there are so many already that nobody is told of it."""
         if len(self.violations) < _VIOLATIONS_FOUND:
-            self.violations.append(violation)
+            self.violations.append(Violation(path, wanted))
 
 
 class Validation:
-    """The checks of all message types that were asked for; made once, shared by all calls.
+    """The checks of all message types that were asked for; made once, shared by all calls."""
 
-    `find` looks up what a request that is wrong refers to.
-    """
-
-    def __init__(self, find: LookUp | None = None) -> None:
-        self._find = find
+    def __init__(self) -> None:
         self._messages: dict[str, tuple[dict[str, Check], tuple[str, ...]]] = {}
 
     def checker(self, request: type[Message]) -> Callable[[Message], None]:
@@ -86,8 +71,6 @@ class Validation:
             found = Found()
             self._run(message, "", found, checks, required)
             if found.violations:
-                if self._find is not None:
-                    look_up(message, found.references, self._find, found.note)
                 raise InvalidInput(described.name, tuple(found.violations))
 
         return check
@@ -132,7 +115,8 @@ class Validation:
 
     def _field(self, field: FieldDescriptor) -> Check:
         assert field.containing_type is not None
-        rule = RULES.get(f"{field.containing_type.name}.{field.name}", _NO_RULE)
+        usual = PAGE_SIZE if field.name == "page_size" else _NO_RULE
+        rule = RULES.get(f"{field.containing_type.name}.{field.name}", usual)
         message = field.message_type
         if message is not None and message.GetOptions().map_entry:
             return self._map(message, rule)
@@ -146,7 +130,7 @@ class Validation:
         if message is not None:
             return self._message(message, rule)
         if field.type == FieldDescriptor.TYPE_STRING:
-            return _referring(_text(field, rule), field)
+            return _text(field, rule)
         if field.type == FieldDescriptor.TYPE_BYTES:
             return _bytes(rule)
         if field.type == FieldDescriptor.TYPE_ENUM:
@@ -247,21 +231,6 @@ def _text(field: FieldDescriptor, rule: Rule) -> Check:
     return check
 
 
-def _referring(check: Check, field: FieldDescriptor) -> Check:
-    """Have what a field refers to noted, if its text is in order."""
-    collection, fixed = collection_of(field), is_fixed(field)
-    if not collection:
-        return check
-
-    def check_and_note(value: str, path: str, found: Found) -> None:
-        before = len(found.violations)
-        check(value, path, found)
-        if len(found.violations) == before and len(found.references) < _REFERENCES_NOTED:
-            found.references.append(Reference(collection, value, path, fixed))
-
-    return check_and_note
-
-
 def _check_address(value: str, path: str, found: Found) -> None:
     try:
         ipaddress.ip_address(value)
@@ -305,10 +274,13 @@ def _written(number: float) -> str:
 def _number(rule: Rule) -> Check:
     least = rule.least if rule.least is not None else 0
     most = rule.most if rule.most is not None else 2**62
+    wanted = rule.wanted or f"{_written(least)} to {_written(most)}"
+    if rule.most is None:
+        wanted = f"{_written(least)} or more"
 
     def check(value: float, path: str, found: Found) -> None:
         if not least <= value <= most:
-            found.add(path, f"{_written(least)} to {_written(most)}")
+            found.add(path, wanted)
 
     return check
 

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from fifo.cli.text import safe
-from fifo.model.errors import FifoError, InvalidInput, NotReady, Unavailable
+from fifo.model.errors import FifoError, InvalidInput, NotFound, NotReady, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,11 +56,7 @@ def report(error: BaseException) -> int | None:
             what = "not valid"
             lines = [f"{path}: wanted: {wanted}" for path, wanted in error.violations]
         _print(what, error.subject, error.remedy, lines)
-        if isinstance(error, InvalidInput):
-            return USAGE
-        if isinstance(error, LocalFileError):
-            return error.status
-        return UNAVAILABLE if isinstance(error, (Unavailable, NotReady)) else FAILED
+        return _own_status(error)
     if hasattr(error, "code") and hasattr(error, "details") and callable(error.code):
         from grpc_status import rpc_status
 
@@ -74,13 +70,37 @@ def report(error: BaseException) -> int | None:
     return None
 
 
+def _own_status(error: FifoError) -> int:
+    """Give the exit status of an error that no node told."""
+    if isinstance(error, LocalFileError):
+        return error.status
+    if isinstance(error, NotFound):
+        return BY_CODE["NOT_FOUND"]
+    if isinstance(error, InvalidInput):
+        return USAGE
+    return UNAVAILABLE if isinstance(error, (Unavailable, NotReady)) else FAILED
+
+
 def report_status(status: Any) -> int:
     """Print the `google.rpc.Status` of a failed operation and give its exit status."""
+    return _tell(_name_of(status), status)
+
+
+def status_of(status: Any) -> int:
+    """Give the exit status of a `google.rpc.Status` that is printed elsewhere."""
+    return BY_CODE.get(_name_of(status), FAILED)
+
+
+def in_words(told: str) -> str:
+    """Give what a node says in the words of the command line, where it has its own."""
+    return told.replace("use force", "use --force")
+
+
+def _name_of(status: Any) -> str:
     import grpc
 
     names = {code.value[0]: code.name for code in grpc.StatusCode}
-    name = names.get(status.code, "UNKNOWN")
-    return _tell(name, status)
+    return names.get(status.code, "UNKNOWN")
 
 
 def _tell(name: str, status: Any) -> int:
@@ -91,7 +111,7 @@ def _tell(name: str, status: Any) -> int:
         lines = []
     elif lines:
         text = _LISTED.sub("", text)
-    _print(text, "", REMEDIES[name] if name in _ALWAYS else "", lines)
+    _print(in_words(text), "", REMEDIES[name] if name in _ALWAYS else "", lines)
     return BY_CODE.get(name, FAILED)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fifo.cli import columns, output
 from fifo.cli.client import metadata_of
-from fifo.cli.exits import FAILED, report
+from fifo.cli.exits import in_words, report, status_of
 from fifo.cli.text import safe
 from fifo.v1.instance_service_pb2 import BatchCreateInstancesResponse
 
@@ -80,7 +80,8 @@ def each(
 def _ended(client: Client, operation: Any, options: dict[str, Any]) -> tuple[int, Any]:
     wait = options["wait"] and not options.get("validate_only")
     status, operation = client.finish(operation, wait=wait, quiet=options["quiet"])
-    return status or (FAILED if metadata_of(operation).failed_requests else 0), operation
+    failed = metadata_of(operation).failed_requests
+    return status or (status_of(failed[min(failed)]) if failed else 0), operation
 
 
 def _name(operation: Any, items: Sequence[str]) -> None:
@@ -110,6 +111,8 @@ def _tell(operation: Any, options: dict[str, Any], items: Sequence[str]) -> None
     elif not operation.HasField("error"):
         # Without a name nothing was begun: it was only asked, or is so already.
         asked = "valid" if options.get("validate_only") else "nothing to do"
+        if metadata.failed_requests:
+            asked = f"{len(metadata.failed_requests)} refused"
         print(f"{safe(what)}: {'done' if operation.name else asked}")
     for made in _made(operation):
         print(f"  {safe(made)}")
@@ -124,7 +127,7 @@ def _tell(operation: Any, options: dict[str, Any], items: Sequence[str]) -> None
             print(f"  {told}: {safe(', '.join(values))}")
     for index, failed in sorted(metadata.failed_requests.items()):
         own = items[index] if index < len(items) else f"request {index}"
-        print(f"  {safe(own)}: {safe(failed.message)}", file=sys.stderr)
+        print(f"  {safe(own)}: {safe(in_words(failed.message))}", file=sys.stderr)
 
 
 def _made(operation: Any) -> list[str]:

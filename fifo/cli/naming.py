@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from fifo.cli.exits import report
 from fifo.cli.kinds import KINDS, messages_of, stub_of
-from fifo.model.errors import InvalidInput, Violation
+from fifo.model import names
+from fifo.model.errors import InvalidInput, NotFound, Violation
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fifo.cli.client import Client
     from fifo.cli.target import Target
 
@@ -36,13 +40,36 @@ def name_of(client: Client, target: Target, word: str, text: str) -> str:
     own = name.rpartition("/")[2]
     if not SHORT_ID.fullmatch(own):
         return name
-    names = _beginning(client, target, word, name, own)
-    if name in names or not names:
+    fitting = _beginning(client, target, word, name, own)
+    if name in fitting or not fitting:
         return name
-    if len(names) > 1:
-        shown = ", ".join(names[:SHOWN])
+    if len(fitting) > 1:
+        shown = ", ".join(fitting[:SHOWN])
         raise InvalidInput(own, (Violation("id", f"more of it: it fits {shown}"),))
-    return names[0]
+    return fitting[0]
+
+
+def names_of(client: Client, target: Target, texts: Iterable[str]) -> tuple[list[str], int]:
+    """Give the whole names of several instances, and the exit status of those that name none.
+
+    These are told on standard error, and stop no other.
+    """
+    found: list[str] = []
+    statuses: list[int] = []
+    for text in texts:
+        try:
+            found.append(_instance(client, target, text))
+        except (InvalidInput, NotFound) as error:
+            statuses.append(report(error) or 0)
+    return found, next(iter(statuses), 0)
+
+
+def _instance(client: Client, target: Target, text: str) -> str:
+    name = name_of(client, target, "instance", text)
+    own = name.rpartition("/")[2]
+    if SHORT_ID.fullmatch(own) and not names.is_id(own):
+        raise NotFound("there is no instance whose uid begins so", own, "list what there is")
+    return str(names.parse(name, names.INSTANCES, "id"))
 
 
 def foreign_uid(client: Client, host: str, text: str) -> str:

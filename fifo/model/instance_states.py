@@ -121,6 +121,10 @@ REQUESTS: Final[dict[str, Request]] = {
 """
 
 
+_STAYING: Final = frozenset({"stopped", "failed"})
+"""States that last until somebody asks for something."""
+
+
 def after(state: str, happening: str) -> State:
     """Give the state that follows; raises WrongState for what is illegal."""
     try:
@@ -137,9 +141,17 @@ def admit(verb: str, state: str, name: str) -> bool:
     if state in request.done:
         return False
     if state not in request.legal:
-        wanted = ", ".join(sorted(request.legal))
         raise WrongState(
-            f"cannot {verb} in state {state}", name, f"wait until it is one of: {wanted}",
+            f"cannot {verb} in state {state}", name, _remedy(state, request),
             details={"state": state, "verb": verb},
         )  # fmt: skip
     return True
+
+
+def _remedy(state: str, request: Request) -> str:
+    """Say what leads to a state that a request is legal in; by itself only some come to an end."""
+    if state in _STAYING and "running" in request.legal:
+        return "start it first"
+    if state in {"deleting", "deleted"}:
+        return "create another"
+    return f"wait until it is one of: {', '.join(sorted(request.legal))}"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fifo.api.resources.partial import failures, told_of
 from fifo.api.services.instance_batches import chunk_size
 from fifo.hypervisors.simulated.settings import HostSettings
 from fifo.model import limits
 from fifo.model.instance import Disk, Shares
-from fifo.store.limits import TXN_COMPARES
+from fifo.model.operation import Failure, Operation
+from fifo.store.limits import TXN_COMPARES, VALUE_BYTES
 from fifo.v1 import instance_pb2, instance_service_pb2
 from tests.api.calls import call, done, ended, metadata_of, refused
 from tests.api.test_instances import ZONE, create
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     Play = Callable[..., None]
 
 Instance = instance_pb2.Instance
+MISSING = Failure(kind="NotFound", reason="NOT_FOUND", what="it does not exist", subject="x")
 
 
 def test_a_batch_creates_and_deletes_many_and_tells_who_failed(play: Play) -> None:
@@ -48,6 +52,8 @@ def test_a_batch_creates_and_deletes_many_and_tells_who_failed(play: Play) -> No
             )
             assert len(made.instances) == 59
             failed = metadata_of(operation).failed_requests
+            # It would be that of one of sixty.
+            assert not metadata_of(operation).HasField("placement")
             assert {index: status.code for index, status in failed.items()} == {3: 6}
             assert {one.state for one in made.instances} == {Instance.RUNNING}
             operation = await call(
@@ -172,6 +178,30 @@ def test_more_addresses_than_one_transaction_claims_are_refused_with_the_bound(p
     play(scene)
 
 
+def test_a_batch_deletes_what_it_can_and_tells_the_rest_by_its_place(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            web, db, kept, gone = (
+                f"orgs/default/instances/{own}" for own in ("web", "db", "kept", "gone")
+            )
+            for own in ("web", "db"):
+                await create(channel, own)
+            await create(channel, "kept", {**ZONE, "deletion_protection": True})
+            path, listed = "InstanceService.BatchDeleteInstances", [gone, web, kept, db, web]
+            request = {"parent": "orgs/default", "names": listed}
+            tried = await call(channel, path, validate_only=True, **request)
+            operation = await ended(channel, await call(channel, path, **request))
+            await done(channel, operation)
+            for own in (tried, operation):
+                failed = metadata_of(own).failed_requests
+                assert {index: status.code for index, status in failed.items()} == {0: 5, 2: 9}
+                assert failed[0].message.startswith(f"{gone}: it does not exist")
+                assert failed[2].message.startswith(f"{kept}: it is protected")
+            assert [entry.record.id for entry in stage.catalog.specs] == ["kept"]
+
+    play(scene)
+
+
 @given(st.data())
 def test_accepting_a_chunk_of_a_batch_always_fits_one_transaction(data: st.DataObject) -> None:
     images = st.lists(st.integers(0, 200), max_size=limits.DISKS, unique=True)
@@ -186,3 +216,35 @@ def test_accepting_a_chunk_of_a_batch_always_fits_one_transaction(data: st.DataO
         compared = {disk.image for spec in chunk for disk in spec.disks}
         # The operation, and of each instance its spec and its index.
         assert 1 + 2 * len(chunk) + len(compared) <= TXN_COMPARES
+
+
+def test_a_batch_of_which_nothing_can_be_deleted_says_so_and_does_nothing(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            operation = await call(
+                channel,
+                "InstanceService.BatchDeleteInstances",
+                parent="orgs/default",
+                names=[f"orgs/default/instances/n-{number}" for number in range(1_000)],
+            )
+            assert operation.done
+            assert operation.name == ""
+            assert len(metadata_of(operation).failed_requests) == 1_000
+            assert len(stage.catalog.operations) == 0
+
+    play(scene)
+
+
+def test_a_request_that_fails_later_is_told_by_its_own_place() -> None:
+    record = Operation(
+        id="op-1", kind="delete_instances", target="orgs/default", principal="admin",
+        create_time=1.0, deadline=2.0, uids=("a", "b"), failures={"1": MISSING},
+        input=told_of([1, 3], {0: MISSING, 2: MISSING}),
+    )  # fmt: skip
+    assert [index for index, _ in failures(record)] == [3, 0, 2]
+
+
+def test_a_thousand_refusals_fit_into_a_record() -> None:
+    longest = f"orgs/default/instances/{'n' * 63}"
+    refused = {n: msgspec.structs.replace(MISSING, subject=longest) for n in range(1_000)}
+    assert len(msgspec.json.encode(told_of(range(1_000), refused))) < VALUE_BYTES // 2

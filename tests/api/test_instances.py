@@ -213,9 +213,9 @@ def test_a_repeated_request_gets_the_first_answer_and_another_one_is_refused(pla
                     "InstanceService.CreateInstance",
                     instance_id="web",
                     instance=ZONE,
-                    **fields,
+                    **(fields | {"request_id": own}),
                 )
-                for _ in range(2)
+                for own in (request_id, request_id.upper())
             ]
             assert first.name == second.name
             told = await refused(

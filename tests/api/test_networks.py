@@ -50,10 +50,10 @@ def test_a_network_is_made_with_what_follows_from_its_subnet(play: Play) -> None
 
 
 WRONG = [
-    ({"pools": [{"subnet": "10.7.0.1/29"}]}, "pools[0]"),
-    ({"pools": [{"subnet": "nonsense"}]}, "pools[0]"),
-    ({"pools": [{"subnet": "10.7.0.0/29", "gateway": "10.8.0.1"}]}, "pools[0]"),
-    ({"pools": [{"subnet": "10.7.0.0/29"}, {"subnet": "10.8.0.0/29"}]}, "pools[1]"),
+    ({"pools": [{"subnet": "10.7.0.1/29"}]}, "network.pools[0]"),
+    ({"pools": [{"subnet": "nonsense"}]}, "network.pools[0]"),
+    ({"pools": [{"subnet": "10.7.0.0/29", "gateway": "10.8.0.1"}]}, "network.pools[0]"),
+    ({"pools": [{"subnet": "10.7.0.0/29"}, {"subnet": "10.8.0.0/29"}]}, "network.pools[1]"),
     ({"pools": [{"subnet": "10.0.0.128/25"}]}, "network.pools[0].subnet"),
 ]
 

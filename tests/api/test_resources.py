@@ -302,6 +302,27 @@ def test_an_upload_goes_on_where_it_broke_off_and_is_imported(play: Play) -> Non
     assert len(uploaded) == 1
 
 
+def test_a_whole_upload_tells_so_to_who_lost_the_answer(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+
+            async def send(size: int, offset: int, *data: bytes) -> Any:
+                opened = Upload.Open(upload_id=UPLOAD, size_bytes=size, offset_bytes=offset)
+                frames = (Upload(open=opened), *(Upload(data=own) for own in data))
+                return await stream(channel, "ImageService.UploadImage", iter(frames))
+
+            first = await send(4, 0, b"four")
+            again = await send(4, 4)
+            assert (again.size_bytes, again.sha256) == (4, first.sha256)
+            told = await refused(send(4, 0, b"four"))
+            info = told.details["ErrorInfo"]
+            assert (info.reason, info.metadata["offset_bytes"]) == ("WRONG_OFFSET", "4")
+            assert (await refused(send(6, 4, b"ty"))).fields == ["open.size_bytes"]
+            assert (await refused(send(4, 4, b"ty"))).fields == ["data"]
+
+    play(scene)
+
+
 def test_an_upload_of_more_than_it_says_is_refused(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.channel() as channel:

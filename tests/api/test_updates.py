@@ -145,3 +145,45 @@ def test_an_update_that_its_host_has_no_room_for_is_refused_before_it_is_written
             assert now.observed_generation == now.generation
 
     play(scene)
+
+
+MEMORY = ("ram", "max_physical_memory", "max_locked_memory", "max_swap", "tmpfs")
+LARGE = {"max_physical_memory": 2_048, "max_swap": 8_192, "max_locked_memory": 300, "tmpfs": 100}
+RESETS: list[tuple[dict[str, Any], list[str], dict[str, Any], tuple[int, ...]]] = [
+    (ZONE | LARGE, ["*"], {}, (256, 256, 256, 256, 256)),
+    (ZONE | LARGE, ["*"], {"ram": 512}, (512, 512, 512, 512, 512)),
+    (ZONE | LARGE, ["*"], {"max_physical_memory": 2_048}, (2_048,) * 5),
+    (ZONE | LARGE, ["tmpfs"], {}, (2_048, 2_048, 300, 8_192, 2_048)),
+    (ZONE | LARGE, ["max_swap"], {}, (2_048, 2_048, 300, 2_048, 100)),
+    (ZONE | LARGE, ["max_locked_memory"], {}, (2_048, 2_048, 2_048, 8_192, 100)),
+    (ZONE | LARGE, ["ram", "max_swap"], {}, (256, 256, 0, 256, 13)),
+    (ZONE | LARGE, ["max_physical_memory", "max_swap"], {}, (256, 256, 0, 256, 13)),
+    (VM | {"ram": 512, "max_physical_memory": 4_096}, ["max_physical_memory", "max_swap"], {},
+     (512, 1_536, 1_536, 1_536, 0)),
+    (VM | {"ram": 512, "max_physical_memory": 4_096}, ["*"], {}, (256, 1_280, 1_280, 1_280, 0)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "paths", "change", "wanted"), RESETS)
+def test_memory_that_is_masked_and_absent_has_its_default_again(
+    play: Play,
+    given: dict[str, Any],
+    paths: list[str],
+    change: dict[str, Any],
+    wanted: tuple[int, ...],
+) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            there = await create(channel, given=given)
+            fixed = {"nics": there.nics, "disks": there.disks}
+            operation = await call(
+                channel,
+                "InstanceService.UpdateInstance",
+                instance={"name": WEB, **(fixed if paths == ["*"] else {}), **change},
+                update_mask={"paths": paths},
+                validate_only=True,
+            )
+            made = await done(channel, operation, Instance())
+            assert tuple(getattr(made, name) for name in MEMORY) == wanted
+
+    play(scene)

@@ -104,6 +104,12 @@ def test_bounds_are_written_as_people_write_them() -> None:
     assert sorted(wanted) == ["1 to 1,000,000", "1 to 100"]
 
 
+def test_a_page_has_the_bounds_that_are_documented() -> None:
+    with pytest.raises(InvalidInput) as told:
+        check(made("EventService.ListEvents", {"pageSize": -1}))
+    assert [own.wanted for own in told.value.violations] == ["1 to 1,000, or nothing"]
+
+
 def test_every_method_can_be_checked_with_nothing_set() -> None:
     for method in METHODS:
         violations(request_class(method)())

@@ -79,6 +79,30 @@ def test_a_batch_names_what_it_made_and_each_file_that_failed(
         assert isinstance(run("instance", "create", *wrong).exception, click.UsageError)
 
 
+def test_of_several_to_delete_each_is_tried_and_all_that_are_missing_are_named(
+    run: Run, channel: FakeChannel
+) -> None:
+    ended = operation(verb="delete", target="orgs/default")
+    metadata = operation_pb2.OperationMetadata(verb="delete", target="orgs/default")
+    gone, full = metadata.failed_requests[1], metadata.failed_requests[2]
+    gone.code, gone.message = 5, "gone: it does not exist"
+    full.code, full.message = 9, "it has 1 snapshots; delete them first, or use force"
+    ended.metadata.Pack(metadata)
+    channel.answers[f"{SERVICE}/ListInstances"] = instance_service_pb2.ListInstancesResponse()
+    channel.answers[f"{SERVICE}/BatchDeleteInstances"] = ended
+    told = run("instance", "delete", "web", "gone", "full", "--yes")
+    assert told.return_value == 3
+    assert "gone: it does not exist" in told.output
+    assert "or use --force" in told.output
+    told = run("instance", "delete", "1234", "web", "5678", "A b", "gone", "full", "--yes")
+    assert told.return_value == 3
+    assert all(own in told.output for own in ("1234", "5678", "A b", "delete 3 instances"))
+    requests = [one for path, one in channel.asked if path.endswith("/BatchDeleteInstances")]
+    asked = [f"orgs/default/instances/{own}" for own in ("web", "gone", "full")]
+    assert [list(one.names) for one in requests] == [asked, asked]
+    assert run("instance", "delete", "1234", "5678", "--yes").return_value == 3
+
+
 def test_an_image_is_named_by_the_beginning_of_its_uid_at_create_too(
     run: Run, channel: FakeChannel
 ) -> None:

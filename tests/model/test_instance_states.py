@@ -93,3 +93,16 @@ def test_nothing_can_be_asked_of_what_is_gone() -> None:
     for verb in REQUESTS:
         with pytest.raises(WrongState):
             admit(verb, END, "web-1")
+
+
+def test_a_refusal_says_what_helps_in_the_state_that_it_names() -> None:
+    for verb, state, wanted in (
+        ("reboot", "stopped", "start it first"),
+        ("exec", "failed", "start it first"),
+        ("console", "starting", "wait until it is one of: running"),
+        ("snapshot", "stopping", "wait until it is one of: failed, running, stopped"),
+        ("start", "deleting", "create another"),
+    ):
+        with pytest.raises(WrongState) as told:
+            admit(verb, state, "web")
+        assert told.value.remedy == wanted

@@ -19,6 +19,8 @@ from fifo.model.vmadm.limits import SWAP_LEAST_MIB
 from fifo.model.vmadm.validity import OF_VMS, OF_ZONES, violations
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fifo.api.drafts.found import Drafting
     from fifo.model.image import Image
     from fifo.model.package import Package
@@ -56,7 +58,7 @@ def draft(drafting: Drafting, given: Message, who: Identified) -> InstanceSpec:
     package = drafting.catalog.packages.record(package_uid)
     boot = image_uid or _boot_image(drafting, given)
     image = drafting.catalog.images.record(boot)
-    brand = from_table(BRANDS, given.brand) or _brand_of(image)
+    brand = from_table(BRANDS, given.brand) or _brand_of(image, given)
     is_vm = brand in VM_BRANDS
     _check_image(drafting, given, image, brand)
     memory = sizes.create(_memory(given, package), brand)
@@ -95,7 +97,7 @@ def redraft(
     changed = set(masks.changed_fields(present, merged))
     is_vm = before.is_vm
     package_uid = drafting.uid(names.PACKAGES, merged.package, "package")
-    package = drafting.catalog.packages.record(package_uid) if "package" in changed else None
+    package = drafting.catalog.packages.record(package_uid)
     fields: dict[str, Any] = {
         **msgspec.structs.asdict(before),
         **_plain(merged),
@@ -121,11 +123,24 @@ def redraft(
 
 
 def _whole(drafting: Drafting, spec: InstanceSpec) -> InstanceSpec:
-    """Check the whole by vmadm's rules, unless its parts are wrong already."""
-    if not drafting.violations:
-        for path, wanted in violations(spec):
+    """Check the whole by vmadm's rules, of which some were looked at in its parts already."""
+    told = {violation.field.removeprefix(drafting.prefix) for violation in drafting.violations}
+    if any(field.startswith("restart_policy") for field in told):
+        # A spec has other words for its parts.
+        told.add("restart")
+    for path, wanted in violations(spec):
+        # A disk has no size of its own where its image, which says it, was not found.
+        if f"{path.removesuffix('.size')}.image" in told:
+            continue
+        if not any(_is_about(path, own) for own in told):
             drafting.refuse(path, wanted)
     return spec
+
+
+def _is_about(path: str, told: str) -> bool:
+    """Tell whether a rule of the whole may only repeat what is told of one of its parts."""
+    own, other = (re.split(r"[.\[]", text.removesuffix("_uuid")) for text in (path, told))
+    return own[: len(other)] == other[: len(own)]
 
 
 def policy_of(drafting: Drafting, given: instance_pb2.RestartPolicy) -> RestartPolicy:
@@ -174,8 +189,12 @@ def _boot_image(drafting: Drafting, given: Message) -> str:
     return drafting.references.uid(names.IMAGES, disk.image, "", lambda _: None)
 
 
-def _brand_of(image: Image | None) -> str:
-    return image.brands[0] if image is not None and image.brands else "lx"
+def _brand_of(image: Image | None, given: Message) -> str:
+    if image is not None and image.brands:
+        return image.brands[0]
+    # Where the image is not found its disks are looked through all the same.
+    lost = given.image or any(disk.image for disk in given.disks)
+    return "kvm" if image is None and lost and given.disks else "lx"
 
 
 def _memory(given: Message, package: Package | None) -> sizes.Given:
@@ -210,23 +229,32 @@ def _changed_numbers(
     changed: set[str],
     package: Package | None,
 ) -> dict[str, int]:
-    """Give the numbers after an update: a new package gives those that the request does not."""
-    given: dict[str, int | None] = {
-        name: _optional(merged, name) if name in changed else None for name in _MEMORY
-    }
-    numbers = {name: _optional(merged, name) for name in _NUMBERS}
-    if package is not None:
+    """Give the numbers after an update: a new package gives those that the request does not.
+
+    What was taken away has its default again: the package's, or vmadm's.
+    """
+    given = {name: _optional(merged, name) if name in changed else None for name in _MEMORY}
+    gone = {name for name in _MEMORY if name in changed and given[name] is None}
+    numbers = _numbers(merged, package)
+    if package is not None and "package" in changed:
         if given["ram"] is None and given["max_physical_memory"] is None:
             given["ram"] = package.max_physical_memory
         if given["max_swap"] is None:
             given["max_swap"] = _swap(package)
         numbers |= {name: getattr(package, name) for name in _FROM_PACKAGE if name not in changed}
     old = sizes.Memory(*(getattr(before, name) for name in sizes.Memory._fields))
-    asked = sizes.Given(**given)
-    drafting.violations += sizes.violations(old, asked, before.brand)
-    memory = sizes.update(old, asked, before.brand)
-    filled = {name: _NUMBERS[name] if own is None else own for name, own in numbers.items()}
-    return {**memory._asdict(), **filled}
+    usual = _memory(Message(), package)
+    asked = sizes.reset(old, sizes.Given(**given), gone, usual, before.brand)
+    for field, wanted in sizes.violations(old, asked, before.brand):
+        drafting.refuse(field, wanted)
+    return {**sizes.update(old, asked, before.brand)._asdict(), **numbers}
+
+
+def one_memory(merged: Message, masked: Iterable[str]) -> None:
+    """Let a zone's memory be what the one of its two names says that a mask has; see `redraft`."""
+    named = [name for name in ("ram", "max_physical_memory") if name in masked]
+    if len(named) == 1:
+        merged.ClearField("max_physical_memory" if named == ["ram"] else "ram")
 
 
 def _optional(given: Message, name: str) -> int | None:

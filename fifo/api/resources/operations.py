@@ -10,7 +10,7 @@ from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 
 from fifo.api import status
-from fifo.api.resources import images, instances, snapshots
+from fifo.api.resources import images, instances, partial, snapshots
 from fifo.api.resources.instances import field_names
 from fifo.api.resources.values import set_time
 from fifo.api.resources.view import hypervisor_name, instance_name
@@ -100,9 +100,10 @@ def metadata(view: View, record: Operation) -> Metadata:
     if not record.final:
         made.stage = steps[min(record.step, len(steps) - 1)].name
     if len(record.uids) > 1 or record.kind in _BATCHES:
-        for item, failure in record.failures.items():
-            made.failed_requests[int(item)].CopyFrom(_status(view, record, failure))
-    if record.explanation is not None:
+        for index, failure in partial.failures(record):
+            made.failed_requests[index].CopyFrom(_status(view, record, failure))
+    # Of a batch it is that of one of its requests, and nobody could tell of which.
+    if record.explanation is not None and record.kind not in _BATCHES:
         made.placement.CopyFrom(placement(view, record.explanation))
     _add_effects(view, made, record)
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fifo.api import limits, listing
+from fifo.api.faults import Faults
 from fifo.api.ordering import Place
 from fifo.api.resources import events
 from fifo.fleet.stories import dropped_of
@@ -37,21 +38,24 @@ class EventLists:
         self, request: event_service_pb2.ListEventsRequest, call: Call
     ) -> event_service_pb2.ListEventsResponse:
         """Give one page of a resource's story, or of all; newest first unless asked otherwise."""
-        newest_first = _ORDERS.get(request.order_by.strip())
-        if newest_first is None:
-            raise InvalidInput("ListEvents", (Violation("order_by", "time, or time desc"),))
-        uid = self._uid(request.parent)
+        order, uid, faults = request.order_by.strip(), "", Faults()
+        if order not in _ORDERS:
+            faults.add("order_by", "time, or time desc")
+        with faults:
+            uid = self._uid(request.parent)
+        question = listing.asked(call.method.path, request, uid)._replace(order_by="")
+        if faults.violations:
+            listing.read(self._backend.seals, question, events.Message.DESCRIPTOR, faults=faults)
         prefix = keys.stories(uid) if uid else keys.STORY
-        stored = await self._read(prefix)
+        stored, newest_first = await self._read(prefix), _ORDERS[order]
         by_key = {kv.key.decode(): kv for kv in stored}
         places = sorted(
             Place(_rank(kv, newest_first=newest_first), kv.key.decode()) for kv in stored
         )
         catalog = self._backend.catalog
-        question = listing.asked(call.method.path, request, uid)
         page = await listing.page(
             self._backend.seals,
-            question._replace(order_by=""),
+            question,
             places,
             lambda key: events.message(catalog, by_key[key]),
             events.Message.DESCRIPTOR,

@@ -14,6 +14,7 @@ from google.protobuf import empty_pb2
 
 from fifo.api import accepting
 from fifo.api.accepting import Work
+from fifo.api.faults import Faults
 from fifo.api.places import list_token
 from fifo.api.resources import images
 from fifo.api.resources.instances import from_table
@@ -76,12 +77,12 @@ class ImageService:
         if (first := accepting.repeated(self._backend, call)) is not None:
             return first
         image_format = from_table(images.FORMATS, request.format)
-        wrong: list[Violation] = []
-        source = await self._source(request, image_format, wrong)
+        faults, source = Faults(), ""
+        with faults:
+            source = await self._source(request, image_format, faults.violations)
         image = self._described(request.image_id, request.image, image_format)
-        wrong += images.mismatches(image, "image")
-        if wrong:
-            raise InvalidInput("ImportImage", tuple(wrong))
+        faults.violations += images.mismatches(image, "image")
+        faults.refuse("ImportImage")
         image = msgspec.structs.replace(
             image,
             source=source,

@@ -10,12 +10,14 @@ from google.protobuf import empty_pb2
 
 from fifo.api import accepting, limits, trial
 from fifo.api.accepting import Work
+from fifo.api.faults import Faults
 from fifo.api.resources import instances
-from fifo.api.services.instance_changes import as_if, check_deletion, new_spec
-from fifo.api.services.instances import refuse_other_org
+from fifo.api.resources.partial import told_of
+from fifo.api.services.instance_changes import as_if, check_deletion, check_parent, new_spec
+from fifo.api.services.instances import check_names
 from fifo.model import keys, names
 from fifo.model import limits as model_limits
-from fifo.model.errors import FifoError, InvalidInput, Violation
+from fifo.model.errors import FifoError, NotFound, WrongState
 from fifo.store.contract import DeleteRange, Put, Txn
 from fifo.v1 import instance_service_pb2
 from fifo.workflows.failures import failure_of
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
     from fifo.api.calls import Call
     from fifo.api.resources.operations import Message
     from fifo.model.instance import InstanceSpec
-    from fifo.model.operation import Operation
+    from fifo.model.operation import Failure, Operation
 
+_OF_BATCH = ("request_id", "validate_only")
+"""What each request in a batch leaves to the batch."""
 DELETE_CHUNK = 20
 """Instances that a batch deletes at a time: of each the spec, the status, the index and the story
 are deleted by one transaction, with the operation in it below the store's 100."""
@@ -45,14 +49,13 @@ class InstanceBatches:
         backend = self._backend
         if (first := accepting.repeated(backend, call)) is not None:
             return first
-        org = names.parse_org(request.parent)
         specs = await self._drafted(request)
         work = Work(
             "create_instances",
             request.parent,
             tuple(spec.uid for spec in specs),
             chunk_size=chunk_size(specs),
-            org=org,
+            org=names.DEFAULT_ORG,
         )
         if request.validate_only:
             return self._tried(call, work, specs)
@@ -71,30 +74,31 @@ class InstanceBatches:
     ) -> list[InstanceSpec]:
         """Make the specs of all requests; raises InvalidInput with what is wrong in any."""
         specs: list[InstanceSpec] = []
-        wrong: list[Violation] = []
+        faults = Faults()
+        with faults:
+            check_parent(request.parent)
         seen: dict[str, int] = {}
         for index, own in enumerate(request.requests):
             prefix = f"requests[{index}]."
             if own.parent not in {"", request.parent}:
-                wrong.append(Violation(f"{prefix}parent", "the batch's, or nothing"))
-            if own.request_id or own.validate_only:
-                told = "nothing here: it belongs to the batch"
-                wrong.append(Violation(f"{prefix}request_id", told))
-            try:
-                spec = new_spec(self._backend, own, prefix, request.parent)
-            except InvalidInput as error:
-                wrong += error.violations
+                faults.add(f"{prefix}parent", "the batch's, or nothing")
+            for field in _OF_BATCH:
+                if getattr(own, field):
+                    faults.add(f"{prefix}{field}", "nothing here: it belongs to the batch")
+            spec = None
+            with faults:
+                spec = new_spec(self._backend, own, prefix)
+            if not (index + 1) % limits.DRAFTS_SLICE:
+                await asyncio.sleep(0)
+            if spec is None:
                 continue
             for what in (spec.uid, f"{spec.org}/{spec.id}"):
                 if what in seen:
                     told = f"not the name or uid of requests[{seen[what]}]"
-                    wrong.append(Violation(f"{prefix}instance_id", told))
+                    faults.add(f"{prefix}instance_id", told)
                 seen[what] = index
             specs.append(spec)
-            if not (index + 1) % limits.DRAFTS_SLICE:
-                await asyncio.sleep(0)
-        if wrong:
-            raise InvalidInput("BatchCreateInstances", tuple(wrong))
+        faults.refuse("BatchCreateInstances")
         return specs
 
     async def _leave(self, operation: Operation, specs: list[InstanceSpec]) -> None:
@@ -126,28 +130,43 @@ class InstanceBatches:
     async def batch_delete_instances(
         self, request: instance_service_pb2.BatchDeleteInstancesRequest, call: Call
     ) -> Message:
-        """Have many instances deleted."""
+        """Have many instances deleted; what one is refused for stops no other."""
         backend = self._backend
         if (first := accepting.repeated(backend, call)) is not None:
             return first
-        org = names.parse_org(request.parent)
-        uids: dict[str, None] = {}
-        for index, name in enumerate(request.names):
-            refuse_other_org(name, org, f"names[{index}]")
-            entry = backend.references.instance_or_none(name, f"names[{index}]")
-            if entry is None and request.allow_missing:
-                continue
-            entry = backend.references.instance(name, f"names[{index}]")
-            check_deletion(backend, entry.record, name, force=request.force)
-            uids[entry.record.uid] = None
+        check_names(request.parent, request.names).refuse("BatchDeleteInstances")
+        uids, refused = self._sorted(request)
         work = Work(
-            "delete_instances", request.parent, tuple(uids), {}, chunk_size=DELETE_CHUNK, org=org
+            "delete_instances", request.parent, tuple(uids), told_of(uids.values(), refused),
+            chunk_size=DELETE_CHUNK, org=names.parse_org(request.parent),
+        )  # fmt: skip
+        empty = empty_pb2.Empty()
+        if uids and not request.validate_only:
+            return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
+        failures = {str(index): failure for index, failure in refused.items()}
+        ended = 0.0 if request.validate_only else backend.now()
+        return accepting.only_validated(
+            backend, call, work, empty, failures=failures, end_time=ended
         )
-        if not uids:
-            return accepting.done_already(backend, call, work, empty_pb2.Empty())
-        if request.validate_only:
-            return accepting.only_validated(backend, call, work, empty_pb2.Empty())
-        return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
+
+    def _sorted(
+        self, request: instance_service_pb2.BatchDeleteInstancesRequest
+    ) -> tuple[dict[str, int], dict[int, Failure]]:
+        """Tell what can be deleted, by uid, from what is refused, each with its place."""
+        references = self._backend.references
+        uids: dict[str, int] = {}
+        refused: dict[int, Failure] = {}
+        for index, name in enumerate(request.names):
+            if request.allow_missing and references.instance_or_none(name) is None:
+                continue
+            try:
+                spec = references.instance(name).record
+                check_deletion(self._backend, spec, name, force=request.force)
+            except (NotFound, WrongState) as error:
+                refused[index] = failure_of(error)
+            else:
+                uids.setdefault(spec.uid, index)
+        return uids, refused
 
 
 def chunk_size(specs: list[InstanceSpec]) -> int:

@@ -11,7 +11,8 @@ from fifo.api import accepting, masks, trial
 from fifo.api.accepting import Work
 from fifo.api.drafts import moves, payloads
 from fifo.api.drafts.found import Drafting
-from fifo.api.drafts.instances import Identified, draft, redraft
+from fifo.api.drafts.instances import Identified, draft, one_memory, redraft
+from fifo.api.faults import Faults
 from fifo.api.resources import instances
 from fifo.api.resources.values import etag
 from fifo.api.resources.view import hypervisor_name
@@ -43,7 +44,12 @@ class InstanceChanges:
         backend = self._backend
         if (first := accepting.repeated(backend, call)) is not None:
             return first
-        spec = new_spec(backend, request)
+        faults = Faults()
+        with faults:
+            check_parent(request.parent)
+        with faults:
+            spec = new_spec(backend, request)
+        faults.refuse(request.parent)
         return await self._create(spec, call, only_check=request.validate_only)
 
     async def _create(self, spec: InstanceSpec, call: Call, *, only_check: bool) -> Message:
@@ -85,8 +91,11 @@ class InstanceChanges:
         claim = backend.catalog.claims.record(before.uid)
         if claim is not None:
             present.hypervisor = hypervisor_name(backend.catalog, claim.host)
-        merged = masks.merge(present, given, request.update_mask, "instance")
+        merged, wrong = masks.merged(present, given, request.update_mask, "instance")
+        if not before.is_vm:
+            one_memory(merged, request.update_mask.paths)
         drafting = Drafting(backend.catalog, backend.references, "instance.")
+        drafting.violations += wrong
         spec = redraft(drafting, before, present, merged)
         refuse(drafting, given.name)
         work = Work("update_instance", given.name, (before.uid,), msgspec.to_builtins(spec))
@@ -185,26 +194,27 @@ def _running(backend: Backend, uid: str, kind: str) -> Operation | None:
 # -- what batches do too --------------------------------------------------------------------------
 
 
-def new_spec(
-    backend: Backend,
-    request: instance_service_pb2.CreateInstanceRequest,
-    prefix: str = "",
-    parent: str = "",
-) -> InstanceSpec:
-    """Make the spec that a request asks for; raises InvalidInput with all that is wrong."""
-    org = names.parse_org(request.parent or parent, f"{prefix}parent")
+def check_parent(parent: str) -> None:
+    """Raise InvalidInput for a parent in which no instance can be made."""
+    org = names.parse_org(parent)
     if org == "-":
-        raise InvalidInput("", (Violation(f"{prefix}parent", "one organisation: orgs/default"),))
+        raise InvalidInput("", (Violation("parent", "one organisation: orgs/default"),))
     if org != names.DEFAULT_ORG:
-        raise InvalidInput("", (Violation(f"{prefix}parent", "orgs/default, the only one yet"),))
+        raise InvalidInput("", (Violation("parent", "orgs/default, the only one yet"),))
+
+
+def new_spec(
+    backend: Backend, request: instance_service_pb2.CreateInstanceRequest, prefix: str = ""
+) -> InstanceSpec:
+    """Make the spec of what a request gives; raises InvalidInput with all that is wrong in it."""
+    org, own = names.DEFAULT_ORG, request.instance_id
     match request.WhichOneof("source"):
         case "instance":
-            field = f"{prefix}instance."
-            return spec_of(backend, request.instance, org, request.instance_id, field)
+            return spec_of(backend, request.instance, org, own, f"{prefix}instance.")
         case "vmadm_json":
-            field = f"{prefix}vmadm_json."
-            payload, unhonoured = payloads.message_of(request.vmadm_json, f"{prefix}vmadm_json")
-            spec = spec_of(backend, payload, org, request.instance_id, field)
+            field = f"{prefix}vmadm_json"
+            payload, unhonoured = payloads.message_of(request.vmadm_json, field)
+            spec = spec_of(backend, payload, org, own, f"{field}.")
             return msgspec.structs.replace(spec, unhonoured=unhonoured)
     wanted = "an instance, or a vmadm payload"
     raise InvalidInput("", (Violation(f"{prefix}instance", wanted),))

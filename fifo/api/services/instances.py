@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fifo.api import listing, masks, references
+from fifo.api.faults import Faults
 from fifo.api.places import list_token
 from fifo.api.resources import instances
 from fifo.model import names
@@ -12,6 +13,8 @@ from fifo.model.errors import InvalidInput, Violation
 from fifo.v1 import instance_service_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from google.protobuf.field_mask_pb2 import FieldMask
 
     from fifo.api.backend import Backend
@@ -45,25 +48,33 @@ class InstanceReads:
     ) -> instance_service_pb2.BatchGetInstancesResponse:
         """Give several at one revision, in the order asked, or nothing."""
         del call
-        org = names.parse_org(request.parent)
+        self._check(request)
         made = instance_service_pb2.BatchGetInstancesResponse()
         for index, name in enumerate(request.names):
             field = f"names[{index}]"
-            refuse_other_org(name, org, field)
             data = self._data(self._find(name, field).record.uid)
             if data is None:
                 raise references.absent(name)
             made.instances.append(_read(data, request.read_mask))
         return made
 
+    def _check(self, request: instance_service_pb2.BatchGetInstancesRequest) -> None:
+        faults = check_names(request.parent, request.names)
+        with faults:
+            masks.check_read(instances.Message.DESCRIPTOR, request.read_mask)
+        faults.refuse("BatchGetInstances")
+
     async def list_instances(
         self, request: instance_service_pb2.ListInstancesRequest, call: Call
     ) -> instance_service_pb2.ListInstancesResponse:
         """Give one page, with where a watch goes on from it."""
-        org = names.parse_org(request.parent)
-        described = instances.Message.DESCRIPTOR
-        masks.check_read(described, request.read_mask)
-        backend = self._backend
+        described, faults = instances.Message.DESCRIPTOR, Faults()
+        backend, org = self._backend, ""
+        with faults:
+            org = names.parse_org(request.parent)
+        question = listing.asked(call.method.path, request, org)
+        if faults.violations:
+            listing.read(backend.seals, question, described, mask=request.read_mask, faults=faults)
         token = list_token(backend)
         places = backend.orders.instances.places()
         if org != "-":
@@ -74,8 +85,9 @@ class InstanceReads:
             data = self._data(uid)
             return None if data is None else instances.Message.FromString(data)
 
-        question = listing.asked(call.method.path, request, org)
-        page = await listing.page(backend.seals, question, places, make, described)
+        page = await listing.page(
+            backend.seals, question, places, make, described, mask=request.read_mask
+        )
         return instance_service_pb2.ListInstancesResponse(
             instances=[masks.read(one, request.read_mask) for one in page.messages],
             next_page_token=page.next_page_token,
@@ -83,7 +95,18 @@ class InstanceReads:
         )
 
 
-def refuse_other_org(name: str, org: str, field: str) -> None:
+def check_names(parent: str, listed: Iterable[str]) -> Faults:
+    """Find what is wrong with a batch's parent, and with names of instances below it."""
+    faults, org = Faults(), "-"
+    with faults:
+        org = names.parse_org(parent)
+    for index, name in enumerate(listed):
+        with faults:
+            _refuse_other_org(name, org, f"names[{index}]")
+    return faults
+
+
+def _refuse_other_org(name: str, org: str, field: str) -> None:
     """Raise InvalidInput for an instance that a batch's parent does not contain."""
     parsed = names.parse(name, names.INSTANCES, field)
     if org not in {"-", parsed.org}:

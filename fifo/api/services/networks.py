@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -9,17 +10,20 @@ from google.protobuf import empty_pb2
 
 from fifo.api import accepting, masks, references
 from fifo.api.accepting import asked_of
+from fifo.api.faults import Faults
 from fifo.api.resources import networks
 from fifo.api.resources.values import etag
 from fifo.api.services import reading
 from fifo.fleet import networks as fleet_networks
 from fifo.fleet.commits import Plan, commit, recall
 from fifo.model import names
-from fifo.model.errors import Conflict, FifoError
+from fifo.model.errors import Conflict, FifoError, InvalidInput, Violation
 from fifo.model.network import Network
 from fifo.v1 import network_service_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fifo.api.backend import Backend
     from fifo.api.calls import Call
     from fifo.store.catalog import Entry
@@ -72,15 +76,15 @@ class NetworkService:
         uid = given.uid or backend.new_uid()
         blank = Network(uid=uid, id=own, create_time=backend.now())
         network = networks.changed(blank, given)
+
+        async def plan() -> Plan:
+            with _told_of_field():
+                return await fleet_networks.create(backend.world, network)
+
         if only_check:
-            await fleet_networks.create(backend.world, network)
+            await plan()
             return self._of(accepting.as_if(network))
-        done = await commit(
-            backend.world,
-            lambda: fleet_networks.create(backend.world, network),
-            asked_of(call),
-            backend.remembering,
-        )
+        done = await commit(backend.world, plan, asked_of(call), backend.remembering)
         return self._present(done.uid, call.resource)
 
     async def update_network(
@@ -96,7 +100,6 @@ class NetworkService:
             return await self._create(own, given, call, only_check=request.validate_only)
         entry, changed = self._changed(request)
         uid = entry.record.uid
-        fleet_networks.check(backend.catalog, changed)
         if request.validate_only:
             await fleet_networks.update(backend.world, uid, changed, entry)
             return self._of(accepting.as_if(changed))
@@ -127,8 +130,14 @@ class NetworkService:
         entry = reading.find(backend, self._collection, given.name, "network.name")
         accepting.check_etag(given.etag, etag(entry.raw), given.name)
         present = self._of(entry)
-        merged = masks.merge(present, given, request.update_mask, "network")
-        return entry, networks.changed(entry.record, merged)
+        merged, wrong = masks.merged(present, given, request.update_mask, "network")
+        faults = Faults()
+        faults.violations += wrong
+        changed = networks.changed(entry.record, merged)
+        with faults, _told_of_field():
+            fleet_networks.check(backend.catalog, changed)
+        faults.refuse(given.name)
+        return entry, changed
 
     async def delete_network(
         self, request: network_service_pb2.DeleteNetworkRequest, call: Call
@@ -170,3 +179,16 @@ class NetworkService:
         if made is None:
             raise references.absent(name)
         return made
+
+
+@contextlib.contextmanager
+def _told_of_field() -> Iterator[None]:
+    """Name the fields of a network that are wrong from the request's root."""
+    try:
+        yield
+    except InvalidInput as error:
+        named = (
+            Violation(f"network.{field.removeprefix('network.')}", wanted)
+            for field, wanted in error.violations
+        )
+        raise InvalidInput(error.subject, tuple(named)) from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from google.protobuf import empty_pb2
 
 from fifo.api import limits, listing
+from fifo.api.faults import Faults
 from fifo.api.resources import operations
 from fifo.api.resources.values import seconds_of
 from fifo.model import names
@@ -41,9 +42,9 @@ class OperationsService:
         self, request: operations_pb2.ListOperationsRequest, call: Call
     ) -> operations_pb2.ListOperationsResponse:
         """Give one page; a filter is on the metadata, `done` included: `state = RUNNING`."""
+        faults = Faults()
         if request.name not in {"", names.OPERATIONS}:
-            wanted = "operations, or nothing"
-            raise InvalidInput(request.name, (Violation("name", wanted),))
+            faults.add("name", "operations, or nothing")
         backend = self._backend
         question = listing.Asked(
             call.method.path,
@@ -53,6 +54,9 @@ class OperationsService:
             request.filter,
             "",
         )
+        described = operations.Metadata.DESCRIPTOR
+        if faults.violations:
+            listing.read(backend.seals, question, described, faults=faults)
 
         def make(operation_id: str) -> operations.Metadata | None:
             record = backend.catalog.operations.record(operation_id)
@@ -65,7 +69,7 @@ class OperationsService:
             question,
             backend.orders.operations.places(),
             make,
-            operations.Metadata.DESCRIPTOR,
+            described,
         )
         found = (backend.catalog.operations.record(uid) for uid in page.uids)
         return operations.List(

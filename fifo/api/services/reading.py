@@ -47,13 +47,13 @@ def get(backend: Backend, collection: Collection, request: Any) -> Any:
 
 async def page(backend: Backend, collection: Collection, request: Any, call: Call) -> listing.Page:
     """Answer a List, but for the name of its field."""
-    masks.check_read(collection.described, request.read_mask)
     found = await listing.page(
         backend.seals,
         listing.asked(call.method.path, request),
         collection.order.places(),
         collection.make,
         collection.described,
+        mask=request.read_mask,
     )
     return found._replace(
         messages=[masks.read(message, request.read_mask) for message in found.messages]

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from fifo.api import limits, places
+from fifo.api.faults import Faults
 from fifo.api.matching import Matching
 from fifo.api.replay import Replays
 from fifo.api.resources import events
@@ -36,23 +37,41 @@ class Watching:
 
     async def watch(self, request: event_service_pb2.WatchRequest, call: Call) -> None:
         """Tell changes until the caller leaves, lags too far, or the node goes."""
-        matching = Matching(request)
+        matching = self._asked(request)
         self._changes.follow()
         watcher = Watcher(self._backend, self._changes, matching, call, request)
         match request.WhichOneof("start"):
             case "snapshot" if request.snapshot:
                 position = await watcher.snapshot()
             case "resume_token":
-                incarnation = self._backend.store.incarnation
-                revision = places.read(
-                    self._backend.seals, request.resume_token, matching.hash, incarnation
-                )
-                position = await self._resume(watcher, revision)
+                position = await self._resume(watcher, self._revision(request, matching))
             case "since":
                 position = self._since(request)
             case _:
                 position = self._changes.end
         await watcher.follow(position)
+
+    def check_watch(self, request: event_service_pb2.WatchRequest, call: Call) -> None:
+        """Raise InvalidInput with all that is wrong with what is to be watched, and from where."""
+        del call
+        self._asked(request)
+
+    def _asked(self, request: event_service_pb2.WatchRequest) -> Matching:
+        faults, matching = Faults(), None
+        with faults:
+            matching = Matching(request)
+        if request.resume_token:
+            with faults:
+                self._revision(request, matching)
+        faults.refuse("Watch")
+        assert matching is not None
+        return matching
+
+    def _revision(self, request: event_service_pb2.WatchRequest, matching: Matching | None) -> int:
+        """Give the revision that a token stands for; of a wrong watch any sealed one is right."""
+        own = None if matching is None else matching.hash
+        incarnation = self._backend.store.incarnation
+        return places.read(self._backend.seals, request.resume_token, own, incarnation)
 
     async def _resume(self, watcher: Watcher, revision: int) -> int:
         """Tell what memory has no more, and give the position from which it has all."""

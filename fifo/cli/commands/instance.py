@@ -179,7 +179,7 @@ _verb("reboot", "Stop instances and start them again.", stops=True)
 def delete(target: Target, instances: tuple[str, ...], *, yes: bool, **options: Any) -> int:
     """Delete instances and everything of theirs."""
     from fifo.cli.finishing import finish
-    from fifo.cli.naming import name_of
+    from fifo.cli.naming import name_of, names_of
     from fifo.cli.text import safe
     from fifo.v1 import instance_service_pb2 as messages
 
@@ -189,17 +189,21 @@ def delete(target: Target, instances: tuple[str, ...], *, yes: bool, **options: 
         confirm(f"Delete {safe(', '.join(instances))} and all data of theirs?")
     with target.client() as client:
         stub = stub_of(client, "instance")
-        names = [name_of(client, target, "instance", text) for text in instances]
         request: Any
-        if len(names) == 1:
+        if len(instances) == 1:
+            names, wrong = [name_of(client, target, "instance", instances[0])], 0
             request, method = messages.DeleteInstanceRequest(name=names[0]), stub.DeleteInstance
         else:
+            names, wrong = names_of(client, target, instances)
+            if not names:
+                return wrong
             parent = target.parent()
             request = messages.BatchDeleteInstancesRequest(parent=parent, names=names)
             method = stub.BatchDeleteInstances
         fill(client, request, options)
-        items = names if len(names) > 1 else ()
-        return finish(client, target, client.call(method, request), options, items)
+        items = names if len(instances) > 1 else ()
+        status = finish(client, target, client.call(method, request), options, items)
+        return wrong or status
 
 
 @COMMAND.command(name="exec", context_settings={"allow_interspersed_args": False})

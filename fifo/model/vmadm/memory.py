@@ -15,6 +15,7 @@ from fifo.model.vmadm.limits import SWAP_LEAST_MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
 RAM_DEFAULT: Final = 256
 OVERHEAD_DEFAULT: Final[Mapping[str, int]] = {"kvm": 1_024, "bhyve": 1_024 + 256}
@@ -88,6 +89,33 @@ def update(before: Memory, given: Given, brand: str) -> Memory:
             tmpfs if tmpfs is not None else before.tmpfs,
         ),
     )
+
+
+def reset(before: Memory, given: Given, gone: AbstractSet[str], usual: Given, brand: str) -> Given:
+    """Give what an update asks for with the defaults of the numbers that it takes away, `gone`.
+
+    `usual` has those that a package says. What follows from other numbers is made of these as they
+    will be.
+    """
+    made = given._asdict()
+    base = usual.ram if usual.ram is not None else RAM_DEFAULT
+    if brand in VM_BRANDS:
+        if "ram" in gone:
+            made["ram"] = base
+    elif {"ram", "max_physical_memory"} <= gone:
+        made["ram"] = made["max_physical_memory"] = base
+    if "max_physical_memory" in gone and made["max_physical_memory"] is None:
+        ram = made["ram"] if made["ram"] is not None else before.ram
+        made["max_physical_memory"] = ram + OVERHEAD_DEFAULT.get(brand, 0)
+    physical = update(before, Given(**made), brand).max_physical_memory
+    if "max_locked_memory" in gone:
+        made["max_locked_memory"] = physical
+    if "max_swap" in gone:
+        made["max_swap"] = usual.max_swap if usual.max_swap is not None else physical
+        made["max_swap"] = max(SWAP_LEAST_MIB, made["max_swap"])
+    if "tmpfs" in gone:
+        made["tmpfs"] = physical
+    return Given(**made)
 
 
 def violations(before: Memory, given: Given, brand: str) -> Iterator[Violation]:

@@ -29,7 +29,8 @@ def read(
     for index, raw in enumerate(given):
         path = f"{name}[{index}]"
         values = gather_one(raw, path, asked, found)
-        if not values.get("nic_tag") and not values.get("network_uuid"):
+        # A value that was refused is told of already.
+        if not any(values.get(own) or raw.get(own) for own in ("nic_tag", "network_uuid")):
             found.refuse(f"{path}.nic_tag", REQUIRED)
         if brand in VM_BRANDS and not values.setdefault("model", driver):
             found.refuse(f"{path}.model", f"{REQUIRED}, here or as nic_driver")

@@ -246,6 +246,7 @@ DISK = {"model": "virtio", "size": 10}
         (MINIMAL | {"nics": [7]}, ["nics[0]", "nics[0].nic_tag"]),
         (MINIMAL | {"nics": [NIC] * 33}, ["nics"]),
         (MINIMAL | {"nics": [{"ips": ["10.0.0.2/24"]}]}, ["nics[0].nic_tag"]),
+        (MINIMAL | {"nics": [{"nic_tag": 7}]}, ["nics[0].nic_tag"]),
         (MINIMAL | {"nics": [NIC, {"nic_tag": "a", "ips": ["dhcp", "10.0.0.300/24"]}]},
          ["nics[1].ips[1]"]),
         (MINIMAL | {"nics": [NIC | {"ips": ["10.0.0.2"]}]}, ["nics[0].ips[0]"]),

@@ -1,0 +1,150 @@
+"""What else is wrong with a request whose fields are wrong, so that all is told at once.
+
+Such a request never comes to its service, which knows more of it: what its names refer to, and what
+several fields have to be together. So the service is asked about a copy without the wrong fields,
+as one that is only to be tried out. A request in order costs nothing of this.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from fifo.model.errors import FifoError, InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from google.protobuf.descriptor import FieldDescriptor
+    from google.protobuf.message import Message
+
+    from fifo.api.calls import Call
+    from fifo.api.methods import Method
+    from fifo.model.errors import Violation
+
+_VIOLATIONS: Final = 200
+"""Violations after which nobody looks on: more than are told."""
+_LOOKS: Final = ("Get", "List", "BatchGet")
+"""How methods begin that only read what the node has itself."""
+_STEP: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[(\d+)\])?(?:\.|$)")
+_FOLLOWS: Final = {
+    "brand": frozenset({"image", "disks", "filesystems", "init", "kernel_version", "tmpfs"}),
+    "image": frozenset({"brand", "disks", "ram"}),
+    "nics": frozenset({"routes"}),
+    "package": frozenset({"ram"}),
+    "longest_wait": frozenset({"first_wait"}),
+    **dict.fromkeys(
+        ("ram", "max_physical_memory"),
+        frozenset({"ram", "max_physical_memory", "max_locked_memory", "max_swap", "tmpfs"}),
+    ),
+    "format": frozenset({"image.brands", "image.boot"}),
+    **dict.fromkeys(("filter", "order_by"), frozenset({"page_token"})),
+    "parent": frozenset({"page_token", "names"}),
+}
+"""A wrong field -> what may seem wrong beside it only because it is left out."""
+_OF_WHOLE: Final = frozenset({"network", "nic_tag", "subnet", "paths"})
+"""Fields without which the whole that they are part of seems wrong."""
+
+
+def looks(method: Method, request: type[Message]) -> bool:
+    """Tell whether a method can be asked what it would say, and does nothing by that."""
+    if "validate_only" in request.DESCRIPTOR.fields_by_name:
+        return True
+    return method.admission == "reads" and method.name.startswith(_LOOKS)
+
+
+async def look_on(
+    error: InvalidInput, message: Message, call: Call, function: Callable[..., Any]
+) -> InvalidInput:
+    """Give the refusal of a request with what its service finds wrong besides.
+
+    Called by the door, for whom may call the method; `function` serves it, or a part of it that
+    only looks. What the service says of anything but the request's fields is told when these are
+    put right.
+    """
+    told = error.violations
+    if len(told) >= _VIOLATIONS:
+        return error
+    asked = copy.copy(call)
+    asked.request = tried = put_right(message, [own.field for own in told])
+    try:
+        answer = function(tried, asked)
+        if inspect.isawaitable(answer):
+            await answer
+    except InvalidInput as found:
+        more = tuple(_unheard(found.violations, [own.field for own in told]))
+        return InvalidInput(error.subject, told + more)
+    except FifoError:
+        pass
+    return error
+
+
+def put_right(message: Message, wrong: Iterable[str]) -> Message:
+    """Give a copy of a request to be tried out, without the fields at the paths `wrong`."""
+    made = type(message)()
+    made.CopyFrom(message)
+    for path in wrong:
+        _leave_out(made, path)
+    if "validate_only" in made.DESCRIPTOR.fields_by_name:
+        made.validate_only = True  # type: ignore[attr-defined]
+    return made
+
+
+def _leave_out(message: Any, path: str) -> None:
+    """Leave out the field that a path leads to; of a map the whole, of texts in a list none.
+
+    A text in a list is what the service looks at word by word, and its place is part of a path.
+    """
+    while step := _STEP.match(path):
+        field = message.DESCRIPTOR.fields_by_name.get(step[1])
+        if field is None:
+            return
+        path = path[step.end() :]
+        inner = field.message_type
+        whole = inner is None or inner.GetOptions().map_entry or inner.file.package != "fifo.v1"
+        if inner is not None and inner.full_name == "google.protobuf.FieldMask":
+            whole = False
+        if step[2] is not None and inner is None and field.cpp_type == field.CPPTYPE_STRING:
+            return
+        if whole or not path:
+            _clear(message, field)
+            return
+        message = getattr(message, field.name)
+        if step[2] is not None:
+            message = message[int(step[2])]
+
+
+def _clear(message: Any, field: FieldDescriptor) -> None:
+    """Clear a field; one of several that exclude each other stays the one that was chosen."""
+    choice = field.containing_oneof
+    message.ClearField(field.name)
+    if choice is None or choice.name.startswith("_"):
+        return
+    if field.message_type is not None:
+        getattr(message, field.name).SetInParent()
+    else:
+        setattr(message, field.name, field.default_value)
+
+
+def _unheard(found: Iterable[Violation], told: list[str]) -> Iterator[Violation]:
+    """Give what is not told already, and does not follow from what was left out."""
+    for violation in found:
+        if not any(_covers(path, violation.field) for path in told):
+            yield violation
+
+
+def _covers(told: str, found: str) -> bool:
+    if found == told or found.startswith((f"{told}.", f"{told}[")):
+        return True
+    head, _, name = told.rpartition(".")
+    prefix = f"{head}." if head else ""
+    name = name.partition("[")[0]
+    if name in _OF_WHOLE and found == head:
+        return True
+    follows = _FOLLOWS.get(name, frozenset())
+    return any(
+        found == prefix + own or found.startswith((f"{prefix}{own}.", f"{prefix}{own}["))
+        for own in follows
+    )
