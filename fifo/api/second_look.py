@@ -74,7 +74,7 @@ async def look_on(
         if inspect.isawaitable(answer):
             await answer
     except InvalidInput as found:
-        more = tuple(_unheard(found.violations, [own.field for own in told]))
+        more = tuple(unheard(found.violations, [own.field for own in told]))
         return InvalidInput(error.subject, told + more)
     except FifoError:
         pass
@@ -128,8 +128,11 @@ def _clear(message: Any, field: FieldDescriptor) -> None:
         setattr(message, field.name, field.default_value)
 
 
-def _unheard(found: Iterable[Violation], told: list[str]) -> Iterator[Violation]:
-    """Give what is not told already, and does not follow from what was left out."""
+def unheard(found: Iterable[Violation], told: list[str]) -> Iterator[Violation]:
+    """Give what is not told already, and does not follow from what was left out.
+
+    Called for violations that were found without the fields at the paths `told`.
+    """
     for violation in found:
         if not any(_covers(path, violation.field) for path in told):
             yield violation

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fifo.model.vmadm.properties import PROPERTIES
 from tests.api.calls import call, refused
 from tests.api.stage import IMAGE, serving
 from tests.api.test_instances import ZONE, create
@@ -58,6 +61,23 @@ ROWS: list[tuple[str, dict[str, Any], set[str]]] = [
         "InstanceService.CreateInstance",
         {"parent": "x", "vmadm_json": b'{"brand":"lx","image_uuid":"' + IMAGE.encode() + b'"}'},
         {"parent", "vmadm_json.kernel_version"},
+    ),
+    (
+        "InstanceService.CreateInstance",
+        {
+            "parent": PARENT,
+            "vmadm_json": b"""{
+                "brand": "lx", "kernel_version": "5", "quota": "much", "alias": 7,
+                "image_uuid": "00000000-0000-4000-8000-00000000ffff",
+                "nics": [{"nic_tag": 7}, {"nic_tag": "a", "mac": "zz"},
+                         {"network_uuid": "00000000-0000-4000-8000-00000000ffff"}]
+            }""",
+        },
+        {
+            "vmadm_json.quota", "vmadm_json.alias", "vmadm_json.image_uuid",
+            "vmadm_json.nics[0].nic_tag", "vmadm_json.nics[1].mac",
+            "vmadm_json.nics[2].network_uuid",
+        },
     ),
     (
         "InstanceService.BatchCreateInstances",
@@ -161,6 +181,34 @@ def test_all_faults_of_a_request_are_told_at_once(
             assert (told.code, set(told.fields)) == ("INVALID_ARGUMENT", wanted)
             assert len(stage.catalog.specs) == 1
             assert len(stage.catalog.operations) == 1
+
+    play(scene)
+
+
+ODD: tuple[Any, ...] = (7, "\n", [7], [{}], {"a": [1]}, 1.5)
+HALVES: tuple[dict[str, Any], ...] = (
+    {"brand": "lx", "kernel_version": "5", "image_uuid": IMAGE, "quota": "x"},
+    {"brand": "kvm", "quota": "x", "nics": [{"nic_tag": "a", "ips": ["x"], "mac": "q"}]},
+)
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_whatever_is_refused_of_a_payload_the_rest_is_looked_through(
+    play: Play, half: dict[str, Any]
+) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            for name, value in itertools.product(PROPERTIES.keys() - {"quota"}, ODD):
+                payload = json.dumps({**half, name: value}).encode()
+                told = await refused(
+                    call(
+                        channel,
+                        "InstanceService.CreateInstance",
+                        parent=PARENT,
+                        vmadm_json=payload,
+                    )
+                )
+                assert told.code == "INVALID_ARGUMENT", payload
 
     play(scene)
 

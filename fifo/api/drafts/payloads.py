@@ -16,16 +16,22 @@ _PARTS: Final = frozenset({"nics", "disks", "filesystems"})
 _NAMED: Final = {"wanted_host": "hypervisor"}
 
 
-def message_of(data: bytes, field: str) -> tuple[Message, tuple[str, ...]]:
-    """Read a payload as a message, with what cannot be honoured; raises InvalidInput."""
+def message_of(data: bytes, field: str) -> tuple[Message, tuple[str, ...], tuple[Violation, ...]]:
+    """Read a payload as a message, with what cannot be honoured, and what is wrong and left out.
+
+    Raises InvalidInput for one of which nothing can be read.
+    """
     payload = read_payload(data)
-    if payload.violations:
-        named = (Violation(f"{field}.{path}", wanted) for path, wanted in payload.violations)
-        raise InvalidInput("vmadm payload", tuple(named))
+    wrong = tuple(Violation(f"{field}.{path}", wanted) for path, wanted in payload.violations)
+    if wrong and not payload.fields:
+        raise InvalidInput("vmadm payload", wrong)
     made = Message()
+    told = {path.partition(".")[0] for path, _ in payload.violations}
     for name, value in payload.fields.items():
-        _set(made, name, value)
-    return made, payload.unhonoured
+        # What is refused in a map may be a value that can stand nowhere in a message.
+        if name not in told or not isinstance(value, dict):
+            _set(made, name, value)
+    return made, payload.unhonoured, wrong
 
 
 def _set(made: Message, name: str, value: Any) -> None:

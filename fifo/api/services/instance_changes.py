@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from google.protobuf import empty_pb2
 
-from fifo.api import accepting, masks, trial
+from fifo.api import accepting, masks, second_look, trial
 from fifo.api.accepting import Work
 from fifo.api.drafts import moves, payloads
 from fifo.api.drafts.found import Drafting
@@ -213,8 +213,15 @@ def new_spec(
             return spec_of(backend, request.instance, org, own, f"{prefix}instance.")
         case "vmadm_json":
             field = f"{prefix}vmadm_json"
-            payload, unhonoured = payloads.message_of(request.vmadm_json, field)
-            spec = spec_of(backend, payload, org, own, f"{field}.")
+            payload, unhonoured, wrong = payloads.message_of(request.vmadm_json, field)
+            faults = Faults()
+            with faults:
+                spec = spec_of(backend, payload, org, own, f"{field}.")
+            if wrong:
+                told = [path.removesuffix("_uuid") for path, _ in wrong]
+                told += [path for path, _ in wrong]
+                faults.violations = [*wrong, *second_look.unheard(faults.violations, told)]
+            faults.refuse(own)
             return msgspec.structs.replace(spec, unhonoured=unhonoured)
     wanted = "an instance, or a vmadm payload"
     raise InvalidInput("", (Violation(f"{prefix}instance", wanted),))
