@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +52,13 @@ def states(node: NodeProcess) -> set[tuple[str, str]]:
     return {(row["uid"], row["state"]) for row in rows(node.fifo("-o", "json", "instance", "list"))}
 
 
+def await_states(node: NodeProcess, wanted: set[tuple[str, str]]) -> None:
+    """Wait until the instances are as they were: a new agent looks at its host first."""
+    until = time.monotonic() + COMMAND_S
+    while (found := states(node)) != wanted:
+        assert time.monotonic() < until, found
+
+
 def spoil(path: Path) -> None:
     """Turn a bit of what a row holds."""
     content = bytearray(path.read_bytes())
@@ -74,7 +82,7 @@ def test_of_what_is_damaged_the_place_is_told_and_a_way_out_that_works(tmp_path:
         assert "move this directory away, then start the node" in told
         agent.rename(tmp_path / "away")
         node.start()
-        assert states(node) == before
+        await_states(node, before)
         assert node.stop() == 0
 
         (private / "node.json").write_text("{")
@@ -82,7 +90,7 @@ def test_of_what_is_damaged_the_place_is_told_and_a_way_out_that_works(tmp_path:
         assert told.startswith(f"fifo: {private}/node.json: ")
         (private / "node.json").write_text(told.partition("write it anew: ")[2].strip())
         node.start()
-        assert states(node) == before
+        await_states(node, before)
         assert node.stop() == 0
 
         spoil(private / "store" / "store.db")
@@ -93,7 +101,7 @@ def test_of_what_is_damaged_the_place_is_told_and_a_way_out_that_works(tmp_path:
         restored = fifo("store", "restore", str(backup), str(tmp_path / "data"))
         assert restored.returncode == 0, restored.stderr
         node.start()
-        assert states(node) == before
+        await_states(node, before)
 
 
 def test_a_damaged_backup_is_told_by_its_name(tmp_path: Path) -> None:
@@ -136,7 +144,7 @@ def test_a_node_whose_store_is_gone_does_not_begin_anew_by_itself(
         restored = fifo("store", "restore", str(backup), str(tmp_path / "data"))
         assert restored.returncode == 0, restored.stderr
         node.start()
-        assert states(node) == before
+        await_states(node, before)
 
 
 def test_a_node_that_was_killed_before_it_first_served_begins_anew(tmp_path: Path) -> None:
