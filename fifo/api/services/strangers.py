@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf import empty_pb2
 
@@ -42,10 +42,8 @@ class Strangers:
         asked = {"host": host.uid, "id": request.instance_id}
         refuse_unfit(backend.catalog, asked, request.uid)
         work = Work("adopt_foreign_instance", target, (request.uid,), asked)
-        if request.validate_only:
-            made = instances.Message(uid=request.uid)
-            return accepting.only_validated(backend, call, work, made)
-        return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
+        made = instances.Message(uid=request.uid)
+        return await self._begin(work, call, made, only_check=request.validate_only)
 
     async def remove_foreign_instance(
         self, request: hypervisor_service_pb2.RemoveForeignInstanceRequest, call: Call
@@ -58,6 +56,11 @@ class Strangers:
         call.resource = target = names.instance_name(request.uid)
         refuse_unlisted(backend.catalog, host.uid, request.uid)
         work = Work("remove_foreign_instance", target, (request.uid,), {"host": host.uid})
-        if request.validate_only:
-            return accepting.only_validated(backend, call, work, empty_pb2.Empty())
+        nothing = empty_pb2.Empty()
+        return await self._begin(work, call, nothing, only_check=request.validate_only)
+
+    async def _begin(self, work: Work, call: Call, made: Any, *, only_check: bool) -> Message:
+        backend = self._backend
+        if only_check:
+            return accepting.only_validated(backend, call, work, made)
         return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
