@@ -120,7 +120,7 @@ class Settling:
         catalog = self.world.catalog
         debt = entry.record
         gone: list[Write] = [Delete(entry.key)]
-        if debt.what == "instance":
+        if debt.what == "instance" and not self._is_elsewhere(debt.uid):
             # Even of an instance that has no claim by now: a round may have ended after this.
             await self.world.placement.release((debt.uid,))
             gone += self._records_of(debt.uid)
@@ -129,6 +129,11 @@ class Settling:
         await catalog.at(reply.revision)
         if not reply.succeeded:
             raise Conflict("it was written anew, or the host has a newer owner", debt.uid)
+
+    def _is_elsewhere(self, uid: str) -> bool:
+        """Tell that an instance has its place on another host, which is not touched by a debt."""
+        claim = self.world.catalog.claims.record(uid)
+        return claim is not None and claim.host != self.host
 
     def _records_of(self, uid: str) -> list[Write]:
         """Give what goes with an instance that its host has removed; what is wanted stays."""
@@ -175,7 +180,9 @@ class Settling:
         """
         catalog = self.world.catalog
         claim, spec = catalog.claims.record(uid), catalog.specs.record(uid)
-        if claim is None or claim.host != self.host or uid in catalog.busy or uid in catalog.owed:
+        if claim is None or claim.host != self.host or uid in catalog.busy:
+            return None
+        if self.host in catalog.owed.get(uid, ()):
             return None
         return (spec, claim) if spec is not None and seen < spec.generation else None
 

@@ -17,6 +17,7 @@ from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
     from fifo.model.link import Verb
+    from fifo.store.catalog import Catalog
     from fifo.workflows.workflow import Items, Run
 
 _DEADLINE_S = 3_600.0
@@ -27,12 +28,23 @@ def _wanted(run: Run) -> Image:
     return msgspec.convert(run.operation.input, Image)
 
 
+def refuse_taken(catalog: Catalog, image: Image) -> None:
+    """Raise AlreadyExists for an id or a uid that an image has, or whose removal a host owes.
+
+    For the API, and for the commit that looks again.
+    """
+    name = f"{names.IMAGES}/{image.id}"
+    if catalog.images.get(image.uid) or catalog.uid_of(names.IMAGES, "", image.id):
+        raise AlreadyExists("an image has this name or uuid already", name, "choose another")
+    if (owed := debts.owed(catalog, "image", image.uid, name)) is not None:
+        raise owed
+
+
 async def _write(run: Run, items: Items) -> Outcome:
     """Write the image's record, as one that is being imported."""
     (item,) = items
     image = _wanted(run)
-    if run.catalog.images.get(image.uid) or run.catalog.uid_of(names.IMAGES, "", image.id):
-        raise AlreadyExists("an image has this name or uuid already", f"images/{image.id}")
+    refuse_taken(run.catalog, image)
     key = keys.by_uid(keys.IMAGE, image.uid)
     index = keys.index(names.IMAGES, "", image.id)
     return Outcome(

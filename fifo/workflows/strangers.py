@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fifo.model import keys, limits, names
 from fifo.model.errors import AlreadyExists, NotFound, Unavailable, WrongState
 from fifo.store.contract import Delete, Put, absent, unchanged
-from fifo.workflows import instances
+from fifo.workflows import debts, instances
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
@@ -36,26 +36,17 @@ def left_on_a_host(catalog: Catalog, uid: str) -> AlreadyExists | None:
     A host that was asked to make it would take what is there for it, data and all.
     """
     name = names.instance_name(uid)
-    if (host := catalog.owed.get(uid)) is not None:
-        return AlreadyExists(
-            f"host {_id_of(catalog, host)} still has to remove an instance of this uuid",
-            name,
-            "try again when that host is back and has done it, or choose another uuid",
-        )
+    if (owed := debts.owed(catalog, "instance", uid, name)) is not None:
+        return owed
     for host in catalog.estranged:
         if uid in foreign(catalog, host):
-            own = _id_of(catalog, host)
+            own = debts.host_id(catalog, host)
             return AlreadyExists(
                 f"a foreign instance on host {own} has this uuid",
                 name,
                 f"fifo hypervisor adopt-foreign {own} {uid}, or remove-foreign; or another uuid",
             )
     return None
-
-
-def _id_of(catalog: Catalog, host: str) -> str:
-    spec = catalog.hosts.record(host)
-    return host if spec is None else spec.id
 
 
 def refuse_unlisted(catalog: Catalog, host: str, uid: str) -> None:

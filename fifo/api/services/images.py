@@ -22,9 +22,10 @@ from fifo.api.resources.values import etag, set_time
 from fifo.api.services import reading
 from fifo.api.services.instance_changes import state
 from fifo.model import names
-from fifo.model.errors import AlreadyExists, InvalidInput, NoRoom, Violation, WrongState
+from fifo.model.errors import InvalidInput, NoRoom, Violation, WrongState
 from fifo.model.image import Image
 from fifo.v1 import image_service_pb2
+from fifo.workflows.images import refuse_taken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -202,9 +203,7 @@ class ImageService:
         backend = self._backend
         name = f"{names.IMAGES}/{image.id}"
         call.resource = name
-        taken = backend.catalog.uid_of(names.IMAGES, "", image.id) is not None
-        if taken or backend.catalog.images.get(image.uid) is not None:
-            raise AlreadyExists("an image has this name or uuid already", name, "choose another")
+        refuse_taken(backend.catalog, image)
         work = Work(kind, name, (image.uid,), msgspec.to_builtins(image))
         if only_check:
             parts = images.parts_of(backend.catalog, accepting.as_if(image))
