@@ -28,6 +28,9 @@ SETTLE_S = 300.0
 SETTLE_AGAIN_S = 60.0
 """How long after a host that is ready did not do what it owes, or not take a spec, it is asked
 again: what it refuses it seldom does a moment later, and each asking is a record of its agent's."""
+SHUTDOWN_MS = 500
+"""How long a session or placement may take to end: what it gives back then takes no time, and one
+that waits for the store, the catalog or an agent cannot hear of its end before it has that."""
 EXPIRE_EVERY_S = 600.0
 """How often finished operations are looked through for those that are old enough to go."""
 EXPIRE_BATCH = 90

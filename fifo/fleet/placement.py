@@ -126,6 +126,7 @@ class PlacementServer(GenServer):
 
     def init(self, catalog: Catalog, utc: Callable[[], float]) -> None:
         """Take the fleet's columns from the catalog and follow it."""
+        self.trap_exit = True
         self.catalog = catalog
         self.utc = utc
         self.fleet = Fleet()

@@ -78,6 +78,7 @@ class Session(GenServer):
 
     def init(self, settings: SessionSettings) -> Any:
         """Begin without waiting for the host: one that is away has a session too."""
+        self.trap_exit = True
         self.settings = settings
         self.host = settings.host
         self.world = settings.world
