@@ -30,7 +30,8 @@ def strangers(catalog: Catalog, hello: Hello) -> tuple[str, ...]:
     Its agent knows some of them, which it was given before the store went back; not those whose
     removal it still owes.
     """
-    owed = {entry.record.uid for entry in catalog.cleanups if entry.record.host == hello.host}
+    debts = (entry.record for entry in catalog.cleanups)
+    owed = {debt.uid for debt in debts if debt.host == hello.host and debt.what == "instance"}
     told = {status.uid for status in hello.statuses if status.state != "deleted"}
     found = {*hello.foreign, *told} - owed
     return tuple(sorted(uid for uid in found if catalog.specs.get(uid) is None))

@@ -73,9 +73,9 @@ def operation_inputs(operation: str) -> bytes:
     return OPERATION_INPUT + f"{operation}/".encode()
 
 
-def cleanup(host: str, uid: str) -> bytes:
-    """Give the key of what a host still owes for an instance."""
-    return CLEANUP + f"{host}/{uid}".encode()
+def cleanup(host: str, uid: str, snapshot: str = "") -> bytes:
+    """Give the key of what a host still owes of an instance, or for one of its snapshots."""
+    return CLEANUP + f"{host}/{uid}{f'/{snapshot}' if snapshot else ''}".encode()
 
 
 def address(network: str, text: str) -> bytes:

@@ -141,7 +141,7 @@ class Catalog(View):
         self.estranged: set[str] = set()
         """Uids of the hosts that have foreign instances: few, so that a create looks at few."""
         self.owed: dict[str, tuple[str, ...]] = {}
-        """What hosts still have to remove, and these hosts, by their uids.
+        """Which hosts still have to remove what, by its uid; a snapshot by `UID/NAME`.
 
         More than one where several were away when an image was deleted.
         """
@@ -180,7 +180,8 @@ class Catalog(View):
             elif table is self.host_statuses:
                 self._note_estranged(uid)
             elif table is self.cleanups:
-                self._note_owed(*uid.split("/"), is_owed=stored is not None)
+                host, _, gone = uid.partition("/")
+                self._note_owed(host, gone, is_owed=stored is not None)
             return table.prefix, uid
         if key.startswith(keys.INDEX):
             if stored is None:

@@ -10,7 +10,7 @@ from fifo.model import keys, limits, names, records
 from fifo.model.errors import AlreadyExists, DataLoss, FifoError
 from fifo.model.instance import InstanceSpec
 from fifo.store.contract import Compare, Delete, Put, absent, unchanged
-from fifo.workflows import instances, strangers
+from fifo.workflows import debts, instances, strangers
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ async def _unrealise(run: Run, items: Items) -> Outcome:
 
 _LATER = (
     Step("place", _place, _unplace, held=True, repeated=True),
-    Step("realise", instances.realise, _unrealise, repeated=True, removes=True),
+    Step("realise", instances.realise, _unrealise, repeated=True, owes=debts.of_instance),
     Step("start", instances.reached),
 )
 CREATE = Workflow(

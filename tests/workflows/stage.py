@@ -83,6 +83,14 @@ class Stage:
         self.host.nodes.remove(self.node)
         self.disk.taken = False
 
+    def lose(self) -> None:
+        """Have the host go away, as its session notes it."""
+        self.truth.away = True
+        known = self.catalog.host_statuses.record(HOST)
+        assert known is not None
+        gone = records.encode(msgspec.structs.replace(known, condition="unreachable"))
+        self.store.txn(Txn(then=(Put(keys.by_uid(keys.HYPERVISOR_STATUS, HOST), gone),)))
+
     def write(self, *puts: Put) -> None:
         reply = self.store.txn(Txn(then=puts)).get()
         assert reply.succeeded

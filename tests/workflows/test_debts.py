@@ -98,3 +98,31 @@ def test_an_instance_that_one_host_owes_and_another_too_is_refused_for_either() 
             stage.submit(create)
         acquit(stage, host, uid(1))
     assert stage.run(create).state == "done"
+
+
+def test_a_snapshot_that_is_owed_stands_in_the_way_of_its_own_name_alone() -> None:
+    stage = Stage()
+    assert stage.run(CASES[0].make(stage)).state == "done"
+
+    def take(name: str, suffix: str = "") -> Operation:
+        return operation("create_snapshot", (uid(1),), {"snapshot": name}, id=f"op-{name}{suffix}")
+
+    stage.truth.loses.add("snapshot")
+    stage.submit(take("before"))
+    stage.truth.away = True
+    ended = stage.finish(take("before"))
+    assert (ended.state, ended.owed) == ("failed", (0,))
+    (debt,) = (entry.record for entry in stage.catalog.cleanups)
+    assert (debt.what, debt.uid, debt.snapshot, debt.host) == ("snapshot", uid(1), "before", HOST)
+    assert debt.operation == ended.id
+    stage.truth.away = False
+    with pytest.raises(AlreadyExists, match="host-1 still has to remove a snapshot of this name"):
+        stage.submit(take("before", "-again"))
+    assert stage.run(take("after")).state == "done"
+    assert stage.run(operation("delete_instance", (uid(1),))).state == "done"
+    create = msgspec.structs.replace(CASES[0].make(stage), id="op-create-again")
+    assert stage.run(create).state == "done"
+    with pytest.raises(AlreadyExists):
+        stage.submit(take("before", "-again"))
+    acquit(stage, HOST, f"{uid(1)}/before")
+    assert stage.run(take("before", "-again")).state == "done"
