@@ -227,7 +227,7 @@ class ImageService:
                 wrong += _url_violations(
                     request.url, private=self._backend.settings.private_sources
                 )
-                return request.url
+                return _with_plain_scheme(request.url)
             case "file":
                 return self._file(request.file, wrong)
             case "upload_id":
@@ -256,6 +256,12 @@ def _upload_id(text: str) -> str:
     if not names.is_uid(text.lower()):
         raise InvalidInput("ImportImage", (Violation("upload_id", "a UUID4"),))
     return text.lower()
+
+
+def _with_plain_scheme(url: str) -> str:
+    """Write a URL's scheme in lower case, which is the same URL (RFC 3986, 3.1)."""
+    scheme, colon, rest = url.partition(":")
+    return f"{scheme.lower()}{colon}{rest}"
 
 
 def _url_violations(url: str, *, private: bool) -> list[Violation]:
