@@ -12,7 +12,7 @@ import msgspec
 
 from fifo.fleet.ips import Ips
 from fifo.fleet.macs import Macs
-from fifo.fleet.plugs import Plug, plugs
+from fifo.fleet.plugs import nic_tags, plugs
 from fifo.fleet.refusals import no_host, too_many
 from fifo.fleet.shares import add, shares_of
 from fifo.fleet.write_set import WriteSet
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from fifo.fleet.addresses import Addresses
+    from fifo.fleet.plugs import Plug
     from fifo.model.instance import InstanceSpec, Nic, Shares
     from fifo.model.placement import Fleet
     from fifo.store.catalog import Catalog
@@ -62,7 +63,7 @@ class Ledger:
         if isinstance(networks, FifoError):
             return Placed(None, Explanation(), networks)
         shares = shares_of(spec)
-        decision = decide(self.fleet, self._request(spec, shares, networks))
+        decision = decide(self.fleet, self._request(spec, shares))
         if decision.row < 0:
             return Placed(None, decision.explanation, no_host(spec, decision.explanation))
         addresses = self._assign(spec, networks)
@@ -186,11 +187,10 @@ class Ledger:
     def _claim(self, uid: str) -> Claim | None:
         return self.writes.read(self.catalog.claims, uid)
 
-    def _request(self, spec: InstanceSpec, shares: Shares, networks: dict[str, Plug]) -> Request:
+    def _request(self, spec: InstanceSpec, shares: Shares) -> Request:
         package = self.catalog.packages.record(spec.package) if spec.package else None
         labels = tuple(sorted(package.required_labels.items())) if package is not None else ()
-        found = (plug.network for plug in networks.values())
-        tags = tuple(sorted({network.nic_tag for network in found if network is not None}))
+        tags = tuple(sorted(nic_tags(self.catalog, spec)))
         return Request(shares, spec.brand, tags, labels, spec.wanted_host)
 
     def _exchange(

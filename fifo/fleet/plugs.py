@@ -50,6 +50,18 @@ def plugs(catalog: Catalog, spec: InstanceSpec) -> dict[str, Plug] | FifoError:
     return found
 
 
+def nic_tags(catalog: Catalog, spec: InstanceSpec) -> frozenset[str]:
+    """Give the nic tags that a host has to carry for a spec's interfaces, of a network or none.
+
+    For placement, and for who tries a change; on the node's thread.
+    """
+    found = set()
+    for nic in spec.nics:
+        network = catalog.networks.record(nic.network) if nic.network else None
+        found.add(nic.nic_tag if network is None else network.nic_tag)
+    return frozenset(found - {""})
+
+
 def _network(catalog: Catalog, nic: Nic) -> Network | FifoError | None:
     if nic.network:
         network = catalog.networks.record(nic.network)

@@ -26,7 +26,7 @@ _REMEDIES: Final = {
     "not ready": "see why a host is not: fifo hypervisor list",
     "cordoned": "open one again: fifo hypervisor uncordon",
     "brand": "see what stands in the way of a brand, under CANNOT: fifo -o wide hypervisor list",
-    "network": "have a host carry the network's nic tag: the setting nic_tags",
+    "network": "have a host carry its interfaces' nic tags: the setting nic_tags",
     "another host was asked for": "ask for no host, or for another",
 }
 """What to do about a rule that refused hosts; of the others something is used up."""
