@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from fifo.model import limits, names
 from fifo.model.errors import InvalidInput, NoRoom, Violation
+from fifo.workflows.strangers import host_of_stranger, id_of
 
 if TYPE_CHECKING:
     from fifo.model.instance import InstanceSpec
@@ -55,8 +56,17 @@ def no_host(spec: InstanceSpec, why: Explanation) -> NoRoom:
 
 
 def holder(catalog: Catalog, uid: str) -> str:
-    """Name who has an address: an instance, in the store or not, or nobody by ''."""
+    """Name who has an address, so that it can be looked up: an instance, or nobody by ''.
+
+    One that the store has no spec of is told with the host that has it, where that is known.
+    """
     if not uid:
         return "a reservation"
     spec = catalog.specs.record(uid)
-    return names.instance_name(uid) if spec is None else names.instance_name(spec.id, spec.org)
+    if spec is not None:
+        return names.instance_name(spec.id, spec.org)
+    if (host := host_of_stranger(catalog, uid)) is not None:
+        return f"{uid}, a foreign instance on host {host},"
+    if (host := catalog.owed.get(uid)) is not None:
+        return f"{uid}, which host {id_of(catalog, host)} still has to remove,"
+    return names.instance_name(uid)

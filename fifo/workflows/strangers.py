@@ -38,22 +38,28 @@ def left_on_a_host(catalog: Catalog, uid: str) -> AlreadyExists | None:
     name = names.instance_name(uid)
     if (host := catalog.owed.get(uid)) is not None:
         return AlreadyExists(
-            f"host {_id_of(catalog, host)} still has to remove an instance of this uuid",
+            f"host {id_of(catalog, host)} still has to remove an instance of this uuid",
             name,
             "try again when that host is back and has done it, or choose another uuid",
         )
-    for host in catalog.estranged:
-        if uid in foreign(catalog, host):
-            own = _id_of(catalog, host)
-            return AlreadyExists(
-                f"a foreign instance on host {own} has this uuid",
-                name,
-                f"fifo hypervisor adopt-foreign {own} {uid}, or remove-foreign; or another uuid",
-            )
+    if (own := host_of_stranger(catalog, uid)) is not None:
+        return AlreadyExists(
+            f"a foreign instance on host {own} has this uuid",
+            name,
+            f"fifo hypervisor adopt-foreign {own} {uid}, or remove-foreign; or another uuid",
+        )
     return None
 
 
-def _id_of(catalog: Catalog, host: str) -> str:
+def host_of_stranger(catalog: Catalog, uid: str) -> str | None:
+    """Give the id of the host that a stranger is on; None if it is on none."""
+    found = (host for host in catalog.estranged if uid in foreign(catalog, host))
+    host = next(found, None)
+    return None if host is None else id_of(catalog, host)
+
+
+def id_of(catalog: Catalog, host: str) -> str:
+    """Give the id of a host, its uid if it has none."""
     spec = catalog.hosts.record(host)
     return host if spec is None else spec.id
 
