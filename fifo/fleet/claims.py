@@ -22,7 +22,7 @@ from fifo.model.hypervisor import Allocation
 from fifo.model.instance import Claim
 from fifo.model.operation import Explanation
 from fifo.model.placement import Request, decide
-from fifo.model.wires import own_macs, static
+from fifo.model.wires import own_macs, static, wire_of
 from fifo.workflows.world import Placed
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fifo.model.instance import InstanceSpec, Nic, Shares
     from fifo.model.placement import Fleet
     from fifo.store.catalog import Catalog
+    from fifo.workflows.world import Holding
 
 
 class Ledger:
@@ -146,9 +147,33 @@ class Ledger:
             for text in texts
         ]
         mine = [own for own in held if (found := self.ips.held(*own)) and found.uid == uid]
+        macs = [mac for mac in claim.networks if self.macs.holder(mac) == uid]
         self.release(uid)
         for network, text in mine:
             self.ips.keep(network, text, uid)
+        for mac in macs:
+            self.macs.keep(mac, claim.networks[mac], uid)
+
+    def keep(self, holding: Holding) -> None:
+        """Keep from others what an interface of a stranger has, as far as no other has it."""
+        spec = holding.spec
+        networks = plugs(self.catalog, spec)
+        if isinstance(networks, FifoError) or self.catalog.specs.get(spec.uid) is not None:
+            return  # Its network is being changed: at the next greeting. Or it is none any more.
+        for nic in spec.nics:
+            plug = networks.get(nic.mac)
+            if plug is not None:
+                self._keep(nic, plug, spec.uid)
+            if holding.mac:
+                where = plug.uid if plug is not None else wire_of(nic.nic_tag, nic.vlan_id)
+                self.macs.keep(nic.mac, where, spec.uid)
+
+    def _keep(self, nic: Nic, plug: Plug, uid: str) -> None:
+        for text in static(nic):
+            if not any(self.addresses.is_taken(own, text) for own in (plug.uid, *plug.others)):
+                self.ips.keep(plug.uid, text, uid)
+                if plug.network is None:
+                    self.ips.expect_no_network(nic)
 
     def resize(self, spec: InstanceSpec) -> Placed:
         """Change the shares and addresses of a claim, on its host."""

@@ -97,9 +97,12 @@ class Ips:
         bare = address_pool.bare(text)
         claim = AddressClaim(network=network, address=bare, uid=uid, mac=mac, since=self._now)
         self._write(network, text, claim)
+        self._expect_network(network)
+
+    def _expect_network(self, network: str) -> None:
+        """Have the claim lost to who deletes its network, or closes it, which comes first."""
         if is_wire(network):
             return
-        # Who deletes a network closes it first: what was decided before that is lost to it.
         held = self._catalog.networks.get(network)
         assert held is not None
         self._writes.expect(held)
@@ -111,11 +114,12 @@ class Ips:
             self._writes.expect_absent(guard)
 
     def keep(self, network: str, text: str, uid: str) -> None:
-        """Keep an address for a stranger."""
+        """Keep an address for a stranger; the transaction expects its network."""
         kept = msgspec.structs.replace(
             kept_for(uid, self._now), network=network, address=address_pool.bare(text)
         )
         self._write(network, text, kept)
+        self._expect_network(network)
 
     def _write(self, network: str, text: str, claim: AddressClaim) -> None:
         path = _path(network, text)

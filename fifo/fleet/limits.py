@@ -21,6 +21,9 @@ MISSED_S = 30.0
 start of the node its agent looks at it first, and takes seconds for that."""
 REPORT_ENTRIES = 30
 """Journal entries of one transaction: three writes each at most, below the store's 100."""
+KEPT_KEYS = 90
+"""Addresses, those of hardware among them, that are kept for one stranger: they are given back in
+one transaction, the end of an operation's step with its own writes."""
 SETTLE_AT_ONCE = 64
 """Specs and removals that are open with a host at one time: it does that many at once anyway."""
 SETTLE_S = 300.0

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fifo.model.instance import Claim, InstanceSpec
     from fifo.store.catalog import Catalog
     from fifo.store.contract import TxnReply, WatchBatch
-    from fifo.workflows.world import Placed
+    from fifo.workflows.world import Holding, Placed
     from supervisors import Ref
 
 NAME = "placement"
@@ -71,7 +71,13 @@ class Disown(NamedTuple):
     operation: str
 
 
-Request: TypeAlias = Place | Release | Resize | Adopt | Disown
+class Keep(NamedTuple):
+    """Keep from others what strangers have."""
+
+    holdings: tuple[Holding, ...]
+
+
+Request: TypeAlias = Place | Release | Resize | Adopt | Disown | Keep
 
 
 class Counts(NamedTuple):
@@ -118,6 +124,8 @@ def _parts(request: Request) -> tuple[Request, ...]:
         return tuple(Place((spec,), request.operation) for spec in request.specs)
     if isinstance(request, Release):
         return tuple(Release((uid,)) for uid in request.uids)
+    if isinstance(request, Keep):
+        return tuple(Keep((own,)) for own in request.holdings)
     return (request,)
 
 
@@ -234,6 +242,10 @@ class PlacementServer(GenServer):
             return ledger.resize(part.spec)
         if isinstance(part, Adopt):
             return ledger.adopt(part.claim)
+        if isinstance(part, Keep):
+            for own in part.holdings:
+                ledger.keep(own)
+            return None
         if isinstance(part, Disown):
             ledger.disown(part.uid, part.operation)
             return None
@@ -337,6 +349,10 @@ class PlacementClient:
     def disown(self, uid: str, operation: str) -> Future[None]:
         """Take a claim back that an operation adopted."""
         return self._find().call(Disown(uid, operation), timeout_s=None)
+
+    def keep(self, holdings: tuple[Holding, ...]) -> Future[None]:
+        """Keep from others what strangers have."""
+        return self._find().call(Keep(holdings), timeout_s=None)
 
     def resize(self, spec: InstanceSpec) -> Future[Placed]:
         """Change a claim to what a spec now wants."""

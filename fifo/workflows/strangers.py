@@ -6,6 +6,7 @@ about a stranger: it has no spec that two at once would lose a write of, so ther
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from fifo.model import keys, limits, names
@@ -88,8 +89,9 @@ def refuse_unlisted(catalog: Catalog, host: str, uid: str) -> None:
 
 
 def kept(catalog: Catalog, uid: str) -> Iterator[Entry[AddressClaim]]:
-    """Yield the addresses that are kept from others because a stranger has them."""
-    return (entry for entry in catalog.addresses if entry.record.stranger == uid)
+    """Yield the addresses, hardware's too, that are kept from others as a stranger has them."""
+    taken = chain(catalog.addresses, catalog.macs)
+    return (entry for entry in taken if entry.record.stranger == uid)
 
 
 def host_of(run: Run) -> str:

@@ -40,6 +40,16 @@ class Placed(NamedTuple):
     error: FifoError | None = None
 
 
+class Holding(NamedTuple):
+    """What one interface of a stranger has: a spec with that interface alone.
+
+    `mac` tells whether its hardware address is kept, besides the others.
+    """
+
+    spec: InstanceSpec
+    mac: bool
+
+
 class Placement(Protocol):
     """Who chooses hosts and addresses and writes the claims, one decision after the other.
 
@@ -60,6 +70,9 @@ class Placement(Protocol):
 
     def disown(self, uid: str, operation: str) -> Awaitable[None]:
         """Take a claim back that an operation adopted; its addresses are kept as before."""
+
+    def keep(self, holdings: tuple[Holding, ...]) -> Awaitable[None]:
+        """Keep from others what strangers have, as far as no other has it already."""
 
     def release(self, uids: tuple[str, ...]) -> Awaitable[None]:
         """Give claims back; who holds none is passed over."""

@@ -131,7 +131,7 @@ class Stage:
             "foreign": foreign(self.catalog, HOST),
             "taken": {
                 entry.record.address: (entry.record.uid, entry.record.stranger)
-                for entry in self.catalog.addresses
+                for entry in (*self.catalog.addresses, *self.catalog.macs)
             },
         }
 
