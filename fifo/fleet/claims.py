@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from fifo.fleet.backfill import unclaimed
 from fifo.fleet.ips import Ips
 from fifo.fleet.macs import Macs
-from fifo.fleet.plugs import nic_tags, plugs
+from fifo.fleet.plugs import bare_plug, nic_tags, plugs
 from fifo.fleet.refusals import no_host, too_many
 from fifo.fleet.shares import add, shares_of
 from fifo.fleet.write_set import WriteSet
@@ -206,6 +207,48 @@ class Ledger:
             self._charge(claim.host, more, 1)
             self.writes.write(self.catalog.claims, claim.uid, changed)
         return Placed(changed, why)
+
+    def backfill(self, uid: str) -> tuple[FifoError, ...]:
+        """Claim what an instance has and never claimed, and give why what is another's is not.
+
+        Of a bare wire even where a network has the addresses by now: it is not plugged into that
+        before it is changed. An interface's addresses are claimed together.
+        """
+        claim, spec = self._claim(uid), self.catalog.specs.record(uid)
+        if claim is None or spec is None or uid in self.catalog.busy:
+            return ()
+        wrong = []
+        for nic in unclaimed(self.catalog, spec, claim):
+            mark = self.writes.mark()
+            filled = self._fill(nic, spec, claim)
+            if isinstance(filled, FifoError):
+                self.writes.back_to(mark)
+                wrong.append(filled)
+            elif filled != claim:
+                self.writes.write(self.catalog.claims, uid, filled)
+                claim = filled
+        return tuple(wrong)
+
+    def _fill(self, nic: Nic, spec: InstanceSpec, claim: Claim) -> Claim | FifoError:
+        """Take what one interface has; gives the claim with it."""
+        if nic.mac not in claim.networks:
+            plug = bare_plug(self.catalog, nic)
+            texts = self._choose(nic, plug, set())
+            if isinstance(texts, FifoError):
+                return texts
+            for text in texts:
+                self.ips.take(plug.uid, text, spec.uid, nic.mac)
+            claim = msgspec.structs.replace(
+                claim,
+                addresses={**claim.addresses, nic.mac: texts},
+                networks={**claim.networks, nic.mac: plug.uid},
+            )
+        taken = self.macs.take(spec, {nic.mac: claim.networks[nic.mac]})
+        if isinstance(taken, FifoError):
+            return taken
+        count = sum(map(len, claim.addresses.values())) + len(own_macs(spec))
+        used = {*claim.networks.values()}
+        return too_many(names.instance_name(spec.id, spec.org), count, len(used)) or claim
 
     # -- its parts ---------------------------------------------------------------------------
 

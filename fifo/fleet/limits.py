@@ -31,6 +31,10 @@ SETTLE_S = 300.0
 SETTLE_AGAIN_S = 60.0
 """How long after a host that is ready did not do what it owes, or not take a spec, it is asked
 again: what it refuses it seldom does a moment later, and each asking is a record of its agent's."""
+BACKFILL_AT_ONCE = 64
+"""Instances of before wires were claimed that are asked for together: others are placed between."""
+BACKFILL_SLICE = 500
+"""Claims looked at in one turn: a few milliseconds of the shard's thread."""
 EXPIRE_EVERY_S = 600.0
 """How often finished operations are looked through for those that are old enough to go."""
 EXPIRE_BATCH = 90

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fifo.workflows.workflow import Registry
 
     Write: TypeAlias = Put | Delete | DeleteRange
+    Unclaimable: TypeAlias = list[tuple[str, FifoError]]
+    """Instances by uid, and why what they have is not claimed."""
 
 
 class Hosts(Protocol):
@@ -76,6 +78,12 @@ class Placement(Protocol):
 
     def release(self, uids: tuple[str, ...]) -> Awaitable[None]:
         """Give claims back; who holds none is passed over."""
+
+    def backfill(self, uids: tuple[str, ...]) -> Awaitable[Unclaimable]:
+        """Claim of bare wires what instances have and never claimed.
+
+        Gives what is another's; who an operation is about is passed over.
+        """
 
     def resize(self, spec: InstanceSpec) -> Awaitable[Placed]:
         """Change a claim to what a spec now wants, on the host where it is."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from fifo.fleet.backfill import Backfill
 from fifo.fleet.operations import Operations, Recovery, runners_spec
 from fifo.fleet.placement import NAME, PlacementClient, PlacementServer
 from fifo.model import keys, records
@@ -72,6 +73,7 @@ class Stage:
             ChildSpec(NAME, (PlacementServer, (self.catalog, self.world.utc)), name=NAME),
             runners_spec(self.world),
             ChildSpec("recovery", (Recovery, (self.world,))),
+            ChildSpec("backfill", (Backfill, (self.world,))),
         ]
         self.root = self.node.start(Supervisor, Flags(REST_FOR_ONE), children).get()
 
