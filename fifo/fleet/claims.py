@@ -10,29 +10,31 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from fifo.fleet.backfill import unclaimed
+from fifo.fleet.ips import Ips
 from fifo.fleet.macs import Macs
-from fifo.fleet.plugs import Plug, plugs
-from fifo.fleet.refusals import holder, no_host, too_many
+from fifo.fleet.plugs import bare_plug, nic_tags, plugs
+from fifo.fleet.refusals import no_host, too_many
 from fifo.fleet.shares import add, shares_of
-from fifo.fleet.strangers import kept_for
 from fifo.fleet.write_set import WriteSet
-from fifo.model import address_pool, keys, names
-from fifo.model.errors import Conflict, FifoError, NoRoom, NotFound, WrongState
+from fifo.model import address_pool, names
+from fifo.model.errors import FifoError, NoRoom, NotFound
 from fifo.model.hypervisor import Allocation
 from fifo.model.instance import Claim
-from fifo.model.network import AddressClaim
 from fifo.model.operation import Explanation
 from fifo.model.placement import Request, decide
-from fifo.model.wires import is_wire, own_macs, static, wire_of
+from fifo.model.wires import own_macs, static, wire_of
 from fifo.workflows.world import Placed
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from fifo.fleet.addresses import Addresses
+    from fifo.fleet.plugs import Plug
     from fifo.model.instance import InstanceSpec, Nic, Shares
     from fifo.model.placement import Fleet
     from fifo.store.catalog import Catalog
+    from fifo.workflows.world import Holding
 
 
 class Ledger:
@@ -46,8 +48,8 @@ class Ledger:
         self.catalog = catalog
         self.fleet = fleet
         self.addresses = addresses
-        self.now = now
         self.writes = WriteSet()
+        self.ips = Ips(self.writes, catalog, addresses, now)
         self.macs = Macs(self.writes, catalog, now)
         self.charged: set[str] = set()
         """Hosts whose sums it has changed in the fleet's columns, by uid."""
@@ -63,7 +65,7 @@ class Ledger:
         if isinstance(networks, FifoError):
             return Placed(None, Explanation(), networks)
         shares = shares_of(spec)
-        decision = decide(self.fleet, self._request(spec, shares, networks))
+        decision = decide(self.fleet, self._request(spec, shares))
         if decision.row < 0:
             return Placed(None, decision.explanation, no_host(spec, decision.explanation))
         addresses = self._assign(spec, networks)
@@ -92,7 +94,7 @@ class Ledger:
         self.macs.give_back(uid, claim.networks)
         for mac, texts in claim.addresses.items():
             for text in texts:
-                self._give_back(claim.networks.get(mac, ""), text)
+                self.ips.give_back(claim.networks.get(mac, ""), text)
 
     def adopt(self, claim: Claim) -> Placed:
         """Write a claim of what is on its host already; an earlier one stays.
@@ -110,7 +112,7 @@ class Ledger:
             for text in texts
         ]
         for uid, text, _ in wanted:
-            error = self._refuses(uid, text, claim.uid)
+            error = self.ips.refuse_strangers(uid, text, claim.uid)
             if error is not None:
                 return Placed(None, why, error)
         mark = self.writes.mark()
@@ -123,7 +125,7 @@ class Ledger:
             self.writes.back_to(mark)
             return Placed(None, why, many)
         for uid, text, mac in wanted:
-            self._take(uid, text, claim.uid, mac)
+            self.ips.take(uid, text, claim.uid, mac)
         self._charge(claim.host, claim.shares, 1, instances=1)
         self.writes.write(self.catalog.claims, claim.uid, claim)
         return Placed(claim, why)
@@ -145,42 +147,34 @@ class Ledger:
             for mac, texts in claim.addresses.items()
             for text in texts
         ]
-        mine = [own for own in held if (found := self._address(*own)) and found.uid == uid]
+        mine = [own for own in held if (found := self.ips.held(*own)) and found.uid == uid]
+        macs = [mac for mac in claim.networks if self.macs.holder(mac) == uid]
         self.release(uid)
         for network, text in mine:
-            kept = msgspec.structs.replace(
-                kept_for(uid, self.now), network=network, address=address_pool.bare(text)
-            )
-            self._write_address(network, text, kept)
+            self.ips.keep(network, text, uid)
+        for mac in macs:
+            self.macs.keep(mac, claim.networks[mac], uid)
 
-    def _refuses(self, network: str, text: str, uid: str) -> FifoError | None:
-        """Say why an address cannot be a stranger's own; None if it can."""
-        if is_wire(network):
-            return self._refuses_taken(network, "its wire", text, uid)
-        found = self.catalog.networks.record(network)
-        if found is None:
-            told = "its network is not in the store"
-            remedy = f"create the network with the uid {network}, or remove the instance"
-            return WrongState(told, names.instance_name(uid), remedy, reason="NO_NETWORK")
-        if found.closed:
-            told = "the network is being changed, and gives no address now"
-            return Conflict(told, f"networks/{found.id}", "try again in a moment")
-        return self._refuses_taken(network, f"networks/{found.id}", text, uid) or (
-            self._refuses_taken(wire_of(found.nic_tag, found.vlan_id), "its wire", text, uid)
-        )
+    def keep(self, holding: Holding) -> None:
+        """Keep from others what an interface of a stranger has, as far as no other has it."""
+        spec = holding.spec
+        networks = plugs(self.catalog, spec)
+        if isinstance(networks, FifoError) or self.catalog.specs.get(spec.uid) is not None:
+            return  # Its network is being changed: at the next greeting. Or it is none any more.
+        for nic in spec.nics:
+            plug = networks.get(nic.mac)
+            if plug is not None:
+                self._keep(nic, plug, spec.uid)
+            if holding.mac:
+                where = plug.uid if plug is not None else wire_of(nic.nic_tag, nic.vlan_id)
+                self.macs.keep(nic.mac, where, spec.uid)
 
-    def _refuses_taken(self, network: str, where: str, text: str, uid: str) -> FifoError | None:
-        held = self._address(network, text)
-        if held is not None and held.stranger == uid:
-            return None
-        if not self.addresses.is_taken(network, text):
-            return None
-        return WrongState(
-            f"its address {text} of {where} was given to another meanwhile",
-            names.instance_name(uid),
-            "see who has it: fifo network addresses; free it, or remove this one",
-            reason="ADDRESS_TAKEN",
-        )
+    def _keep(self, nic: Nic, plug: Plug, uid: str) -> None:
+        for text in static(nic):
+            if not any(self.addresses.is_taken(own, text) for own in (plug.uid, *plug.others)):
+                self.ips.keep(plug.uid, text, uid)
+                if plug.network is None:
+                    self.ips.expect_no_network(nic)
 
     def resize(self, spec: InstanceSpec) -> Placed:
         """Change the shares and addresses of a claim, on its host."""
@@ -214,16 +208,57 @@ class Ledger:
             self.writes.write(self.catalog.claims, claim.uid, changed)
         return Placed(changed, why)
 
+    def backfill(self, uid: str) -> tuple[FifoError, ...]:
+        """Claim what an instance has and never claimed, and give why what is another's is not.
+
+        Of a bare wire even where a network has the addresses by now: it is not plugged into that
+        before it is changed. An interface's addresses are claimed together.
+        """
+        claim, spec = self._claim(uid), self.catalog.specs.record(uid)
+        if claim is None or spec is None or uid in self.catalog.busy:
+            return ()
+        wrong = []
+        for nic in unclaimed(self.catalog, spec, claim):
+            mark = self.writes.mark()
+            filled = self._fill(nic, spec, claim)
+            if isinstance(filled, FifoError):
+                self.writes.back_to(mark)
+                wrong.append(filled)
+            elif filled != claim:
+                self.writes.write(self.catalog.claims, uid, filled)
+                claim = filled
+        return tuple(wrong)
+
+    def _fill(self, nic: Nic, spec: InstanceSpec, claim: Claim) -> Claim | FifoError:
+        """Take what one interface has; gives the claim with it."""
+        if nic.mac not in claim.networks:
+            plug = bare_plug(self.catalog, nic)
+            texts = self._choose(nic, plug, set())
+            if isinstance(texts, FifoError):
+                return texts
+            for text in texts:
+                self.ips.take(plug.uid, text, spec.uid, nic.mac)
+            claim = msgspec.structs.replace(
+                claim,
+                addresses={**claim.addresses, nic.mac: texts},
+                networks={**claim.networks, nic.mac: plug.uid},
+            )
+        taken = self.macs.take(spec, {nic.mac: claim.networks[nic.mac]})
+        if isinstance(taken, FifoError):
+            return taken
+        count = sum(map(len, claim.addresses.values())) + len(own_macs(spec))
+        used = {*claim.networks.values()}
+        return too_many(names.instance_name(spec.id, spec.org), count, len(used)) or claim
+
     # -- its parts ---------------------------------------------------------------------------
 
     def _claim(self, uid: str) -> Claim | None:
         return self.writes.read(self.catalog.claims, uid)
 
-    def _request(self, spec: InstanceSpec, shares: Shares, networks: dict[str, Plug]) -> Request:
+    def _request(self, spec: InstanceSpec, shares: Shares) -> Request:
         package = self.catalog.packages.record(spec.package) if spec.package else None
         labels = tuple(sorted(package.required_labels.items())) if package is not None else ()
-        found = (plug.network for plug in networks.values())
-        tags = tuple(sorted({network.nic_tag for network in found if network is not None}))
+        tags = tuple(sorted(nic_tags(self.catalog, spec)))
         return Request(shares, spec.brand, tags, labels, spec.wanted_host)
 
     def _exchange(
@@ -258,7 +293,7 @@ class Ledger:
             for text in texts
         }
         for network, text in lost - again:
-            self._give_back(network, text)
+            self.ips.give_back(network, text)
         gone = claim.networks.keys() - {nic.mac for nic in spec.nics}
         self.macs.give_back(spec.uid, gone)
         return kept | addresses
@@ -287,9 +322,9 @@ class Ledger:
             chosen[nic.mac] = texts
             for text in texts:
                 mine.discard((plug.uid, address_pool.bare(text)))
-                self._take(plug.uid, text, spec.uid, nic.mac)
+                self.ips.take(plug.uid, text, spec.uid, nic.mac)
             if plug.network is None and texts:
-                self._expect_no_network(nic)
+                self.ips.expect_no_network(nic)
         of_macs = {mac: plug.uid for mac, plug in networks.items()}
         taken = self.macs.take(spec, of_macs)
         if isinstance(taken, FifoError):
@@ -313,7 +348,7 @@ class Ledger:
                 if self.addresses.is_taken(own, text) and (
                     (own, address_pool.bare(text)) not in mine
                 ):
-                    return self._taken(own, text)
+                    return self.ips.refuse_taken(own, text)
         if wanted or plug.network is None:
             return wanted
         texts = []
@@ -329,55 +364,6 @@ class Ledger:
             texts.append(free.text)
         return tuple(texts)
 
-    def _taken(self, network: str, text: str) -> FifoError:
-        held = self._address(network, text)
-        who = (
-            f": {holder(self.catalog, held.uid or held.stranger)} has it"
-            if held is not None
-            else ""
-        )
-        return NoRoom(f"the address is taken{who}", text, "choose another, or none")
-
-    # -- addresses and sums ------------------------------------------------------------------
-
-    def _address(self, network: str, text: str) -> AddressClaim | None:
-        return self.writes.read(self.catalog.addresses, _path(network, text))
-
-    def _write_address(self, network: str, text: str, claim: AddressClaim) -> None:
-        path = _path(network, text)
-        self.writes.write(self.catalog.addresses, path, claim)
-        if not self.addresses.has_path(path):
-            self.addresses.take_path(path)
-            self.writes.note(self.addresses.free_path, path)
-
-    def _take(self, network: str, text: str, uid: str, mac: str) -> None:
-        bare = address_pool.bare(text)
-        claim = AddressClaim(network=network, address=bare, uid=uid, mac=mac, since=self.now)
-        self._write_address(network, text, claim)
-        if is_wire(network):
-            return
-        # Who deletes a network closes it first: what was decided before that is lost to it.
-        held = self.catalog.networks.get(network)
-        assert held is not None
-        self.writes.expect(held)
-
-    def _expect_no_network(self, nic: Nic) -> None:
-        """Have the claim lost to who makes the first network of its wire meanwhile."""
-        guard = keys.wire_guard(nic.nic_tag, nic.vlan_id)
-        if guard not in self.catalog.ids:
-            self.writes.expect_absent(guard)
-
-    def _give_back(self, network: str, text: str) -> None:
-        """Give an address back; one that is stored is free when the transaction has taken."""
-        path = _path(network, text)
-        if self.writes.read(self.catalog.addresses, path) is None:
-            return
-        self.writes.write(self.catalog.addresses, path, None)
-        if self.catalog.addresses.get(path) is None:
-            # Of this transaction: nobody will tell that it is free again.
-            self.addresses.free_path(path)
-            self.writes.note(self.addresses.take_path, path)
-
     def _charge(self, host: str, shares: Shares, sign: int, instances: int = 0) -> None:
         allocations = self.catalog.allocations
         before = self.writes.read(allocations, host) or Allocation(host=host)
@@ -390,8 +376,3 @@ class Ledger:
         self.fleet.use(host, after.used)
         self.writes.note(self.fleet.use, host, before.used)
         self.charged.add(host)
-
-
-def _path(network: str, text: str) -> str:
-    """Give where an address stands in its table."""
-    return keys.address(network, address_pool.bare(text))[len(keys.ADDRESS) :].decode()

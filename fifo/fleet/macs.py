@@ -8,7 +8,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from fifo.fleet.refusals import holder
+from fifo.fleet.strangers import kept_for
 from fifo.model.errors import AlreadyExists, FifoError
 from fifo.model.network import AddressClaim
 from fifo.model.wires import own_macs
@@ -40,18 +43,31 @@ class Macs:
             if mac not in networks:
                 continue
             held = self._writes.read(self._catalog.macs, mac)
-            who = held.uid if held is not None else self._made.get(mac, spec.uid)
+            who = _whose(held) if held is not None else self._made.get(mac, spec.uid)
             if who != spec.uid:
                 self._writes.back_to(mark)
                 told = f"{holder(self._catalog, who)} has this hardware address"
                 return AlreadyExists(told, mac, "choose another, or none")
-            if held is None:
+            if held is None or held.stranger:
                 claim = AddressClaim(
                     network=networks[mac], address=mac, uid=spec.uid, mac=mac, since=self._now
                 )
                 self._writes.write(self._catalog.macs, mac, claim)
                 taken += 1
         return taken
+
+    def holder(self, mac: str) -> str:
+        """Give the uid of who has one, as it will be; '' if nobody has."""
+        held = self._writes.read(self._catalog.macs, mac)
+        return _whose(held) if held is not None else ""
+
+    def keep(self, mac: str, network: str, uid: str) -> None:
+        """Keep one for a stranger, chosen or made, if no other has it; `network` as in a claim."""
+        if self._writes.read(self._catalog.macs, mac) is None:
+            kept = msgspec.structs.replace(
+                kept_for(uid, self._now), network=network, address=mac, mac=mac
+            )
+            self._writes.write(self._catalog.macs, mac, kept)
 
     def give_back(self, uid: str, given: Iterable[str]) -> None:
         """Give back those of some that an instance has claimed."""
@@ -71,3 +87,7 @@ class Macs:
             for nic in entry.record.nics
             if nic.mac not in catalog.macs.entries
         }
+
+
+def _whose(held: AddressClaim) -> str:
+    return held.uid or held.stranger

@@ -45,9 +45,26 @@ def plugs(catalog: Catalog, spec: InstanceSpec) -> dict[str, Plug] | FifoError:
             wire = wire_of(network.nic_tag, network.vlan_id)
             found[nic.mac] = Plug(network.uid, network, (wire,))
         elif static(nic) or nic.mac in chosen:
-            wire = wire_of(nic.nic_tag, nic.vlan_id)
-            found[nic.mac] = Plug(wire, None, tuple(_networks_on(catalog, nic)))
+            found[nic.mac] = bare_plug(catalog, nic)
     return found
+
+
+def bare_plug(catalog: Catalog, nic: Nic) -> Plug:
+    """Give what an interface claims of where no network is to have it."""
+    wire = wire_of(nic.nic_tag, nic.vlan_id)
+    return Plug(wire, None, tuple(_networks_on(catalog, nic)))
+
+
+def nic_tags(catalog: Catalog, spec: InstanceSpec) -> frozenset[str]:
+    """Give the nic tags that a host has to carry for a spec's interfaces, of a network or none.
+
+    For placement, and for who tries a change; on the node's thread.
+    """
+    found = set()
+    for nic in spec.nics:
+        network = catalog.networks.record(nic.network) if nic.network else None
+        found.add(nic.nic_tag if network is None else network.nic_tag)
+    return frozenset(found - {""})
 
 
 def _network(catalog: Catalog, nic: Nic) -> Network | FifoError | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from fifo.fleet import limits, placement
+from fifo.fleet.backfill import Backfill
 from fifo.fleet.hosts import HostsClient, session_name
 from fifo.fleet.operations import Expiry, Recovery, runners_spec
 from fifo.fleet.placement import PlacementClient, PlacementServer
@@ -56,6 +57,7 @@ def fleet_children(world: World) -> list[ChildSpec]:
         sessions_spec(),
         runners_spec(world),
         ChildSpec("recovery", (Recovery, (world,))),
+        ChildSpec("backfill", (Backfill, (world,))),
         ChildSpec("expiry", (Expiry, (world,))),
         ChildSpec("compactor", (Compactor, (world.store,))),
     ]

@@ -6,6 +6,7 @@ about a stranger: it has no spec that two at once would lose a write of, so ther
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from fifo.model import keys, limits, names
@@ -38,15 +39,20 @@ def left_on_a_host(catalog: Catalog, uid: str) -> AlreadyExists | None:
     name = names.instance_name(uid)
     if (owed := debts.owed(catalog, "instance", uid, name)) is not None:
         return owed
-    for host in catalog.estranged:
-        if uid in foreign(catalog, host):
-            own = debts.host_id(catalog, host)
-            return AlreadyExists(
-                f"a foreign instance on host {own} has this uuid",
-                name,
-                f"fifo hypervisor adopt-foreign {own} {uid}, or remove-foreign; or another uuid",
-            )
+    if (own := host_of_stranger(catalog, uid)) is not None:
+        return AlreadyExists(
+            f"a foreign instance on host {own} has this uuid",
+            name,
+            f"fifo hypervisor adopt-foreign {own} {uid}, or remove-foreign; or another uuid",
+        )
     return None
+
+
+def host_of_stranger(catalog: Catalog, uid: str) -> str | None:
+    """Give the id of the host that a stranger is on; None if it is on none."""
+    found = (host for host in catalog.estranged if uid in foreign(catalog, host))
+    host = next(found, None)
+    return None if host is None else debts.host_id(catalog, host)
 
 
 def refuse_unlisted(catalog: Catalog, host: str, uid: str) -> None:
@@ -73,8 +79,9 @@ def refuse_unlisted(catalog: Catalog, host: str, uid: str) -> None:
 
 
 def kept(catalog: Catalog, uid: str) -> Iterator[Entry[AddressClaim]]:
-    """Yield the addresses that are kept from others because a stranger has them."""
-    return (entry for entry in catalog.addresses if entry.record.stranger == uid)
+    """Yield the addresses, hardware's too, that are kept from others as a stranger has them."""
+    taken = chain(catalog.addresses, catalog.macs)
+    return (entry for entry in taken if entry.record.stranger == uid)
 
 
 def host_of(run: Run) -> str:

@@ -101,11 +101,15 @@ def _with_stranger(stage: Stage) -> None:
         keys.by_uid(keys.CLAIM, uid(1)),
         keys.by_uid(keys.ALLOCATION, HOST),
         keys.index("instances", "default", zone().id),
-        *(keys.MAC + mac.encode() for mac in claim.networks),
     )
+    kept_macs = [
+        AddressClaim(network=NETWORK, address=mac, mac=mac, stranger=uid(1))
+        for mac in claim.networks
+    ]
     stage.write(
         Put(keys.by_uid(keys.HYPERVISOR_STATUS, HOST), records.encode(listed)),
         *(Put(keys.address(NETWORK, own.address), records.encode(own)) for own in kept),
+        *(Put(keys.MAC + own.mac.encode(), records.encode(own)) for own in kept_macs),
     )
     assert stage.store.txn(Txn(then=tuple(map(Delete, gone)))).get().succeeded
     stage.host.run_ready()

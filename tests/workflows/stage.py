@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from fifo.fleet.backfill import Backfill
 from fifo.fleet.operations import Operations, Recovery, runners_spec
 from fifo.fleet.placement import NAME, PlacementClient, PlacementServer
 from fifo.model import keys, records
@@ -72,6 +73,7 @@ class Stage:
             ChildSpec(NAME, (PlacementServer, (self.catalog, self.world.utc)), name=NAME),
             runners_spec(self.world),
             ChildSpec("recovery", (Recovery, (self.world,))),
+            ChildSpec("backfill", (Backfill, (self.world,))),
         ]
         self.root = self.node.start(Supervisor, Flags(REST_FOR_ONE), children).get()
 
@@ -139,7 +141,7 @@ class Stage:
             "foreign": foreign(self.catalog, HOST),
             "taken": {
                 entry.record.address: (entry.record.uid, entry.record.stranger)
-                for entry in self.catalog.addresses
+                for entry in (*self.catalog.addresses, *self.catalog.macs)
             },
         }
 
@@ -175,7 +177,7 @@ def furniture() -> list[Put]:
         driver="simulated",
         brands=("lx", "kvm"),
         capacity=Shares(cpu=6_400, memory=256_000, disk=4_000),
-        nic_tags=("lan",),
+        nic_tags=("lan", "external"),
     )
     spec = HypervisorSpec(uid=HOST, id="host-1", create_time=0.0)
     status = HypervisorStatus(uid=HOST, condition="ready", since=0.0, probe=probe)

@@ -41,11 +41,8 @@ class AddressMethods:
         backend = self._backend
         catalog = backend.catalog
         network = self._network(request.parent)
-        prefix = f"{network.record.uid}/"
         # The path of an address sorts as the address does.
-        places = sorted(
-            Place(path, path) for path in catalog.addresses.entries if path.startswith(prefix)
-        )
+        places = sorted(Place(path, path) for path in networks.paths(catalog, network.record))
 
         def make(path: str) -> networks.Address | None:
             parts = networks.capture_address(catalog, path)
@@ -94,12 +91,12 @@ class AddressMethods:
         def plan() -> Plan:
             network = self._network(parent, "name")
             path = keys.address(network.record.uid, address)[len(keys.ADDRESS) :].decode()
-            entry = backend.catalog.addresses.get(path)
-            if entry is None:
+            parts = networks.capture_address(backend.catalog, path)
+            if parts is None:
                 if request.allow_missing:
                     return Plan("")
                 raise references.absent(request.name)
-            return fleet_networks.release(entry, request.name)
+            return fleet_networks.release(backend.catalog, parts.address, request.name)
 
         if request.validate_only:
             plan()
