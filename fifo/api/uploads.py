@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from fifo.api import limits
-from fifo.model.errors import Busy, HistoryGone, InvalidInput, NoRoom, NotFound, Violation
+from fifo.model import names
+from fifo.model.errors import Busy, HistoryGone, InvalidInput, NoRoom, Violation
 from fifo.security import private_files
 
 if TYPE_CHECKING:
@@ -103,13 +104,12 @@ class Uploads:
         self._open.discard(upload_id)
         await self._run(upload.close)
 
-    async def path_of(self, upload_id: str) -> Path:
-        """Give the file of a whole upload; raises NotFound."""
-        path = self._directory / upload_id.lower()
-        if not await self._run(path.is_file):
-            told = "upload the whole of it first"
-            raise NotFound("there is no such upload, or it is not whole", upload_id, told)
-        return path
+    async def path_of(self, upload_id: str) -> Path | None:
+        """Give the file of a whole upload; None if there is none, or what is named is no uid."""
+        if not names.is_uid(own := upload_id.lower()):
+            return None
+        path = self._directory / own
+        return path if await self._run(path.is_file) else None
 
     def imported(self, image: Image | None, hosts: int) -> None:
         """Throw the file of an image away that the only host has; kept where others may want it."""

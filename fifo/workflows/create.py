@@ -32,7 +32,7 @@ async def _write_one(run: Run, items: Items) -> Outcome:
 
 async def _write_chunk(run: Run, items: Items) -> Outcome:
     """Write the specs of a chunk, which the request left beside its operation."""
-    key = keys.operation_input(run.operation.id, run.operation.chunk)
+    key = _left(run)
     found = (await run.store.get(key)).kvs
     if not found:
         raise DataLoss("the request's instances are gone", run.operation.target, "ask again")
@@ -41,6 +41,15 @@ async def _write_chunk(run: Run, items: Items) -> Outcome:
     outcome = _write_new(run, {item: specs[item - first] for item in items})
     outcome.writes.append(Delete(key))
     return outcome
+
+
+def _left(run: Run) -> bytes:
+    """Give the key of what the request left of this chunk.
+
+    An operation that an earlier version accepted does not say what that is called by: it is its id.
+    """
+    operation = run.operation
+    return keys.operation_input(operation.input or operation.id, operation.chunk)
 
 
 def _write_new(run: Run, specs: dict[int, InstanceSpec]) -> Outcome:
@@ -94,7 +103,7 @@ def _taken(run: Run, spec: InstanceSpec) -> FifoError | None:
 async def _unwrite_chunk(run: Run, items: Items) -> Outcome:
     """Take the specs back, and what the request left, where it was not taken over."""
     outcome = await _unwrite(run, items)
-    outcome.writes.append(Delete(keys.operation_input(run.operation.id, run.operation.chunk)))
+    outcome.writes.append(Delete(_left(run)))
     return outcome
 
 
