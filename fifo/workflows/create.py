@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -145,10 +145,19 @@ async def _unrealise(run: Run, items: Items) -> Outcome:
     return await instances.remove(run, items, "undo")
 
 
+async def _reached(run: Run, items: Items) -> Outcome:
+    return await instances.reached(run, items, _GONE)
+
+
+_GONE: Final = (
+    "this operation tells why; its events and logs went with it: to have them, create it stopped,"
+    " then start it"
+)
+"""What to do about an instance that failed, and is taken back with all that could be looked at."""
 _LATER = (
     Step("place", _place, _unplace, held=True, repeated=True),
     Step("realise", instances.realise, _unrealise, repeated=True, removes=True),
-    Step("start", instances.reached),
+    Step("start", _reached),
 )
 CREATE = Workflow(
     "create_instance", (Step("accept", _write_one, _unwrite), *_LATER), limits.CREATE_DEADLINE_S
