@@ -14,7 +14,25 @@ from fifo.workflows import instances, strangers
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
+    from fifo.store.catalog import Catalog
     from fifo.workflows.workflow import Items, Run
+
+
+def refusal(catalog: Catalog, spec: InstanceSpec) -> FifoError | None:
+    """Say why a new instance cannot have its name and uid; None if it can, as things are.
+
+    For who is asked for one: the commit looks again.
+    """
+    left = strangers.left_on_a_host(catalog, spec.uid)
+    return left if left is not None else _taken(catalog, spec)
+
+
+def _taken(catalog: Catalog, spec: InstanceSpec) -> AlreadyExists | None:
+    named = catalog.uid_of(names.INSTANCES, spec.org, spec.id)
+    if named is None and catalog.specs.get(spec.uid) is None:
+        return None
+    name = names.instance_name(spec.id, spec.org)
+    return AlreadyExists("an instance has this name or uuid already", name, "choose another")
 
 
 def wanted(run: Run, item: int) -> InstanceSpec:
@@ -70,7 +88,8 @@ def write(run: Run, specs: dict[int, InstanceSpec]) -> Outcome:
     # By their keys: many of a batch are made from the same images.
     uses: dict[bytes, Compare] = {}
     for item, spec in specs.items():
-        if (taken := _taken(run, spec)) is not None:
+        taken = _taken(run.catalog, spec)
+        if taken is not None and not _is_own(run.catalog, spec):
             outcome.failed[item] = taken
             continue
         key = keys.by_uid(keys.INSTANCE_SPEC, spec.uid)
@@ -89,15 +108,10 @@ def _uses(run: Run, spec: InstanceSpec) -> dict[bytes, Compare]:
     return {entry.key: unchanged(entry.key, entry.revision) for entry in found if entry is not None}
 
 
-def _taken(run: Run, spec: InstanceSpec) -> FifoError | None:
-    name = names.instance_name(spec.id, spec.org)
-    owner = run.catalog.uid_of(names.INSTANCES, spec.org, spec.id)
-    stored = run.catalog.specs.record(spec.uid)
-    if owner == spec.uid or (owner is None and stored == spec):
-        return None  # Our own, from before a crash.
-    if owner is None and stored is None:
-        return None
-    return AlreadyExists("an instance has this name or uuid already", name, "choose another")
+def _is_own(catalog: Catalog, spec: InstanceSpec) -> bool:
+    """Tell whether what has the name and uid was written before a crash, for this very item."""
+    named = catalog.uid_of(names.INSTANCES, spec.org, spec.id)
+    return named == spec.uid or (named is None and catalog.specs.record(spec.uid) == spec)
 
 
 async def _unwrite_chunk(run: Run, items: Items) -> Outcome:

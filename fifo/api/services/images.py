@@ -23,7 +23,6 @@ from fifo.api.services import reading
 from fifo.api.services.instance_changes import state
 from fifo.model import names
 from fifo.model.errors import (
-    AlreadyExists,
     InvalidInput,
     NoRoom,
     NotFound,
@@ -32,6 +31,7 @@ from fifo.model.errors import (
 )
 from fifo.model.image import Image
 from fifo.v1 import image_service_pb2
+from fifo.workflows import images as workflow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -211,9 +211,8 @@ class ImageService:
         backend = self._backend
         name = f"{names.IMAGES}/{image.id}"
         call.resource = name
-        taken = backend.catalog.uid_of(names.IMAGES, "", image.id) is not None
-        if taken or backend.catalog.images.get(image.uid) is not None:
-            raise AlreadyExists("an image has this name or uuid already", name, "choose another")
+        if (taken := workflow.refusal(backend.catalog, image)) is not None:
+            raise taken
         work = Work(kind, name, (image.uid,), msgspec.to_builtins(image))
         if only_check:
             parts = images.parts_of(backend.catalog, accepting.as_if(image))

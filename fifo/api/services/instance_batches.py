@@ -21,6 +21,7 @@ from fifo.model.errors import FifoError, NotFound, WrongState
 from fifo.model.operation import Operation
 from fifo.store.contract import DeleteRange, Put, Txn
 from fifo.v1 import instance_service_pb2
+from fifo.workflows import create
 from fifo.workflows.failures import failure_of
 
 if TYPE_CHECKING:
@@ -136,9 +137,9 @@ class InstanceBatches:
         answer = instance_service_pb2.BatchCreateInstancesResponse()
         failures = {}
         for item, spec in enumerate(specs):
-            placed = ledger.place(spec, "")
-            if placed.error is not None:
-                failures[str(item)] = failure_of(placed.error)
+            error = create.refusal(backend.catalog, spec) or ledger.place(spec, "").error
+            if error is not None:
+                failures[str(item)] = failure_of(error)
             else:
                 answer.instances.append(instances.message(backend.catalog, as_if(spec)))
         return accepting.only_validated(backend, call, work, answer, failures=failures)
