@@ -131,9 +131,9 @@ class Ledger:
     def _adopt_macs(self, claim: Claim) -> int | FifoError:
         """Take the hardware addresses that were chosen, where the spec is written already."""
         spec = self.catalog.specs.record(claim.uid)
-        if spec is None:
-            return 0
-        return self.macs.take(spec, claim.networks)
+        chosen = own_macs(spec) if spec is not None else ()
+        own = {mac: claim.networks[mac] for mac in chosen if mac in claim.networks}
+        return self.macs.take(claim.uid, own)
 
     def disown(self, uid: str, operation: str) -> None:
         """Give back a claim that an operation adopted, keeping its addresses for the stranger."""
@@ -246,7 +246,8 @@ class Ledger:
         if isinstance(addresses, FifoError):
             return addresses
         # All that it has then is once given back together.
-        count = sum(map(len, (kept | addresses).values())) + len(own_macs(spec))
+        count = sum(map(len, (kept | addresses).values()))
+        count += sum(plug.chosen for plug in networks.values())
         used = {plug.uid for plug in networks.values()}
         many = too_many(names.instance_name(spec.id, spec.org), count, len(used))
         if many is not None and addresses:
@@ -290,8 +291,8 @@ class Ledger:
                 self._take(plug.uid, text, spec.uid, nic.mac)
             if plug.network is None and texts:
                 self._expect_no_network(nic)
-        of_macs = {mac: plug.uid for mac, plug in networks.items()}
-        taken = self.macs.take(spec, of_macs)
+        of_macs = {mac: plug.uid for mac, plug in networks.items() if plug.chosen}
+        taken = self.macs.take(spec.uid, of_macs)
         if isinstance(taken, FifoError):
             self.writes.back_to(mark)
             return taken
