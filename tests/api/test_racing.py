@@ -29,7 +29,7 @@ from tests.api.calls import BY_NAME
 from tests.workflows.stage import RUN_S, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
     from pathlib import Path
 
     from google.protobuf.message import Message
@@ -185,8 +185,8 @@ class VirtualUploads(Uploads):
         await self.race.stage.store.put(b"test", b"")
         return function(*args)
 
-    def imported(self, image: Image | None, hosts: int) -> None:
-        if image is not None and self._is_done_with(image, hosts):
+    def imported(self, image: Image | None, images: Iterable[Image], hosts: int) -> None:
+        if image is not None and image.source in self._done_with(images, hosts):
             self.dropped.append(image.source)
 
 

@@ -64,6 +64,16 @@ def test_a_runner_that_ended_after_its_promise_tells_of_it_and_goes_on() -> None
     assert runners(stage) == 0
 
 
+def test_a_runner_in_its_next_life_takes_no_other_request_for_its_own() -> None:
+    stage = Stage()
+    made = create(stage, "one")
+    stage.submit(made)
+    with pytest.raises(RequestIdReused):
+        begin_again(stage, create(stage, "another"))
+    assert stage.finish(made).state == "done"
+    assert runners(stage) == 0
+
+
 def test_a_repeat_is_told_what_was_promised_and_a_mix_up_is_refused() -> None:
     stage = Stage()
     made = create(stage, "one")

@@ -111,7 +111,8 @@ class ImageService:
 
         def ended(_: Any) -> None:
             catalog = backend.catalog
-            self._uploads.imported(catalog.images.record(uid), len(catalog.hosts))
+            every = [entry.record for entry in catalog.images]
+            self._uploads.imported(catalog.images.record(uid), every, len(catalog.hosts))
 
         own = operation.name.rpartition("/")[2]
         backend.operations.ended(own).add_done_callback(ended)
