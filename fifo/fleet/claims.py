@@ -133,9 +133,9 @@ class Ledger:
     def _adopt_macs(self, claim: Claim) -> int | FifoError:
         """Take the hardware addresses that were chosen, where the spec is written already."""
         spec = self.catalog.specs.record(claim.uid)
-        if spec is None:
-            return 0
-        return self.macs.take(spec, claim.networks)
+        chosen = own_macs(spec) if spec is not None else ()
+        own = {mac: claim.networks[mac] for mac in chosen if mac in claim.networks}
+        return self.macs.take(claim.uid, own)
 
     def disown(self, uid: str, operation: str) -> None:
         """Give back a claim that an operation adopted, keeping its addresses for the stranger."""
@@ -231,8 +231,9 @@ class Ledger:
 
     def _fill(self, nic: Nic, spec: InstanceSpec, claim: Claim) -> Claim | FifoError:
         """Take what one interface has; gives the claim with it."""
+        chosen = own_macs(spec)
         if nic.mac not in claim.networks:
-            plug = bare_plug(self.catalog, nic)
+            plug = bare_plug(self.catalog, nic, chosen=nic.mac in chosen)
             texts = self._choose(nic, plug, set())
             if isinstance(texts, FifoError):
                 return texts
@@ -243,10 +244,11 @@ class Ledger:
                 addresses={**claim.addresses, nic.mac: texts},
                 networks={**claim.networks, nic.mac: plug.uid},
             )
-        taken = self.macs.take(spec, {nic.mac: claim.networks[nic.mac]})
+        own = {nic.mac: claim.networks[nic.mac]} if nic.mac in chosen else {}
+        taken = self.macs.take(spec.uid, own)
         if isinstance(taken, FifoError):
             return taken
-        count = sum(map(len, claim.addresses.values())) + len(own_macs(spec))
+        count = sum(map(len, claim.addresses.values())) + len(chosen)
         used = {*claim.networks.values()}
         return too_many(names.instance_name(spec.id, spec.org), count, len(used)) or claim
 
@@ -281,7 +283,8 @@ class Ledger:
         if isinstance(addresses, FifoError):
             return addresses
         # All that it has then is once given back together.
-        count = sum(map(len, (kept | addresses).values())) + len(own_macs(spec))
+        count = sum(map(len, (kept | addresses).values()))
+        count += sum(plug.chosen for plug in networks.values())
         used = {plug.uid for plug in networks.values()}
         many = too_many(names.instance_name(spec.id, spec.org), count, len(used))
         if many is not None and addresses:
@@ -325,8 +328,8 @@ class Ledger:
                 self.ips.take(plug.uid, text, spec.uid, nic.mac)
             if plug.network is None and texts:
                 self.ips.expect_no_network(nic)
-        of_macs = {mac: plug.uid for mac, plug in networks.items()}
-        taken = self.macs.take(spec, of_macs)
+        of_macs = {mac: plug.uid for mac, plug in networks.items() if plug.chosen}
+        taken = self.macs.take(spec.uid, of_macs)
         if isinstance(taken, FifoError):
             self.writes.back_to(mark)
             return taken

@@ -15,7 +15,7 @@ import msgspec
 from fifo.fleet.addresses import Addresses
 from fifo.fleet.commits import Plan
 from fifo.fleet.refusals import holder
-from fifo.model import address_pool, keys, names, records
+from fifo.model import address_pool, keys, names, records, routes
 from fifo.model.errors import (
     AlreadyExists,
     Conflict,
@@ -177,10 +177,11 @@ def delete(catalog: Catalog, closed: Entry[Network]) -> Plan:
 
 
 def check(catalog: Catalog, network: Network) -> None:
-    """Raise InvalidInput for pools that are wrong, or overlap those of the same wire and VLAN."""
+    """Raise InvalidInput for wrong pools and routes, and pools that overlap others of the wire."""
     wrong = list(address_pool.violations(network))
     if not wrong:
         wrong += _overlaps(catalog, network)
+    wrong += routes.violations(network)
     if wrong:
         raise InvalidInput(_name(network), tuple(wrong))
 

@@ -24,27 +24,27 @@ _DEADLINE_S = 3_600.0
 """A large image over a slow line: an hour, after which it is undone."""
 
 
-def _wanted(run: Run) -> Image:
-    return msgspec.convert(run.operation.input, Image)
+def refusal(catalog: Catalog, image: Image) -> AlreadyExists | None:
+    """Say why a new image cannot have its name and uid; None if it can, as things are.
 
-
-def refuse_taken(catalog: Catalog, image: Image) -> None:
-    """Raise AlreadyExists for an id or a uid that an image has, or whose removal a host owes.
-
-    For the API, and for the commit that looks again.
+    Nor can it have a uid whose removal a host owes.
     """
     name = f"{names.IMAGES}/{image.id}"
     if catalog.images.get(image.uid) or catalog.uid_of(names.IMAGES, "", image.id):
-        raise AlreadyExists("an image has this name or uuid already", name, "choose another")
-    if (owed := debts.owed(catalog, "image", image.uid, name)) is not None:
-        raise owed
+        return AlreadyExists("an image has this name or uuid already", name, "choose another")
+    return debts.owed(catalog, "image", image.uid, name)
+
+
+def _wanted(run: Run) -> Image:
+    return msgspec.convert(run.operation.input, Image)
 
 
 async def _write(run: Run, items: Items) -> Outcome:
     """Write the image's record, as one that is being imported."""
     (item,) = items
     image = _wanted(run)
-    refuse_taken(run.catalog, image)
+    if (taken := refusal(run.catalog, image)) is not None:
+        raise taken
     key = keys.by_uid(keys.IMAGE, image.uid)
     index = keys.index(names.IMAGES, "", image.id)
     return Outcome(

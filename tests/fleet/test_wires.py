@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from fifo.model import keys, records
+from fifo.model import keys, limits, records, wires
 from fifo.model.errors import AlreadyExists, Conflict, NoRoom, WrongState
 from fifo.model.instance import Claim, InstanceSpec, Nic, Shares
 from fifo.model.wires import is_wire, make_mac, own_macs, wire_of
@@ -152,6 +152,22 @@ def test_a_wire_is_told_from_a_network_and_stands_in_a_key() -> None:
     assert not is_wire(uid(1))
     assert "/" not in wire_of("sdc_overlay/1234", 0)
     assert wire_of("a/b", 0) != wire_of("a_b", 0) != wire_of("a-b", 0)
+
+
+@pytest.mark.parametrize(("own", "hashes"), [("", 1), ("02:00:00:00:00:aa", 1 + limits.NICS)])
+def test_a_placement_asks_once_which_hardware_addresses_were_chosen(
+    monkeypatch: pytest.MonkeyPatch, own: str, hashes: int
+) -> None:
+    stage, spec, asked = Stage(), on_wire(1, "10.9.0.5/24", mac=own), []
+
+    def counted(uid: str, index: int) -> str:
+        asked.append(index)
+        return make_mac(uid, index)
+
+    monkeypatch.setattr(wires, "make_mac", counted)
+    (answer,) = settled(stage, ask(stage, spec))
+    assert answer[uid(1)].error is None
+    assert len(asked) == hashes
 
 
 def test_a_made_hardware_address_stays_made_when_an_interface_before_it_goes() -> None:

@@ -135,9 +135,9 @@ def _batch(stage: Stage) -> Operation:
 def _creates(stage: Stage, specs: list[InstanceSpec], size: int) -> Operation:
     """Leave what a batch asks for, as the API does, and make its operation."""
     uids = tuple(spec.uid for spec in specs)
-    made = operation("create_instances", uids, None, chunk_size=size)
+    made = operation("create_instances", uids, "left", chunk_size=size)
     for first in range(0, len(specs), size):
-        key = keys.operation_input(made.id, first)
+        key = keys.operation_input("left", first)
         stage.write(Put(key, msgspec.json.encode(specs[first : first + size])))
     return made
 

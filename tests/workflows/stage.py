@@ -44,6 +44,8 @@ class Loader(GenServer):
 class Stage:
     """One control node; `crash` and `start` as often as wanted."""
 
+    engine = MemoryStore
+
     def __init__(self, seed: int = 0, workflows: Registry = WORKFLOWS) -> None:
         self.host = SimulatedHost(seed=seed)
         self.truth = HostTruth()
@@ -57,7 +59,7 @@ class Stage:
     def start(self, faults: Faults = NO_FAULTS, workflows: Registry | None = None) -> None:
         self.lives += 1
         self.node = self.host.node(f"control{self.lives}", log_reports=False)
-        self.store = MemoryStore(self.node, self.disk, faults=faults)
+        self.store = self.engine(self.node, self.disk, faults=faults)
         self.catalog = Catalog(self.store)
         self.node.start(Loader, self.catalog).get()
         self.world = World(

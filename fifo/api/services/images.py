@@ -22,10 +22,16 @@ from fifo.api.resources.values import etag, set_time
 from fifo.api.services import reading
 from fifo.api.services.instance_changes import state
 from fifo.model import names
-from fifo.model.errors import InvalidInput, NoRoom, Violation, WrongState
+from fifo.model.errors import (
+    InvalidInput,
+    NoRoom,
+    NotFound,
+    Violation,
+    WrongState,
+)
 from fifo.model.image import Image
 from fifo.v1 import image_service_pb2
-from fifo.workflows.images import refuse_taken
+from fifo.workflows import images as workflow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -75,12 +81,14 @@ class ImageService:
         self, request: image_service_pb2.ImportImageRequest, call: Call
     ) -> Message:
         """Have an image brought in."""
+        upload = await self._uploads.path_of(request.upload_id) if request.upload_id else None
+        # From here on nothing is awaited: another call with this request id comes before, or later.
         if (first := accepting.repeated(self._backend, call)) is not None:
             return first
         image_format = from_table(images.FORMATS, request.format)
         faults, source = Faults(), ""
         with faults:
-            source = await self._source(request, image_format, faults.violations)
+            source = self._source(request, image_format, upload, faults.violations)
         image = self._described(request.image_id, request.image, image_format)
         faults.violations += images.mismatches(image, "image")
         faults.refuse("ImportImage")
@@ -103,7 +111,8 @@ class ImageService:
 
         def ended(_: Any) -> None:
             catalog = backend.catalog
-            self._uploads.imported(catalog.images.record(uid), len(catalog.hosts))
+            every = [entry.record for entry in catalog.images]
+            self._uploads.imported(catalog.images.record(uid), every, len(catalog.hosts))
 
         own = operation.name.rpartition("/")[2]
         backend.operations.ended(own).add_done_callback(ended)
@@ -203,7 +212,8 @@ class ImageService:
         backend = self._backend
         name = f"{names.IMAGES}/{image.id}"
         call.resource = name
-        refuse_taken(backend.catalog, image)
+        if (taken := workflow.refusal(backend.catalog, image)) is not None:
+            raise taken
         work = Work(kind, name, (image.uid,), msgspec.to_builtins(image))
         if only_check:
             parts = images.parts_of(backend.catalog, accepting.as_if(image))
@@ -211,10 +221,11 @@ class ImageService:
             return accepting.only_validated(backend, call, work, made)
         return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
 
-    async def _source(
+    def _source(
         self,
         request: image_service_pb2.ImportImageRequest,
         image_format: str,
+        upload: Path | None,
         wrong: list[Violation],
     ) -> str:
         kind = request.WhichOneof("source")
@@ -231,7 +242,12 @@ class ImageService:
             case "file":
                 return self._file(request.file, wrong)
             case "upload_id":
-                return str(await self._uploads.path_of(_upload_id(request.upload_id)))
+                own = _upload_id(request.upload_id)
+                if upload is None:
+                    told = "upload the whole of it first"
+                    what = "there is no such upload, or it is not whole"
+                    raise NotFound(what, own, told)
+                return str(upload)
             case "oci_reference":
                 if _REFERENCE.fullmatch(request.oci_reference) is None:
                     told = "host/repository:tag or host/repository@sha256:..."
