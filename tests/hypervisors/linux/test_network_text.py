@@ -179,9 +179,9 @@ def test_an_interface_gets_its_claimed_addresses_and_its_networks_gateways() -> 
         "addr add 10.0.0.9/24 dev eth0 brd +",
         "addr add fd00::9/64 dev eth0 nodad",
         "link set dev eth0 up",
-        "route add default via 10.0.0.1 onlink dev eth0",
-        "route add default via fd00::1 onlink dev eth0",
-        "route add 10.9.0.0/16 via 10.0.0.7 onlink dev eth0",
+        "route append default via 10.0.0.1 onlink dev eth0",
+        "route append default via fd00::1 onlink dev eth0",
+        "route append 10.9.0.0/16 via 10.0.0.7 onlink dev eth0",
     ]
     assert (found.nic_tag, found.mtu, found.isolated) == ("external", 1500, True)
 
@@ -197,9 +197,9 @@ def test_only_the_primary_interface_has_the_default_route() -> None:
 @pytest.mark.parametrize(
     ("gateway", "line"),
     [
-        ("nics[1]", "route add 10.9.0.0/16 dev eth1"),
-        (f"macs[{OTHER_MAC}]", "route add 10.9.0.0/16 dev eth1"),
-        ("10.5.0.1", "route add 10.9.0.0/16 via 10.5.0.1 onlink dev eth1"),
+        ("nics[1]", "route append 10.9.0.0/16 dev eth1"),
+        (f"macs[{OTHER_MAC}]", "route append 10.9.0.0/16 dev eth1"),
+        ("10.5.0.1", "route append 10.9.0.0/16 via 10.5.0.1 onlink dev eth1"),
     ],
 )
 def test_a_route_leaves_through_the_interface_it_names(gateway: str, line: str) -> None:

@@ -29,3 +29,21 @@ async def test_a_zone_has_the_routes_of_its_network_once_and_its_own_instead(
     code, said = await zones.execute(wanted, "ip", "-6", "route")
     assert code == 0
     assert sum(line.startswith(f"fd99::/48 via {v6} dev eth0") for line in said.splitlines()) == 1
+
+
+async def test_a_zone_with_two_gateways_of_a_family_has_both(zones: ZoneHost) -> None:
+    await zones.open()
+    wanted = zones.wanted(script="sleep 1000")
+    gateways = tuple(zones.address(family, at, bare=True) for family in (0, 1) for at in (1, 2))
+    nics = tuple(msgspec.structs.replace(nic, gateways=gateways) for nic in wanted.spec.nics)
+    wanted = wanted._replace(spec=msgspec.structs.replace(wanted.spec, nics=nics))
+    await zones.driver.create(wanted)
+    await zones.driver.start(wanted, 1)
+    code, said = await zones.execute(wanted, "ip", "route")
+    assert code == 0
+    told = [line.split() for line in said.splitlines()]
+    assert [words[2] for words in told if words[0] == "default"] == list(gateways[:2])
+    code, said = await zones.execute(wanted, "ip", "-6", "route")
+    assert code == 0
+    # This ip(8) shows nothing of a route to several.
+    assert any(line.startswith("default") for line in said.splitlines())
