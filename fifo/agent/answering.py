@@ -88,7 +88,8 @@ class Answering(Acting):
         """Tell of a start that came to something."""
         took_s = self.now_s() - self.began
         if self.made:
-            text = f"created and started in {took_s:.2f} s"
+            anew = "made anew, without what was lost," if self.memory.lost else "created"
+            text = f"{anew} and started in {took_s:.2f} s"
             self.note("created", text, created_s=f"{self.created_s:.3f}", took_s=f"{took_s:.3f}")
         elif self.restarting:
             self.note("restarted", f"runs again, start {start_id}")

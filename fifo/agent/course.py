@@ -75,10 +75,10 @@ def is_stale(host_has: InstanceSpec | None, wanted: InstanceSpec, memory: Memory
     return msgspec.structs.replace(host_has, **kept) != wanted
 
 
-def found(observed: Observed | None) -> Happening:
-    """Name what a look at the host has shown."""
+def found(observed: Observed | None, memory: Memory) -> Happening:
+    """Name what a look at the host has shown, of one with that memory."""
     if observed is None:
-        return "found_absent"
+        return "found_lost" if memory.start_id > memory.lost else "found_absent"
     return "found_running" if observed.state == "running" else "found_stopped"
 
 
@@ -204,6 +204,22 @@ def given_up(intent: Intent, memory: Memory, why: str) -> Memory:
     return msgspec.structs.replace(
         memory, stayed_down=generation, generation=generation, crash_loop=why, back_at=0.0
     )
+
+
+def after_loss(intent: Intent, memory: Memory, why: str) -> Memory:
+    """Remember that the data of all starts so far is gone; a later generation makes it anew."""
+    return msgspec.structs.replace(
+        given_up(intent, memory, why), ended=memory.start_id, lost=memory.start_id, stop_by=0.0
+    )
+
+
+def after_return(memory: Memory, observed: Observed, why: str) -> Memory:
+    """Remember that what was lost is there again, as after its disk was mounted.
+
+    One that does not run stays failed until a later generation, and `why` is then its reason.
+    """
+    reason = "" if observed.state == "running" else why
+    return msgspec.structs.replace(memory, lost=observed.start_id - 1, crash_loop=reason)
 
 
 def wait_s(memory: Memory, intent: Intent, utc: float) -> float:

@@ -287,6 +287,8 @@ def agents_of(
             store_at(directory, reserve_bytes=reserve_bytes, if_damaged=FORGET),
             utc,
             version=version,
+            # In memory a host has nothing of a guest to lose, and is empty after every kill.
+            lasting=hosts.driver != "simulated",
             sample_s=settings.sample_s,
         )
 
