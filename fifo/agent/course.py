@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from fifo.model.restart import decide, describe, within
+from fifo.model.restart import Memory, decide, describe, within
 
 if TYPE_CHECKING:
     from fifo.agent.intent import Intent
     from fifo.hypervisors.driver import Observed
     from fifo.model.instance import Exit, InstanceSpec, State
     from fifo.model.instance_states import Happening
-    from fifo.model.restart import Decision, Memory
+    from fifo.model.restart import Decision
 
 Step = Literal["create", "update", "start", "stop", "delete", "settle", "rest"]
 """`settle` is the event "stop" of a state in which nothing runs; `rest` is to wait."""
@@ -93,12 +93,25 @@ def before(intent: Intent, memory: Memory) -> State:
     return "starting" if memory.start_id > memory.ended else "provisioning"
 
 
+def of_a_stranger(uid: str, start_id: int) -> Memory:
+    """Make the memory of one that was started here, as others say, and of which nothing is known.
+
+    None of its starts counts as under way: what runs is taken over, and what is absent is lost.
+    """
+    return Memory(uid=uid, start_id=start_id, ended=start_id)
+
+
+def is_expected(memory: Memory, start_id: int) -> bool:
+    """Tell whether a start that is found running is one that was ordered and has not ended."""
+    return memory.ended < start_id <= memory.start_id
+
+
 def running(intent: Intent, memory: Memory, observed: Observed) -> Memory:
     """Remember one that was found running, by whomever it was started.
 
     A start that nobody here remembers is as good as the one that was asked for.
     """
-    unknown = observed.start_id > memory.start_id
+    unknown = not is_expected(memory, observed.start_id)
     return msgspec.structs.replace(
         memory,
         start_id=observed.start_id,

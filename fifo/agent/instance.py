@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from supervisors import Future
 
 _LOST: Final = "its data is no longer on this host"
+_UNKNOWN: Final = (
+    "its data is not on this host: it was deleted since the backup that was restored, or its disk"
+    " is lost"
+)
 _IS_BACK: Final = "its data is on this host again: start it to go on"
 _VERBS: Final = {"console": "console", "execute": "exec"}
 """What the table of requests calls the verbs of a look inside; logs can be read in any state."""
@@ -148,9 +152,9 @@ class Instance(Answering):
         """Be in the state that the host shows."""
         if observed is not None and observed.state == "running":
             # A start of ours is remembered before it is ordered.
-            known = self.memory.ended < observed.start_id <= self.memory.start_id
+            expected = course.is_expected(self.memory, observed.start_id)
             self.memory = course.running(self.intent, self.memory, observed)
-            if not known:
+            if not expected:
                 self.note("adopted", f"was found running and taken over, start {observed.start_id}")
             elif self.told is None or self.told.start_id < observed.start_id:
                 self.note("started", f"was found running, start {observed.start_id}")
@@ -175,12 +179,14 @@ class Instance(Answering):
 
     def _lost(self) -> None:
         """Stay failed, with the reason, until a later generation wants it made anew."""
-        lost = DataLoss(_LOST, self.uid, "start it to have it made anew, empty, or delete it")
+        # Without a generation its starts are only what others say.
+        why = _LOST if self.memory.generation else _UNKNOWN
+        lost = DataLoss(why, self.uid, "start it to have it made anew, empty, or delete it")
         self.failure = failure_of(lost)
         self.note("failed", f"{lost.what}: {lost.remedy}")
         self.snapshots = ()
         self.booting = False
-        self.remember(course.after_loss(self.intent, self.memory, _LOST), self.go_on)
+        self.remember(course.after_loss(self.intent, self.memory, why), self.go_on)
 
     def _has_ended(self, observed: Observed | None) -> bool:
         return (

@@ -228,6 +228,7 @@ class Settling:
             claim=claim,
             networks=instances.networks_of(catalog, claim),
             image=instances.image_of(catalog, spec) if spec is not None else None,
+            started=instances.last_start_of(catalog, claim) if spec is not None else 0,
         )
         return self.link.command(command)
 
