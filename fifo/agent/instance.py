@@ -156,7 +156,7 @@ class Instance(Answering):
             self.memory = course.running(self.intent, self.memory, observed)
             if not expected:
                 self.note("adopted", f"was found running and taken over, start {observed.start_id}")
-            elif self.told is None or self.told.start_id < observed.start_id:
+            elif not self._has_told_of(observed.start_id):
                 self.note("started", f"was found running, start {observed.start_id}")
         self._be(observed)
         if self.at == "deleted":
@@ -187,6 +187,11 @@ class Instance(Answering):
         self.snapshots = ()
         self.booting = False
         self.remember(course.after_loss(self.intent, self.memory, why), self.go_on)
+
+    def _has_told_of(self, start_id: int) -> bool:
+        """Tell whether a start was told of as one that came to something."""
+        told = self.told
+        return told is not None and told.start_id >= start_id and told.state != "starting"
 
     def _has_ended(self, observed: Observed | None) -> bool:
         return (
@@ -237,7 +242,7 @@ class Instance(Answering):
         if asked:
             self.stopped(start_id, end)
         else:
-            if self.at == "starting":
+            if self.at == "starting" and not self._has_told_of(start_id):
                 # It ended before its start was answered.
                 self.note_start(start_id)
             self.ended(start_id, end or Exit(at=self.settings.utc()))
