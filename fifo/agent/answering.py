@@ -180,9 +180,12 @@ class Answering(Acting):
     def relisted(self, order: Order, listed: Any) -> None:
         """Answer a wish, now that the list of snapshots is known."""
         del order
-        self.snapshots = listed
-        kind, text = _WISH_EVENTS[self.wishes[0].verb]
-        self.note(kind, f"{text} {self.wishes[0].argument}")
+        before, self.snapshots = self.snapshots, listed
+        wish = self.wishes[0]
+        # What is undone was perhaps never taken, and nobody was told that it was.
+        if wish.verb != "delete_snapshot" or any(own.name == wish.argument for own in before):
+            kind, text = _WISH_EVENTS[wish.verb]
+            self.note(kind, f"{text} {wish.argument}")
         self.granted(self.granted_value, None)
 
     # -- what goes wrong ---------------------------------------------------------------------
