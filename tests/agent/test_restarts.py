@@ -196,6 +196,18 @@ def test_an_end_during_the_agents_absence_is_found_with_its_exit_status(world: A
     assert kinds(world, spec.uid)[-2:] == ["ended", "restarted"]
 
 
+def test_a_restart_of_the_node_adds_nothing_to_the_stories_of_what_runs_on(
+    world: AgentWorld,
+) -> None:
+    spec = running(world)
+    for _ in range(3):
+        world.crash_agent()
+        world.start_agent()
+        world.attach()
+        world.await_state(spec.uid, "running")
+        assert kinds(world, spec.uid) == [], "a story is bounded, and nothing has happened to it"
+
+
 @pytest.mark.parametrize("which", ["node", "actor"])
 def test_what_ended_unseen_is_not_told_as_started_once_more(world: AgentWorld, which: str) -> None:
     spec = running(world, restart=RestartPolicy(when="never"))
