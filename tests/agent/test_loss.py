@@ -142,6 +142,27 @@ def test_what_was_never_started_has_nothing_to_lose(world: AgentWorld) -> None:
     assert spec.uid in world.host.guests
 
 
+def test_what_is_lost_and_wanted_down_takes_changes_and_stays_failed(world: AgentWorld) -> None:
+    spec = spec_of(1)
+    stop(world, spec)
+    lose(world)
+    world.await_state(spec.uid, "failed")
+    changed = newer(newer(spec, wanted="stopped"), max_physical_memory=512)
+    world.realise(changed)
+    for _ in range(2):
+        world.time.advance(limits.ROUND_S)
+        status = world.status(spec.uid)
+        assert (status.state, status.reason) == ("failed", REASON)
+        assert status.generation == changed.generation
+        world.crash_agent()
+        world.start_agent()
+        world.attach()
+    assert world.host.guests == {}
+    world.realise(newer(changed, wanted="running"))
+    world.await_state(spec.uid, "running")
+    assert world.host.find(spec.uid).wanted.spec.max_physical_memory == 512
+
+
 def test_what_is_lost_can_be_deleted(world: AgentWorld) -> None:
     run(world, spec_of(1))
     lose(world)
