@@ -7,7 +7,6 @@ import json
 import platform
 import random
 import shutil
-import threading
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import pytest
@@ -21,6 +20,7 @@ from fifo.hypervisors.linux.settings import ImageLimits
 from fifo.model.errors import DataLoss, DriverFailed, NoRoom
 from tests.hypervisors.linux.images.archives import directory, entry, tar
 from tests.hypervisors.linux.images.caching import UID, cache_of, fetch, image, refused
+from tests.hypervisors.linux.images.stalling import Stall, serving
 from tests.hypervisors.linux.images.test_layouts import CONFIG, Layout
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
 
     layout: ClassVar[Path]
     asked: ClassVar[list[str]]
+    stall: ClassVar[Stall] = Stall()
 
     def do_GET(self) -> None:
         """Answer for the API's root, a manifest or a blob."""
@@ -60,7 +61,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        self.stall.give(self, data)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -105,13 +106,8 @@ def registry(tmp_path: Path) -> Iterator[Served]:
     layout.finish([layout.layer(tar(directory("etc"), entry("etc/new", data=b"22")))], CONFIG)
     asked: list[str] = []
     handler = type("Handler", (Registry,), {"layout": layout.place, "asked": asked})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield Served(f"docker://127.0.0.1:{server.server_port}", layout, asked)
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(handler) as address:
+        yield Served(f"docker://{address}", layout, asked)
 
 
 async def test_an_image_is_pulled_and_unpacked(tmp_path: Path, registry: Served) -> None:
