@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from fifo.model import limits, names
 from fifo.model.errors import InvalidInput, NoRoom, Violation
+from fifo.workflows.world import NO_HOST
 
 if TYPE_CHECKING:
     from fifo.model.instance import InstanceSpec
@@ -49,7 +50,7 @@ def no_host(spec: InstanceSpec, why: Explanation) -> NoRoom:
         f"none of {why.considered} hosts takes it ({reasons or 'there is none'})",
         names.instance_name(spec.id, spec.org),
         _remedy(why),
-        reason="NO_HOST",
+        reason=NO_HOST,
         details={f"refused_{rule.replace(' ', '_')}": str(n) for rule, n in why.refused.items()},
     )
 
