@@ -82,7 +82,7 @@ class Nodes:
         """Kill one at each of these points of what a server sends it."""
         shapes = msgspec.json.decode(self.life(Life(place, operation)), type=Shapes)
         for point in points:
-            stall.arm(*point)
+            stall.arm(*point, passing=1)
             self.life(Life(place, operation, EFFECTS_MAX, "stalled", shapes), stall)
             assert not stall.armed, point
         self.life(Life(place, operation, EFFECTS_MAX, "before", shapes))

@@ -14,25 +14,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-STALLS_AT = 2
-
 
 class Stall:
     """Where an answer stalls, and which process is killed by it.
 
-    Armed, it is for one answer, the second: by the first, what was cut off before is done again.
-    Who asked for it gets no more then, and the server waits for it to go.
+    Armed, it is for one answer. Who asked for it gets no more then, and the server waits for it to
+    go.
     """
 
     def __init__(self) -> None:
         self._ending = ""
         self._after_bytes = 0
-        self._asked = 0
+        self._passing = 0
         self._victims: queue.SimpleQueue[int] = queue.SimpleQueue()
 
-    def arm(self, ending: str, after_bytes: int) -> None:
-        """Stall after so many bytes of the body of what has a path with that ending."""
-        self._ending, self._after_bytes, self._asked = ending, after_bytes, 0
+    def arm(self, ending: str, after_bytes: int, passing: int = 0) -> None:
+        """Stall after so many bytes of what has a path with that ending, and let some answers pass.
+
+        One passes for a node that does again first what the last one was killed in.
+        """
+        self._ending, self._after_bytes, self._passing = ending, after_bytes, passing
 
     @property
     def armed(self) -> bool:
@@ -45,12 +46,12 @@ class Stall:
 
     def give(self, handler: http.server.BaseHTTPRequestHandler, data: bytes) -> None:
         """Write the body of an answer, as much as is to come of it."""
-        if self._ending and handler.path.endswith(self._ending):
-            self._asked += 1
-        if self._asked != STALLS_AT:
+        stalls = self.armed and handler.path.endswith(self._ending)
+        if not stalls or self._passing:
+            self._passing -= stalls
             handler.wfile.write(data)
             return
-        self._ending, self._asked = "", 0
+        self._ending = ""
         handler.wfile.write(data[: self._after_bytes])
         os.kill(self._victims.get(), signal.SIGKILL)
         # A program that the killed one had started still waits for the rest.
