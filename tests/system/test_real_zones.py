@@ -123,6 +123,24 @@ def test_zones_answer_at_their_addresses_and_run_commands(node: NodeProcess) -> 
     assert rows(node.fifo("-o", "json", "instance", "stats", "web-1"))["processes"] >= 1
 
 
+def test_a_console_ends_with_the_zone_that_is_stopped_and_that_is_no_failure(
+    node: NodeProcess,
+) -> None:
+    create(node, "watched").close()
+    with node.attach("watched") as console:
+        assert console.stdin is not None
+        assert console.stdout is not None
+        console.stdin.write(b"here\n")
+        console.stdin.flush()
+        # The terminal's echo: it is attached.
+        while b"here" not in console.stdout.readline():
+            pass
+        stopped = node.fifo("instance", "stop", "watched", "--force")
+        assert stopped.returncode == 0, stopped.stderr
+        _, told = console.communicate(timeout=10)
+        assert (console.returncode, told.strip()) == (0, b"[instance stopped]")
+
+
 def test_a_zone_whose_init_is_killed_is_back_within_a_second(node: NodeProcess) -> None:
     client = create(node, "victim")
     before = client.get("victim")
