@@ -6,6 +6,7 @@ As root on Linux with the packages of `make packages`; there is nothing to test 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from fifo.hypervisors.linux.guests import spawning, zone_image
 from fifo.hypervisors.linux.keeper_client import KeeperClient
 from fifo.hypervisors.linux.leftovers import Leftovers, leftovers
 from fifo.hypervisors.linux.settings import Settings
+from fifo.v1 import instance_pb2
 from tests.system.node_process import NodeProcess, fifo, rows
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ pytestmark = pytest.mark.skipif(
     reason="real zones want root and runc; the simulated node's tests run everywhere",
 )
 
+Instance = instance_pb2.Instance
 PREFIX = "syst"
 SUBNET = "10.118.0.0/24"
 
@@ -139,6 +142,34 @@ def test_a_console_ends_with_the_zone_that_is_stopped_and_that_is_no_failure(
         assert stopped.returncode == 0, stopped.stderr
         _, told = console.communicate(timeout=10)
         assert (console.returncode, told.strip()) == (0, b"[instance stopped]")
+
+
+DEAF = ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
+"""What a guest runs that takes no notice of being asked to stop."""
+
+
+def test_a_stop_that_is_cancelled_forces_no_zone(node: NodeProcess) -> None:
+    # Longer than others: that a guest was not forced is seen when its patience would be over.
+    made = node.fifo(
+        *("instance", "create", "deaf", "--brand", "lx", "--image", "zone", "--network", "lan"),
+        *("--memory", "64", "--set", f"init={json.dumps(DEAF)}", "--set", "quota=1"),
+    )
+    assert made.returncode == 0, made.stderr
+    client = client_of(node)
+    before = client.get("deaf")
+    began = node.fifo("instance", "stop", "deaf", "--timeout", "1s", "--no-wait", "-o", "name")
+    operation = began.stdout.strip()
+    assert node.fifo("operation", "cancel", operation).returncode == 0
+    assert "cancelled" in node.fifo("operation", "wait", operation).stderr
+    after = client.get("deaf")
+    assert (after.pid, after.desired_state) == (before.pid, Instance.RUNNING)
+    began_s = time.monotonic()
+    stopped = node.fifo("instance", "stop", "deaf", "--timeout", "3s")
+    assert stopped.returncode == 0, stopped.stderr
+    assert time.monotonic() - began_s > 3.0
+    told = client.story("deaf")
+    assert [text for text in told if "stopped" in text] == ["stopped by force"]
+    client.close()
 
 
 def test_a_zone_whose_init_is_killed_is_back_within_a_second(node: NodeProcess) -> None:
