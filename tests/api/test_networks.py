@@ -55,6 +55,8 @@ WRONG = [
     ({"pools": [{"subnet": "10.7.0.0/29", "gateway": "10.8.0.1"}]}, "network.pools[0]"),
     ({"pools": [{"subnet": "10.7.0.0/29"}, {"subnet": "10.8.0.0/29"}]}, "network.pools[1]"),
     ({"pools": [{"subnet": "10.0.0.128/25"}]}, "network.pools[0].subnet"),
+    ({"pools": [{"subnet": "10.7.0.0/29", "first": "10.7.0.0"}]}, "network.pools[0].first"),
+    ({"pools": [{"subnet": "224.7.0.0/29"}]}, "network.pools[0].last"),
 ]
 
 
