@@ -127,8 +127,8 @@ REMEDIES: Final[dict[str, str]] = {
 """What to do next, where no node said it: it was not reached, or is another program."""
 _ALWAYS: Final = frozenset({"UNAUTHENTICATED", "INTERNAL"})
 """Where the command line knows of a way that the node does not."""
-_LISTED: Final = re.compile(r" \(.*\)(?=; correct the named fields$)", re.DOTALL)
-"""What a message lists of violations, which stand one a line below it."""
+_LISTED: Final = re.compile(r"(?<=: not valid) \(.*(?=; correct the named fields$)", re.DOTALL)
+"""What a message lists of violations, which stand one a line below it; a node may have cut it."""
 _LINES: Final = {
     "CERTIFICATE_VERIFY_FAILED": "name the node's own CA with --ca: ca.crt in DATA/private/tls on"
     " the node",
@@ -153,7 +153,9 @@ def _of_status(status: Any) -> Iterator[str]:
             bad = error_details_pb2.BadRequest()
             detail.Unpack(bad)
             for violation in bad.field_violations:
-                yield f"{violation.field}: {violation.description}"
+                # Of those that are only counted there is no field.
+                head = f"{violation.field}: " if violation.field else ""
+                yield f"{head}{violation.description}"
         elif detail.Is(error_details_pb2.PreconditionFailure.DESCRIPTOR):
             failure = error_details_pb2.PreconditionFailure()
             detail.Unpack(failure)
