@@ -120,6 +120,9 @@ def test_zones_answer_at_their_addresses_and_run_commands(node: NodeProcess) -> 
     assert (shell.returncode, "shell exited" in shell.stderr) == (5, True), shell
     assert node.fifo("instance", "console", "web-1", "--shell").returncode == 0
     assert "detached" in node.fifo("instance", "console", "web-1").stderr
+    piped = node.fifo("instance", "console", "web-1", told="echo an''swer\n")
+    assert (piped.returncode, "detached" in piped.stderr) == (0, True)
+    assert "answer" in piped.stdout
     done = node.fifo("instance", "exec", "web-1", "--", "sh", "-c", "hostname; exit 7")
     assert (done.returncode, done.stdout.strip()) == (7, "web-1")
     assert node.fifo("instance", "logs", "web-1").returncode == 0
