@@ -72,6 +72,24 @@ def test_what_a_cancelled_start_stop_or_reboot_asked_for_is_wanted_no_more(
     assert stage.catalog.busy == {}
 
 
+def test_a_stop_is_cancelled_though_its_host_stays_away() -> None:
+    stage = Stage()
+    assert stage.run(operation("create_instance", (uid(1),), zone(), id="op-made")).state == "done"
+    kept = stage.catalog.specs.record(uid(1))
+    assert kept is not None
+    moved = msgspec.structs.replace(kept, generation=kept.generation + 1, wanted="stopped")
+    asked = operation("stop_instance", (uid(1),), moved)
+    stage.truth.away = True
+    stage.submit(asked)
+    stage.host.advance(1.0)
+    stage.node.start(_Caller, stage.operations, asked.id).get()
+    assert stage.finish(asked).state == "cancelled"
+    # Whoever settles with the host brings it that, since it is newer than what it has.
+    spec = stage.catalog.specs.record(uid(1))
+    assert spec == msgspec.structs.replace(kept, generation=moved.generation + 1)
+    assert stage.catalog.busy == {}
+
+
 def test_a_cancelled_start_of_what_failed_does_not_start_it_again() -> None:
     stage = Stage()
     assert stage.run(operation("create_instance", (uid(1),), zone(), id="op-made")).state == "done"
