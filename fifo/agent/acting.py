@@ -144,7 +144,11 @@ class Acting(Keeping):
 
     def hurry(self) -> None:
         """Give a stop that is under way less time, if that is wanted now."""
-        if self.order is not None and self.order.verb == "stop":
+        if (
+            self.order is not None
+            and self.order.verb == "stop"
+            and (self.wishes or course.is_to_stop(self.intent, self.memory))
+        ):
             utc = self.settings.utc()
             if course.stop_by(self.intent, self.memory, self.patience_s, utc) < self.memory.stop_by:
                 self._ask_to_stop()

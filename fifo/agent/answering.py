@@ -197,6 +197,9 @@ class Answering(Acting):
         elif isinstance(error, Cancelled):
             if self.at == "starting" and not self.intent.removing:
                 self.stop_it()
+            elif self.at == "stopping":
+                self._still_runs()
+                self.unsure = True  # Its guest was asked, and may be about to end.
         elif is_doubtful(error) and self._doubt(error):
             return
         else:
@@ -239,10 +242,13 @@ class Answering(Acting):
         self.refused = self.intent.spec.generation
         self.note("failed", f"{verb} failed: {error.what}")
         if self.at == "stopping":
-            self.move("found_running")
-            # The next stop that somebody asks for is another one, with its own patience.
-            self.memory = msgspec.structs.replace(self.memory, stop_by=0.0)
-            self.journal.cast(Write(memory=self.memory))
+            self._still_runs()
+
+    def _still_runs(self) -> None:
+        """Run on after a stop that came to nothing; the next one has its own patience."""
+        self.move("found_running")
+        self.memory = msgspec.structs.replace(self.memory, stop_by=0.0)
+        self.journal.cast(Write(memory=self.memory))
 
     def delete_failed(self, verb: str, error: FifoError) -> None:
         """Answer with the refusal; it stays `deleting`, and is tried again when asked again."""

@@ -44,6 +44,14 @@ def next_step(
     return _towards_running(state, intent.spec, memory, stale=stale, due=due)
 
 
+def is_to_stop(intent: Intent, memory: Memory) -> bool:
+    """Tell whether an instance that runs has to end."""
+    spec = intent.spec
+    return (
+        intent.removing or spec.wanted == "stopped" or spec.boot_generation > memory.boot_generation
+    )
+
+
 def _towards_running(
     state: State, spec: InstanceSpec, memory: Memory, *, stale: bool, due: bool
 ) -> Step:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fifo.agent import limits, names
 from fifo.agent.gates import Gates
-from fifo.agent.orders import Order, Seen
+from fifo.agent.orders import Order, Seen, Withdraw
 from fifo.agent.performing import outcome, perform
 from fifo.agent.sight import Sight
 from fifo.model.errors import Cancelled, FifoError, Unavailable
-from supervisors import Continue, Future, GenServer, NoReply, run_task
+from supervisors import Continue, Future, GenServer, NoReply, run_task, terminate_child
 
 if TYPE_CHECKING:
     from fifo.agent.orders import Look
@@ -55,10 +55,12 @@ class HostDriver(GenServer):
         del argument
         self.sight.begin()
 
-    def handle_cast(self, message: Order | Look) -> None:
-        """Take an order, or a question how an instance is."""
+    def handle_cast(self, message: Order | Withdraw | Look) -> None:
+        """Take an order, the end of one, or a question how an instance is."""
         if isinstance(message, Order):
             self._admit(message)
+        elif isinstance(message, Withdraw):
+            self._withdraw(message.uid)
         else:
             self.sight.look(message)
 
@@ -88,6 +90,14 @@ class HostDriver(GenServer):
             self.sight.touch(order.subject)
         if is_its_turn:
             self._run(order)
+
+    def _withdraw(self, uid: str) -> None:
+        """End the stops of an instance where they are; they are answered with Cancelled."""
+        for order in self.gates.about(uid):
+            if order.verb == "stop":
+                order.withdrawn = True
+                if order.task is not None:
+                    terminate_child(self.tasks, order.task)
 
     def _run(self, order: Order) -> None:
         ref = self.ref

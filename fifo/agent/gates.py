@@ -103,6 +103,10 @@ class Gates:
             runs = (*runs, gate.waiting.popleft())
         return runs
 
+    def about(self, subject: str) -> tuple[Order, ...]:
+        """Give the orders about an instance, those that run and those that wait."""
+        return tuple(self._of_subject.get(subject, ()))
+
     def _next_of_subject(self, order: Order) -> Order | None:
         """Give the next order about the same instance, when none of it runs any more."""
         of_subject = self._of_subject[order.subject]

@@ -17,7 +17,7 @@ from fifo.agent.acting import BACK, LOOK
 from fifo.agent.answering import Answering
 from fifo.agent.keeping import TELL
 from fifo.agent.messages import STATUS, Granted, Inside, Realise, Remove, Wish
-from fifo.agent.orders import Answer, Nudge, Order, Seen
+from fifo.agent.orders import Answer, Nudge, Order, Seen, Withdraw
 from fifo.agent.writes import Recalled, Write, Written
 from fifo.hypervisors.driver import Ended
 from fifo.model.errors import DataLoss, FifoError, NotReady, Unavailable, WrongState
@@ -263,6 +263,16 @@ class Instance(Answering):
             self.intent.removing or (order.verb == "start" and self.intent.spec.wanted == "stopped")
         ):
             order.withdrawn = True
+        elif order is not None and order.verb == "stop" and self._stops_in_vain():
+            self.driver.cast(Withdraw(self.uid))
+
+    def _stops_in_vain(self) -> bool:
+        """Tell whether nobody wants the stop any more that is under way, and it is not forced yet.
+
+        One that makes way for going back to a snapshot is wanted whatever else is.
+        """
+        waits = self.memory.stop_by > self.settings.utc()
+        return waits and not self.wishes and not course.is_to_stop(self.intent, self.memory)
 
     def take_written(self, message: Written) -> None:
         """Go on after a write."""

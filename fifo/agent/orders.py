@@ -28,13 +28,14 @@ class Order:
     Orders with the same `subject` run one after the other, in the order they came, but for a stop,
     which runs `beside` a stop to shorten it; orders without one run beside all others. The deadline
     counts from the call, not from the order. The answer goes to `to` as an `Answer`, or settles the
-    future `caller`. An order whose `withdrawn` is set before its turn is answered with Cancelled;
-    `began_s` is None until it runs.
+    future `caller`. An order whose `withdrawn` is set before its turn is answered with Cancelled,
+    and so is a stop that a Withdraw ends while it runs; `began_s` is None until it runs, and `task`
+    is then what runs it.
     """
 
     __slots__ = (
-        "args", "began_s", "beside", "caller", "deadline_s", "gate", "keywords", "subject", "to",
-        "token", "verb", "withdrawn",
+        "args", "began_s", "beside", "caller", "deadline_s", "gate", "keywords", "subject", "task",
+        "to", "token", "verb", "withdrawn",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +63,7 @@ class Order:
         self.withdrawn = False
         self.beside = False
         self.began_s: float | None = None
+        self.task: Ref[Any] | None = None
 
     def answer(self, value: Any, error: FifoError | None) -> None:
         """Tell whoever asked, if that still lives."""
@@ -81,6 +83,15 @@ class Answer(NamedTuple):
     verb: str
     value: Any
     error: FifoError | None
+
+
+class Withdraw(NamedTuple):
+    """Told to the driver's owner: nobody wants an instance stopped any more, whose stop runs.
+
+    What its guest was asked cannot be taken back, but it is not forced.
+    """
+
+    uid: str
 
 
 class Look(NamedTuple):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fifo.model.errors import DeadlineExceeded, DriverFailed, FifoError, Unavailable
+from fifo.model.errors import Cancelled, DeadlineExceeded, DriverFailed, FifoError, Unavailable
 from supervisors import CallExit, CallTimeout, Crash, Future, SupervisorsError, within
+from supervisors.task import this_task
 
 if TYPE_CHECKING:
     from fifo.agent.orders import Order
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 async def perform(driver: Driver, order: Order) -> Any:
     """Make the call in a task of its own; gives the error that is the caller's to handle."""
+    order.task = this_task().ref
+    if order.withdrawn:
+        return _withdrawn(order)
     try:
         call = getattr(driver, order.verb)(*order.args, **(order.keywords or {}))
         return await within(order.deadline_s, call)
@@ -28,6 +32,10 @@ def _interrupted(order: Order, failed: SupervisorsError) -> FifoError:
     if isinstance(failed, CallExit) and isinstance(failed.reason, Crash):
         return DriverFailed(f"{order.verb}: the driver crashed: {failed.reason}", order.subject)
     return Unavailable(f"{order.verb} was interrupted: {failed}", order.subject)
+
+
+def _withdrawn(order: Order) -> Cancelled:
+    return Cancelled("it was withdrawn", order.subject)
 
 
 def _too_late(order: Order) -> FifoError:
@@ -46,7 +54,7 @@ def outcome(order: Order, result: Future[Any]) -> tuple[Any, FifoError | None]:
     except CallTimeout:
         return None, _too_late(order)
     except SupervisorsError as failed:
-        return None, _interrupted(order, failed)
+        return None, _withdrawn(order) if order.withdrawn else _interrupted(order, failed)
     return (None, value) if isinstance(value, FifoError) else (value, None)
 
 

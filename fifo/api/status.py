@@ -80,7 +80,7 @@ def status_of(error: FifoError) -> status_pb2.Status:
     while True:
         status = status_pb2.Status(
             code=CODE_NUMBERS[code_of(error)],
-            message=_cut(str(error), limits.MESSAGE_BYTES),
+            message=_message(error),
             details=[_packed(detail) for detail in _details(error, violations)],
         )
         if status.ByteSize() <= limits.STATUS_BYTES or not violations:
@@ -104,6 +104,15 @@ def retry_after(seconds: float) -> error_details_pb2.RetryInfo:
     delay = duration_pb2.Duration()
     delay.FromMilliseconds(max(1, round(seconds * 1000)))
     return error_details_pb2.RetryInfo(retry_delay=delay)
+
+
+def _message(error: FifoError) -> str:
+    """Give the text of an error; one that is too long loses of what happened, not of the remedy."""
+    if not error.remedy:
+        return _cut(str(error), limits.MESSAGE_BYTES)
+    remedy = _cut(f"; {error.remedy}", limits.MESSAGE_BYTES // 2)
+    head = str(error).removesuffix(f"; {error.remedy}")
+    return _cut(head, limits.MESSAGE_BYTES - len(remedy.encode())) + remedy
 
 
 # -- its parts ------------------------------------------------------------------------------------

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import grpc
+
+from fifo.cli.exits import in_words, report
 from fifo.cli.fields import merge
 from fifo.cli.files import read
 from fifo.cli.finishing import finish
@@ -13,10 +17,16 @@ from fifo.cli.options import fill
 from fifo.v1 import instance_pb2, instance_service_pb2, instance_service_pb2_grpc
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fifo.cli.client import Client
     from fifo.cli.target import Target
 
 Requests = instance_service_pb2
+_PAYLOAD: Final = re.compile(
+    r"\b(?:requests\[(?P<place>\d+)\](?:\.vmadm_json)?|vmadm_json)(?P<inside>\.)?"
+)
+"""How a node calls a payload of a request, and whether what follows is in it."""
 
 
 def payload(file: str) -> bytes:
@@ -54,7 +64,8 @@ def create_one(
     else:
         request.instance.CopyFrom(_by_options(client, target, options))
     stub = instance_service_pb2_grpc.InstanceServiceStub(client.channel)
-    return finish(client, target, client.call(stub.CreateInstance, request), options)
+    status, operation = _ask(client, stub.CreateInstance, request, files)
+    return status if operation is None else finish(client, target, operation, options)
 
 
 def create_batch(
@@ -66,5 +77,26 @@ def create_batch(
     for file in files:
         request.requests.add(parent=target.parent(), vmadm_json=payload(file))
     stub = instance_service_pb2_grpc.InstanceServiceStub(client.channel)
-    operation = client.call(stub.BatchCreateInstances, request)
-    return finish(client, target, operation, options, files)
+    status, operation = _ask(client, stub.BatchCreateInstances, request, files)
+    return status if operation is None else finish(client, target, operation, options, files)
+
+
+def _ask(
+    client: Client, method: Callable[..., Any], request: Any, files: tuple[str, ...]
+) -> tuple[int, Any]:
+    """Make the call; a refusal is told with the files it is about, and gives None and its status.
+
+    Raises what is no refusal.
+    """
+
+    def by_file(found: re.Match[str]) -> str:
+        own = int(found["place"] or 0)
+        return f"{files[own]}{': ' if found['inside'] else ''}" if own < len(files) else found[0]
+
+    try:
+        return 0, client.call(method, request)
+    except grpc.RpcError as error:
+        told = report(error, lambda text: _PAYLOAD.sub(by_file, in_words(text)))
+        if told is None:
+            raise
+        return told, None

@@ -10,7 +10,7 @@ from fifo.cli.text import safe
 from fifo.model.errors import FifoError, InvalidInput, NotFound, NotReady, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -48,8 +48,18 @@ class LocalFileError(FifoError):
         self.status = status
 
 
-def report(error: BaseException) -> int | None:
-    """Print an error for people and give its exit status; None for one that is a bug."""
+def in_words(told: str) -> str:
+    """Give what a node says in the words of the command line, where it has its own."""
+    for theirs, ours in _WORDS.items():
+        told = told.replace(theirs, ours)
+    return told
+
+
+def report(error: BaseException, words: Callable[[str], str] = in_words) -> int | None:
+    """Print an error for people and give its exit status; None for one that is a bug.
+
+    `words` says what a node told in the caller's own words.
+    """
     if isinstance(error, FifoError):
         what, lines = error.what, list[str]()
         if isinstance(error, InvalidInput) and len(error.violations) > 1:
@@ -63,7 +73,7 @@ def report(error: BaseException) -> int | None:
         name = getattr(error.code(), "name", "UNKNOWN")
         status = rpc_status.from_call(error)
         if status is not None:
-            return _tell(name, status)
+            return _tell(name, status, words)
         told = str(error.details() or name)
         _print(told, "", _of_line(told) or REMEDIES.get(name, ""), [])
         return BY_CODE.get(name, FAILED)
@@ -91,11 +101,6 @@ def status_of(status: Any) -> int:
     return BY_CODE.get(_name_of(status), FAILED)
 
 
-def in_words(told: str) -> str:
-    """Give what a node says in the words of the command line, where it has its own."""
-    return told.replace("use force", "use --force")
-
-
 def _name_of(status: Any) -> str:
     import grpc
 
@@ -103,7 +108,7 @@ def _name_of(status: Any) -> str:
     return names.get(status.code, "UNKNOWN")
 
 
-def _tell(name: str, status: Any) -> int:
+def _tell(name: str, status: Any, words: Callable[[str], str] = in_words) -> int:
     """Print what a node said, which says what to do as well, and give the exit status."""
     lines, text = list(_of_status(status)), status.message
     if len(lines) == 1:
@@ -111,10 +116,13 @@ def _tell(name: str, status: Any) -> int:
         lines = []
     elif lines:
         text = _LISTED.sub("", text)
-    _print(in_words(text), "", REMEDIES[name] if name in _ALWAYS else "", lines)
+    remedy = REMEDIES[name] if name in _ALWAYS else ""
+    _print(words(text), "", remedy, [words(line) for line in lines])
     return BY_CODE.get(name, FAILED)
 
 
+_WORDS: Final = {"use force": "use --force", "use mode CONSOLE": "leave out --shell"}
+"""What a node calls things, and how the command line does."""
 REMEDIES: Final[dict[str, str]] = {
     "UNAVAILABLE": "is the node running? see `fifo serve --help`, or name it by --server",
     "UNAUTHENTICATED": "name a token with --token-file, or use the local socket",
@@ -127,8 +135,8 @@ REMEDIES: Final[dict[str, str]] = {
 """What to do next, where no node said it: it was not reached, or is another program."""
 _ALWAYS: Final = frozenset({"UNAUTHENTICATED", "INTERNAL"})
 """Where the command line knows of a way that the node does not."""
-_LISTED: Final = re.compile(r" \(.*\)(?=; correct the named fields$)", re.DOTALL)
-"""What a message lists of violations, which stand one a line below it."""
+_LISTED: Final = re.compile(r"(?<=: not valid) \(.*(?=; correct the named fields$)", re.DOTALL)
+"""What a message lists of violations, which stand one a line below it; a node may have cut it."""
 _LINES: Final = {
     "CERTIFICATE_VERIFY_FAILED": "name the node's own CA with --ca: ca.crt in DATA/private/tls on"
     " the node",
@@ -153,7 +161,9 @@ def _of_status(status: Any) -> Iterator[str]:
             bad = error_details_pb2.BadRequest()
             detail.Unpack(bad)
             for violation in bad.field_violations:
-                yield f"{violation.field}: {violation.description}"
+                # Of those that are only counted there is no field.
+                head = f"{violation.field}: " if violation.field else ""
+                yield f"{head}{violation.description}"
         elif detail.Is(error_details_pb2.PreconditionFailure.DESCRIPTOR):
             failure = error_details_pb2.PreconditionFailure()
             detail.Unpack(failure)

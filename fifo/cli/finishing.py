@@ -40,6 +40,7 @@ def finish(
         _name(operation, items)
     else:
         output.show_one(target.output, operation, columns.OPERATIONS)
+    _tell_failed(operation, items)
     return status
 
 
@@ -125,9 +126,14 @@ def _tell(operation: Any, options: dict[str, Any], items: Sequence[str]) -> None
         values = list(getattr(metadata, field))
         if values:
             print(f"  {told}: {safe(', '.join(values))}")
-    for index, failed in sorted(metadata.failed_requests.items()):
+
+
+def _tell_failed(operation: Any, items: Sequence[str]) -> None:
+    """Say of each request that failed why, whatever the form of what was done."""
+    for index, failed in sorted(metadata_of(operation).failed_requests.items()):
         own = items[index] if index < len(items) else f"request {index}"
-        print(f"  {safe(own)}: {safe(in_words(failed.message))}", file=sys.stderr)
+        told = in_words(failed.message).removeprefix(f"{own}: ")
+        print(f"  {safe(own)}: {safe(told)}", file=sys.stderr)
 
 
 def _made(operation: Any) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import select
 import selectors
 import signal
 import sys
@@ -41,6 +42,10 @@ BROKEN: Final = 255
 """The status of a session that broke off, as ssh has it: no status of a shell or command came."""
 FRAMES: Final = 64
 """Frames of input that may wait for the network."""
+QUIET_S: Final = 1.0
+"""A console that was piped into is left when it has said nothing for so long: it is answering."""
+ANSWER_MOST_S: Final = 10.0
+"""It is left so long after the end of input at the latest, however much it says."""
 
 
 class Input:
@@ -49,12 +54,18 @@ class Input:
     def __init__(
         self, first: Any, frame: Callable[[bytes], Any], at_end: Any, *, detaches: bool
     ) -> None:
-        """Take the first frame, what makes one of bytes, and the last: None ends the stream."""
+        """Take the first frame, what makes one of bytes, and the last.
+
+        A last frame of None ends the stream; if anything was typed not before what `heard` tells
+        of has stopped.
+        """
         self._frames: queue.Queue[Any] = queue.Queue(FRAMES)
         self._frames.put(first)
         self._frame = frame
         self._at_end = at_end
         self._detaches = detaches
+        self._typed = False
+        self._heard_s = 0.0
         self._ended, self._wake = os.pipe()
         self._thread = threading.Thread(target=self._read, daemon=True)
 
@@ -65,6 +76,10 @@ class Input:
     def put(self, frame: Any) -> None:
         """Send a frame of another kind."""
         self._frames.put(frame)
+
+    def heard(self) -> None:
+        """Learn that the other side has said something just now."""
+        self._heard_s = time.monotonic()
 
     def close(self) -> None:
         """Read no more."""
@@ -97,12 +112,25 @@ class Input:
     def _take(self, data: bytes) -> bool:
         before, found, _ = data.partition(DETACH) if self._detaches else (data, b"", b"")
         if before:
+            self._typed = True
             self._frames.put(self._frame(before))
         if found:
             self._frames.put(None)
         elif not data:
+            if self._typed and self._at_end is None:
+                self._await_answer()
             self._frames.put(self._at_end)
         return bool(data) and not found
+
+    def _await_answer(self) -> None:
+        """Wait until the other side is quiet, or this is closed."""
+        began_s = time.monotonic()
+        self._heard_s = max(self._heard_s, began_s)
+        while True:
+            until_s = min(self._heard_s + QUIET_S, began_s + ANSWER_MOST_S)
+            left_s = until_s - time.monotonic()
+            if left_s <= 0.0 or select.select([self._ended], [], [], left_s)[0]:
+                return
 
 
 @contextlib.contextmanager
@@ -197,7 +225,8 @@ def attach(client: Client, name: str, *, in_shell: bool) -> int:
     def frame(data: bytes) -> Any:
         return console_service_pb2.AttachRequest(data=data)
 
-    # A shell is told that no more comes, and ends by itself with its status; a console is left.
+    # A shell is told that no more comes, and ends by itself with its status; a console is left
+    # when it has answered.
     typed = Input(first, frame, frame(END_OF_INPUT) if in_shell else None, detaches=True)
     ending: console_service_pb2.AttachResponse.Exit | None = None
     broken: grpc.RpcError | None = None
@@ -212,6 +241,7 @@ def attach(client: Client, name: str, *, in_shell: bool) -> int:
                 if answer.HasField("exit"):
                     ending = answer.exit
                 elif answer.data:
+                    typed.heard()
                     _write(1, answer.data)
         except grpc.RpcError as error:
             if not opened:

@@ -92,12 +92,15 @@ def show_one(output: str, message: Any, columns: Sequence[Column]) -> None:
                 print(f"{column.title.lower():<{longest}}  {value}")
 
 
-def show_value(output: str, value: Any) -> None:
-    """Print what is no resource, a tree of facts: JSON or YAML, or YAML's form for people."""
+def show_value(output: str, value: Any, *, one_of_many: bool = False) -> None:
+    """Print what is no resource, a tree of facts: JSON or YAML, or YAML's form for people.
+
+    `one_of_many` has more follow or come before: JSON is on one line then, YAML a document.
+    """
     if output == "json":
-        print(json.dumps(value, indent=2))
+        print(json.dumps(value, indent=None if one_of_many else 2))
     else:
-        _print_yaml(value)
+        _print_yaml(value, explicit_start=one_of_many)
     sys.stdout.flush()
 
 
@@ -127,10 +130,16 @@ def as_dict(message: Any) -> Any:
     )
 
 
-def _print_yaml(value: Any) -> None:
+def _print_yaml(value: Any, *, explicit_start: bool = False) -> None:
     import yaml
 
-    yaml.safe_dump(value, sys.stdout, sort_keys=False, default_flow_style=False)
+    yaml.safe_dump(
+        value,
+        sys.stdout,
+        sort_keys=False,
+        default_flow_style=False,
+        explicit_start=explicit_start,
+    )
 
 
 def print_table(columns: Sequence[Column], rows: list[list[str]], *, cut_to_fit: bool) -> None:

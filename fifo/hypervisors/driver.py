@@ -136,15 +136,17 @@ class Channel(Protocol):
     """A terminal or a command's standard streams: a console, a shell, an exec.
 
     `read` gives (stream, bytes) in the order they came, stream 1 for output and 2 for errors, and
-    None when there will be no more; `exit_code` is then set for a command. Reading paces the
-    other side: what is not read is bounded, and beyond that the channel is closed, never the guest
-    held up. `close` detaches; it ends an exec's command, never a console's instance.
+    None when there will be no more; `exit_code` is then set for a command that has ended. Reading
+    paces the other side: what is not read is bounded, and beyond that the channel is closed, never
+    the guest held up; `fell_behind` is then set. Without it a console that ends has ended at its
+    source. `close` detaches; it ends an exec's command, never a console's instance.
     """
 
     exit_code: int | None
+    fell_behind: bool
 
     def read(self) -> Awaitable[tuple[int, bytes] | None]:
-        """Wait for output."""
+        """Wait for output; raises Unavailable if the way to a console broke: attach again."""
 
     def write(self, data: bytes) -> Awaitable[None]:
         """Type; empty data is end of input for a command."""

@@ -6,6 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from fifo.model.errors import Violation
+from fifo.model.host_address import objection
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -63,9 +64,14 @@ def violations(network: Network) -> Iterator[Violation]:
         except ValueError as error:
             yield Violation(field, f"addresses: {error}")
             continue
-        inside = [first, last, *([gateway] if gateway is not None else [])]
-        if any(address not in subnet for address in inside):
+        named = {"first": first, "last": last}
+        if gateway is not None:
+            named["gateway"] = gateway
+        if any(address not in subnet for address in named.values()):
             yield Violation(field, f"first, last and gateway inside {subnet}")
+        for name, address in named.items():
+            if address in subnet and (wanted := objection(address, subnet.prefixlen)):
+                yield Violation(f"{field}.{name}", wanted)
         if int(first) > int(last):
             yield Violation(f"{field}.first", "not behind last")
         if gateway is not None and int(first) <= int(gateway) <= int(last):

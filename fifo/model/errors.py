@@ -6,7 +6,7 @@ class is a kind of failure that callers treat alike, `reason` the exact one, for
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 
 class FifoError(Exception):
@@ -52,10 +52,28 @@ class InvalidInput(FifoError):
     reason = "INVALID_INPUT"
 
     def __init__(self, subject: str, violations: tuple[Violation, ...]) -> None:
-        listed = ", ".join(f"{path}: {wanted}" for path, wanted in violations[:8])
-        more = f" and {len(violations) - 8} more" if len(violations) > 8 else ""  # noqa: PLR2004
-        super().__init__(f"not valid ({listed}{more})", subject, "correct the named fields")
+        super().__init__(f"not valid ({_listed(violations)})", subject, "correct the named fields")
         self.violations = violations
+
+
+LISTED: Final = 8
+"""Violations that a text tells, the rest is counted: what anybody reads in one line."""
+LISTED_CHARACTERS: Final = 320
+"""Characters of them, so that the text stays whole in a status (`fifo.api.limits`)."""
+
+
+def _listed(violations: tuple[Violation, ...]) -> str:
+    """Tell the first violations, at least one."""
+    told: list[str] = []
+    left = LISTED_CHARACTERS
+    for path, wanted in violations[:LISTED]:
+        text = f"{path}: {wanted}"
+        if told and len(text) > left:
+            break
+        told.append(text if len(text) <= left else f"{text[: left - 1]}…")
+        left -= len(text)
+    more = len(violations) - len(told)
+    return ", ".join(told) + (f" and {more} more" if more else "")
 
 
 class RequestIdReused(InvalidInput):

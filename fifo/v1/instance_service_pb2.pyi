@@ -143,7 +143,8 @@ class CreateInstanceRequest(_message.Message):
     """Its id, `[a-z]([a-z0-9-]{0,61}[a-z0-9])?`; made from the uid if absent."""
     vmadm_json: _builtins.bytes
     """A payload of `vmadm create`, as it is: a JSON object. What the host cannot honour is listed
-    in `unhonoured_properties`, what nobody knows is refused.
+    in `unhonoured_properties`, and so is what nobody knows, which is not kept, as vmadm drops
+    it. Values that a property cannot have are refused.
     """
     request_id: _builtins.str
     """A UUID4 that makes a repetition harmless: for 24 h it gets the first answer."""

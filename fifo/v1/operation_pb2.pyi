@@ -44,9 +44,15 @@ class OperationMetadata(_message.Message):
         DONE: OperationMetadata._State.ValueType  # 3
         """Done as asked."""
         FAILED: OperationMetadata._State.ValueType  # 4
-        """Ended with an error; nothing of it is left, `owed_cleanups` excepted."""
+        """Ended with an error; nothing of it is left, `owed_cleanups` excepted. What a start, stop,
+        reboot or delete asked for stays wanted, and its host goes on with it.
+        """
         CANCELLED: OperationMetadata._State.ValueType  # 5
-        """Ended because it was asked to; nothing of it is left."""
+        """Ended because it was asked to; nothing of it is left. Of a start, stop or reboot the desired
+        state is again what it was: an instance that is asked to stop is not forced, and one that has
+        ended is started again. What its guest was asked cannot be taken back: it may still end, as
+        by itself. What a delete, or going back to a snapshot, has begun stays as it is.
+        """
         NEEDS_ATTENTION: OperationMetadata._State.ValueType  # 6
         """Ended, and an undo was refused by a host that answered: an operator has to look."""
 
@@ -62,9 +68,15 @@ class OperationMetadata(_message.Message):
     DONE: OperationMetadata.State.ValueType  # 3
     """Done as asked."""
     FAILED: OperationMetadata.State.ValueType  # 4
-    """Ended with an error; nothing of it is left, `owed_cleanups` excepted."""
+    """Ended with an error; nothing of it is left, `owed_cleanups` excepted. What a start, stop,
+    reboot or delete asked for stays wanted, and its host goes on with it.
+    """
     CANCELLED: OperationMetadata.State.ValueType  # 5
-    """Ended because it was asked to; nothing of it is left."""
+    """Ended because it was asked to; nothing of it is left. Of a start, stop or reboot the desired
+    state is again what it was: an instance that is asked to stop is not forced, and one that has
+    ended is started again. What its guest was asked cannot be taken back: it may still end, as
+    by itself. What a delete, or going back to a snapshot, has begun stays as it is.
+    """
     NEEDS_ATTENTION: OperationMetadata.State.ValueType  # 6
     """Ended, and an undo was refused by a host that answered: an operator has to look."""
 

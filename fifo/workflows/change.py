@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fifo.model import limits
-from fifo.model.errors import Conflict, DriverFailed
+from fifo.model.errors import Cancelled, Conflict, DriverFailed
 from fifo.model.instance import InstanceSpec
 from fifo.model.vmadm.changes import changed
 from fifo.workflows import instances
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fifo.model.instance import InstanceStatus
     from fifo.store.catalog import Entry
-    from fifo.workflows.workflow import Items, Run
+    from fifo.workflows.workflow import Action, Items, Run
 
 
 async def _write(run: Run, items: Items) -> Outcome:
@@ -56,22 +58,58 @@ def more_time_s(spec: InstanceSpec) -> float:
     return max(0.0, (spec.patience_s or 0.0) - limits.STOP_PATIENCE_VM_S)
 
 
-async def _write_back(run: Run, items: Items) -> Outcome:
-    """Want again what was wanted before, as a generation of its own."""
-    outcome = Outcome()
-    for item in items:
-        before = run.output("accept", item)
-        entry = run.catalog.specs.get(run.uid(item))
-        if not isinstance(before, dict) or entry is None or entry.record.deleting:
-            continue
-        generation = entry.record.generation
-        if generation != run.operation.input["generation"]:
-            continue  # Undone already, or changed again since.
-        spec = msgspec.convert({**before, "generation": generation + 1}, InstanceSpec)
-        written = instances.write_spec(entry, spec)
-        outcome.compares += written.compares
-        outcome.writes += written.writes
-    return outcome
+def _before(run: Run, item: int) -> InstanceSpec | None:
+    """Give what was wanted before, as a generation of its own.
+
+    None where that was done already, or something else is wanted since.
+    """
+    before = run.output("accept", item)
+    entry = run.catalog.specs.get(run.uid(item))
+    if not isinstance(before, dict) or entry is None or entry.record.deleting:
+        return None
+    generation = entry.record.generation
+    if generation != run.operation.input["generation"]:
+        return None
+    return msgspec.convert({**before, "generation": generation + 1}, InstanceSpec)
+
+
+def _before_moved(run: Run, item: int) -> InstanceSpec | None:
+    """Give what is wanted again after a start, stop or reboot that somebody cancelled.
+
+    None after any other failure: then the wish stands, and its host goes on with it.
+    """
+    failure = run.operation.failures.get(str(item))
+    spec = _before(run, item)
+    if spec is None or failure is None or failure.kind != Cancelled.__name__:
+        return None
+    if run.operation.kind != START.kind:
+        return spec
+    # One that had failed was wanted running before, and a new generation would start it again.
+    return msgspec.structs.replace(spec, wanted="stopped")
+
+
+def _write_back(before: Callable[[Run, int], InstanceSpec | None]) -> Action:
+    """Make the undo that writes down what is wanted again."""
+
+    async def undo(run: Run, items: Items) -> Outcome:
+        outcome = Outcome()
+        for item in items:
+            if (spec := before(run, item)) is not None:
+                written = instances.write_spec(instances.spec_entry(run, spec.uid), spec)
+                outcome.compares += written.compares
+                outcome.writes += written.writes
+        return outcome
+
+    return undo
+
+
+async def _move_back(run: Run, items: Items) -> Outcome:
+    """Bring the host what is wanted again; runs before that is written."""
+    (item,) = items
+    spec = _before_moved(run, item)
+    if spec is None:
+        return Outcome()
+    return await instances.realise(run, items, "undo", lambda _: spec)
 
 
 async def _resize(run: Run, items: Items) -> Outcome:
@@ -143,8 +181,8 @@ async def _realise_back(run: Run, items: Items) -> Outcome:
     return await instances.realise(run, items, "undo", lambda _: spec)
 
 
-_ACCEPT = Step("accept", _write)
-_REALISE = Step("realise", instances.realise, repeated=True)
+_ACCEPT = Step("accept", _write, _write_back(_before_moved))
+_REALISE = Step("realise", instances.realise, _move_back, repeated=True)
 _REACHED = Step("reach", instances.reached)
 
 START = Workflow("start_instance", (_ACCEPT, _REALISE, _REACHED), 120.0)
@@ -155,7 +193,7 @@ REBOOT = Workflow(
 UPDATE = Workflow(
     "update_instance",
     (
-        Step("accept", _write, _write_back),
+        Step("accept", _write, _write_back(_before)),
         Step("resize", _resize, _resize_back),
         Step("realise", _realise, _realise_back),
         Step("apply", _applied),

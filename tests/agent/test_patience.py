@@ -137,6 +137,43 @@ def test_force_shortens_a_reboot_that_is_under_way_and_it_starts_once(world: Age
     assert (status.start_id, status.boot_generation, status.generation) == (2, 2, 3)
 
 
+@pytest.mark.parametrize("seconds", [20.0, 3_600.0])
+@pytest.mark.parametrize("change", [{}, {"wanted": "running", "boot_generation": 2}])
+def test_a_stop_or_reboot_that_nobody_wants_any_more_forces_nobody(
+    world: AgentWorld, change: dict[str, Any], seconds: float
+) -> None:
+    spec = running(world)
+    slow = asked(spec, seconds, **change)
+    world.realise(slow)
+    world.await_state(spec.uid, "stopping")
+    world.time.advance(5.0)
+    world.realise(newer(slow, wanted="running", boot_generation=1))
+    world.await_state(spec.uid, "running", patience_s=1.0)
+    world.time.advance(100.0)
+    status = world.status(spec.uid)
+    assert (status.state, status.start_id, status.generation) == ("running", 1, 3)
+    kinds = [entry.event.kind for entry in world.reported() if entry.event is not None]
+    assert kinds == ["created"]
+    # The next one is another one.
+    world.realise(asked(newer(slow), 10.0))
+    assert stops_after(world, spec.uid) == pytest.approx(10.0, abs=0.1)
+    assert world.crashes() == []
+
+
+def test_a_guest_that_has_ended_is_started_again_where_its_stop_is_taken_back(
+    world: AgentWorld,
+) -> None:
+    spec = running(world)
+    slow = asked(spec, 20.0)
+    world.realise(slow)
+    world.await_state(spec.uid, "stopping")
+    world.host.end(spec.uid)
+    world.realise(newer(slow, wanted="running"))
+    world.until(lambda: world.host.find(spec.uid).start_id == 2)
+    world.await_state(spec.uid, "running")
+    assert world.crashes() == []
+
+
 @pytest.mark.parametrize("seconds", [None, 3_600.0])
 def test_a_later_stop_gives_no_more_time(world: AgentWorld, seconds: float | None) -> None:
     spec = running(world)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +139,44 @@ def test_everything_wrong_with_an_instance_is_listed_at_once(play: Play) -> None
                     "routes.x",
                 )
             }  # fmt: skip
+
+    play(scene)
+
+
+TAGGED: dict[str, Any] = {"nic_tag": "external", "vlan_id": 9}
+
+
+@pytest.mark.parametrize(
+    ("nic", "field"),
+    [
+        ({"network": "networks/lan", "ips": ["10.0.0.255"]}, "ips[0]"),
+        ({"network": "networks/lan", "ips": ["10.0.0.0/24"]}, "ips[0]"),
+        ({**TAGGED, "ips": ["dhcp", "10.9.0.255/24"]}, "ips[1]"),
+        ({**TAGGED, "ips": ["224.0.0.1/24"]}, "ips[0]"),
+        ({**TAGGED, "ips": ["10.9.0.7/24"], "gateways": ["10.9.0.255"]}, "gateways[0]"),
+        ({**TAGGED, "ips": ["10.9.0.7/24"], "gateways": ["127.0.0.1"]}, "gateways[0]"),
+    ],
+)
+def test_an_address_that_no_host_can_have_is_refused(
+    play: Play, nic: dict[str, Any], field: str
+) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            told = await refused(create(channel, given={**ZONE, "nics": [nic]}))
+            assert told.fields == [f"instance.nics[0].{field}"]
+            known = {name: value for name, value in nic.items() if name != "network"}
+            payload = HEAD + b'"nics": [' + json.dumps({**known, "nic_tag": "external"}).encode()
+            whole = payload.replace(b"10.0.0.255", b"10.0.0.255/24") + b"]}"
+            told = await refused(
+                call(
+                    channel,
+                    "InstanceService.CreateInstance",
+                    parent="orgs/default",
+                    instance_id="web",
+                    vmadm_json=whole,
+                )
+            )
+            assert told.fields == [f"vmadm_json.nics[0].{field}"]
 
     play(scene)
 

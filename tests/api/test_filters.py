@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fifo.api.filters import predicate
+from fifo.api.status import status_of
 from fifo.model.errors import InvalidInput
 from fifo.v1 import hypervisor_pb2, instance_pb2
 
@@ -91,6 +92,15 @@ def test_a_wrong_filter_is_refused_with_what_is_wanted(text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         predicate(text, Instance.DESCRIPTOR)
     assert caught.value.violations[0].field == "filter"
+
+
+@pytest.mark.parametrize("own", ["web", 'network = "networks/lan"', "sate = RUNNING", "z" * 4_000])
+def test_of_a_resource_with_many_fields_the_wrong_one_is_told_whole(own: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        predicate(own, Instance.DESCRIPTOR)
+    told = status_of(caught.value).message
+    assert f"a field there is, not {own.partition(' ')[0][:40]!r}, at character 1: " in told
+    assert told.endswith("; correct the named fields")
 
 
 @given(st.text(max_size=60))

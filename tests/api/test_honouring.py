@@ -31,13 +31,17 @@ def test_what_cannot_be_honoured_and_what_is_absent_are_told_before_anything_is_
     async def scene(stage: Stage) -> None:
         there = (
             b'{"brand": "lx", "kernel_version": "5.10", "image_uuid": "%s",'
-            b' "delegate_dataset": true}' % IMAGE.encode()
+            b' "delegate_dataset": true, "colour": "red"}' % IMAGE.encode()
         )
         asked: dict[str, Any] = {"parent": "orgs/default", "validate_only": True}
         async with stage.channel() as channel:
             tried = await call(channel, CREATE, vmadm_json=there, **asked)
-            vain = ["delegate_dataset", "kernel_version"]
+            vain = ["colour", "delegate_dataset", "kernel_version"]
             assert list(metadata_of(tried).unhonoured_properties) == vain
+            # What nobody knows is not kept, as vmadm drops it; what another host knows is.
+            made = Instance()
+            assert tried.response.Unpack(made)
+            assert dict(made.extra) == {"delegate_dataset": True}
             absent = there.replace(IMAGE.encode(), b"f" + IMAGE[1:].encode())
             told = await refused(call(channel, CREATE, vmadm_json=absent, **asked))
             assert told.fields == ["vmadm_json.image_uuid"]

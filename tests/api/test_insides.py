@@ -151,6 +151,7 @@ def test_a_console_ends_with_its_instance(play: Play) -> None:
             async with asyncio.timeout(5):
                 while frame is None or not frame.HasField("exit"):
                     frame = await attached.read()
+                assert frame.exit.reason == Exit.INSTANCE_STOPPED
                 assert await attached.read() is grpc.aio.EOF
 
     play(scene)
@@ -180,6 +181,7 @@ class Script:
     """A channel that says what it is told to, and then waits for ever."""
 
     exit_code = None
+    fell_behind = False
 
     def __init__(self, *pieces: bytes) -> None:
         self.pieces = list(pieces)
@@ -224,6 +226,54 @@ def test_a_log_is_followed_without_a_gap_or_a_repetition(
 
     play(scene)
     assert script.closed
+
+
+class Over:
+    """A channel that is over, of an instance that nobody knows the end of yet."""
+
+    exit_code = None
+
+    def __init__(self, *, fell_behind: bool) -> None:
+        self.fell_behind = fell_behind
+
+    async def read(self) -> None:
+        return None
+
+    async def resize(self, columns: int, rows: int) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("fell_behind", "reason", "code"),
+    [(False, Exit.INSTANCE_STOPPED, "OK"), (True, Exit.FELL_BEHIND, "UNAVAILABLE")],
+)
+def test_why_a_console_ended_is_what_its_channel_says_and_not_how_its_instance_is_now(
+    play: Play, monkeypatch: pytest.MonkeyPatch, *, fell_behind: bool, reason: int, code: str
+) -> None:
+    async def console(self: LocalGateway, host: str, uid: str) -> Over:
+        return Over(fell_behind=fell_behind)
+
+    monkeypatch.setattr(LocalGateway, "console", console)
+
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            await create(channel, given=VM)
+            opened = Attach(open=Attach.Open(name=WEB))
+            attached = stream(
+                channel, "ConsoleService.Attach", conversation(opened, then=asyncio.Event())
+            )
+            await attached.read()
+            assert (await attached.read()).exit.reason == reason
+            # Who follows a log and reads too slowly is told to go on where it was.
+            path = "InstanceService.ReadInstanceLogs"
+            followed = stream(channel, path, name=WEB, follow=True, tail_lines=0)
+            async with asyncio.timeout(5):
+                assert (await followed.code()).name == code
+
+    play(scene)
 
 
 def test_numbers_come_from_the_host(play: Play) -> None:

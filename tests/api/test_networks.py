@@ -57,6 +57,8 @@ WRONG = [
     ({"pools": [{"subnet": "10.0.0.128/25"}]}, "network.pools[0].subnet"),
     ({"routes": {"10.1.0.0/16": "nics[0]"}}, "network.routes.10.1.0.0/16"),
     ({"routes": {f"10.{n}.0.0/16": "10.7.0.1" for n in range(65)}}, "network.routes"),
+    ({"pools": [{"subnet": "10.7.0.0/29", "first": "10.7.0.0"}]}, "network.pools[0].first"),
+    ({"pools": [{"subnet": "224.7.0.0/29"}]}, "network.pools[0].last"),
 ]
 
 

@@ -9,8 +9,8 @@ import pytest
 from fifo.hypervisors.simulated.faults import Fault
 from fifo.hypervisors.simulated.settings import HostSettings
 from fifo.model.limits import STOP_PATIENCE_MOST_S
-from fifo.v1 import instance_pb2
-from tests.api.calls import call, done, ended, refused
+from fifo.v1 import instance_pb2, operation_pb2
+from tests.api.calls import call, done, ended, metadata_of, refused
 from tests.api.test_instances import WEB, create, get
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Play = Callable[..., None]
 
 Instance = instance_pb2.Instance
+OperationMetadata = operation_pb2.OperationMetadata
 HANGING = HostSettings(faults=(Fault("stop", "deaf"),))
 AN_HOUR = {"seconds": 3_600}
 
@@ -212,6 +213,26 @@ def test_a_delete_does_not_wait_for_a_stop(play: Play) -> None:
             await done(channel, await call(channel, "InstanceService.DeleteInstance", name=WEB))
             assert (await ended(channel, slow)).HasField("error")
             assert (await refused(get(channel))).code == "NOT_FOUND"
+
+    play(scene, HANGING)
+
+
+@pytest.mark.parametrize("verb", ["Stop", "Reboot"])
+def test_a_stop_or_reboot_that_is_cancelled_forces_nobody(play: Play, verb: str) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            before = await create(channel)
+            slow = await stop(channel, verb, timeout=AN_HOUR)
+            await state_is(stage, "stopping")
+            await call(channel, "Operations.CancelOperation", name=slow.name)
+            told = await ended(channel, slow)
+            assert metadata_of(told).state == OperationMetadata.CANCELLED
+            await state_is(stage, "running")
+            now = await get(channel)
+            assert (now.desired_state, now.pid) == (Instance.RUNNING, before.pid)
+            # A later one is another one.
+            made = await done(channel, await stop(channel, "Reboot", force=True), Instance())
+            assert made.pid != before.pid
 
     play(scene, HANGING)
 

@@ -118,6 +118,19 @@ def test_the_whole_status_is_below_its_bound_whatever_is_in_it(text: str) -> Non
         assert "ErrorInfo" in read_details(made.SerializeToString())
 
 
+@pytest.mark.parametrize("text", ["x" * 5_000, "é" * 5_000])
+def test_a_long_text_is_cut_before_what_to_do_next(text: str) -> None:
+    for error in (
+        errors.InvalidInput("web", (Violation("f", text),)),
+        errors.NoRoom(text, "web", "correct the named fields"),
+        errors.WrongState("full", text, "correct the named fields"),
+    ):
+        made = status.status_of(error).message
+        assert made.endswith("; correct the named fields")
+        assert "…" in made
+        assert len(made.encode()) <= limits.MESSAGE_BYTES
+
+
 def test_a_bug_is_told_by_its_mark_alone() -> None:
     details = read_details(status.of_bug("b-1").SerializeToString())
     assert details["code"] == "INTERNAL"

@@ -61,6 +61,15 @@ def test_a_shell_inside_gives_the_command_its_status(node: NodeProcess, image: s
     assert node.fifo("instance", "console", "nobody", "--shell", told="").returncode == 3
 
 
+def test_what_is_piped_into_a_console_is_answered_before_it_is_left(
+    node: NodeProcess, image: str
+) -> None:
+    assert image
+    done = node.fifo("instance", "console", "web", told="hostname\n")
+    assert (done.returncode, done.stderr.strip()) == (0, "[detached]")
+    assert "web\n" in done.stdout.partition("hostname")[2]
+
+
 def test_labels_are_set_and_removed(node: NodeProcess) -> None:
     (host,) = node.fifo("hypervisor", "list", "-o", "name").stdout.split()
     assert node.fifo("hypervisor", "label", host, "rack=a", "tier=b").stdout == "rack=a\ntier=b\n"

@@ -187,6 +187,12 @@ def test_what_a_node_says_is_said_once(capsys: pytest.CaptureFixture[str]) -> No
         "fifo: web: not valid; correct the named fields\n"
         "  alias: wanted: a word\n  ram: wanted: a word\n"
     )
+    long = said(*(f"vmadm_json.nics[{n}].netmask{'-' * 80}" for n in range(9)), "é" * 400)
+    first, *others = long.splitlines()
+    assert first == "fifo: web: not valid; correct the named fields"
+    assert len(others) == 10
+    many = said(*(f"field-{n}" for n in range(50)))
+    assert many.endswith("  field-39: wanted: a word\n  and 10 more\n")
     assert exits.report_status(status_of(NoRoom("full", "web", "free some"))) == 7
     assert capsys.readouterr().err == "fifo: web: full; free some\n"
 

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Any
 import click
 import grpc
 import pytest
+import yaml
 from google.longrunning import operations_pb2
 
+from fifo.api.status import DETAILS_KEY, code_of, status_of
 from fifo.cli import columns
+from fifo.cli.exits import report
 from fifo.cli.output import fit
 from fifo.cli.rows import Rows
+from fifo.model.errors import InvalidInput, Unsupported, Violation
 from fifo.v1 import image_pb2, image_service_pb2, instance_pb2, instance_service_pb2, operation_pb2
 from tests.cli.fake_channel import Ended
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fifo.model.errors import FifoError
     from tests.cli.conftest import Run
     from tests.cli.fake_channel import FakeChannel
 
@@ -75,6 +80,10 @@ def test_a_batch_names_what_it_made_and_each_file_that_failed(
     assert done.return_value == 1
     assert "create 2 instances: done\n  orgs/default/instances/i-1\n" in done.output
     assert f"{files[1]}: no room" in done.output
+    # What failed is told in every form, beside what is for programs.
+    for form in ("name", "yaml", "json"):
+        other = run("-o", form, "instance", "create", *given)
+        assert other.stderr == f"  {files[1]}: no room\n"
     for wrong in (["web", *given], [*given[:2], "--memory", "64"]):
         assert isinstance(run("instance", "create", *wrong).exception, click.UsageError)
 
@@ -85,14 +94,14 @@ def test_of_several_to_delete_each_is_tried_and_all_that_are_missing_are_named(
     ended = operation(verb="delete", target="orgs/default")
     metadata = operation_pb2.OperationMetadata(verb="delete", target="orgs/default")
     gone, full = metadata.failed_requests[1], metadata.failed_requests[2]
-    gone.code, gone.message = 5, "gone: it does not exist"
+    gone.code, gone.message = 5, "orgs/default/instances/gone: it does not exist"
     full.code, full.message = 9, "it has 1 snapshots; delete them first, or use force"
     ended.metadata.Pack(metadata)
     channel.answers[f"{SERVICE}/ListInstances"] = instance_service_pb2.ListInstancesResponse()
     channel.answers[f"{SERVICE}/BatchDeleteInstances"] = ended
     told = run("instance", "delete", "web", "gone", "full", "--yes")
     assert told.return_value == 3
-    assert "gone: it does not exist" in told.output
+    assert "  orgs/default/instances/gone: it does not exist\n" in told.output
     assert "or use --force" in told.output
     told = run("instance", "delete", "1234", "web", "5678", "A b", "gone", "full", "--yes")
     assert told.return_value == 3
@@ -167,6 +176,51 @@ def test_top_tells_programs_what_it_shows_people(run: Run) -> None:
     assert [set(json.loads(line)) for line in twice.splitlines()] == [
         {"hypervisors", "instances"}
     ] * 2
+
+
+def test_top_tells_each_look_as_a_document_of_its_own(run: Run) -> None:
+    twice = run("-o", "yaml", "top", "-n", "2", "-d", "0.2").output
+    assert list(yaml.safe_load_all(twice)) == [{"hypervisors": [], "instances": []}] * 2
+    once = run("-o", "yaml", "top", "-n", "1").output
+    assert not once.startswith("---")
+
+
+def refusing(error: FifoError) -> Any:
+    """Make the answer of a node that refuses."""
+    ended = Ended(getattr(grpc.StatusCode, code_of(error).name))
+    ended.trailing_metadata = lambda: (  # type: ignore[method-assign]
+        (DETAILS_KEY, status_of(error).SerializeToString()),
+    )
+    ended.details = lambda: status_of(error).message  # type: ignore[method-assign]
+    return ended
+
+
+@pytest.mark.parametrize("places", [(2,), (0, 2)])
+def test_a_refused_payload_is_called_by_its_file(
+    run: Run, channel: FakeChannel, tmp_path: Path, places: tuple[int, ...]
+) -> None:
+    files = [tmp_path / f"{own}.json" for own in "abc"]
+    for file in files:
+        file.write_text("{}")
+    wrong = tuple(Violation(f"requests[{n}].vmadm_json.payload", "JSON") for n in places)
+    channel.answers[f"{SERVICE}/BatchCreateInstances"] = refusing(InvalidInput("it", wrong))
+    done = run("instance", "create", *(word for file in files for word in ("-f", str(file))))
+    assert done.return_value == 2
+    assert all(f"{files[n]}: payload: " in done.stderr for n in places)
+    assert "requests[" not in done.stderr
+    wrong = (Violation("vmadm_json.brand", "a brand"), Violation("vmadm_json", "one"))
+    channel.answers[f"{SERVICE}/CreateInstance"] = refusing(InvalidInput("it", wrong))
+    done = run("instance", "create", "web", "-f", str(files[0]))
+    assert done.stderr.splitlines()[1:] == [
+        f"  {files[0]}: brand: wanted: a brand", f"  {files[0]}: wanted: one",
+    ]  # fmt: skip
+
+
+def test_a_shell_that_a_vm_has_not_is_told_in_the_words_of_this_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert report(refusing(Unsupported("a VM has none", "web", "use mode CONSOLE"))) == 5
+    assert capsys.readouterr().err == "fifo: web: a VM has none; leave out --shell\n"
 
 
 def test_a_table_of_changes_leaves_out_what_no_change_tells_of(

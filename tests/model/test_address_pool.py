@@ -82,6 +82,11 @@ def pool(first: str, last: str, gateway: str = "") -> AddressPool:
         ((AddressPool(subnet="fd00::/64", first="10.0.0.1", last="fd00::9"),), ["pools[0]"]),
         ((AddressPool(subnet="x", first="y", last="z"), V6), ["pools[0]"]),
         ((V4, V4), ["pools[1]"]),
+        ((pool("10.0.0.0", "10.0.0.255"),), ["pools[0].first", "pools[0].last"]),
+        ((pool("10.0.0.1", "10.0.0.9", "10.0.0.255"),), ["pools[0].gateway"]),
+        ((AddressPool(subnet="10.0.0.0/31", first="10.0.0.0", last="10.0.0.1"),), []),
+        ((AddressPool(subnet="ff02::/64", first="ff02::1", last="ff02::9"),),
+         ["pools[0].first", "pools[0].last"]),
     ],
 )  # fmt: skip
 def test_all_that_is_wrong_with_pools_is_told(

@@ -65,6 +65,16 @@ def test_violations_are_told_up_to_eight_and_then_counted() -> None:
     assert "f8" not in str(error)
 
 
+def test_long_violations_are_told_as_far_as_a_text_stays_whole() -> None:
+    wrong = tuple(Violation(f"f{n}", "x" * 100) for n in range(9))
+    told = str(InvalidInput("it", wrong))
+    assert told.startswith("it: not valid (f0: xxx")
+    assert told.endswith("x and 6 more); correct the named fields")
+    alone = str(InvalidInput("it", (Violation("f", "y" * 1_000),)))
+    assert alone.endswith("yy…); correct the named fields")
+    assert len(alone) < 400
+
+
 def test_what_may_succeed_later_says_when() -> None:
     for kind in TREE:
         if issubclass(kind, errors.Unavailable):

@@ -124,6 +124,20 @@ class NodeProcess:
             env=self.environment(),
         )
 
+    def attach(self, name: str) -> subprocess.Popen[bytes]:
+        """Start a `fifo instance console` whose input stays open."""
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "fifo", "--server", f"unix:{self.socket}"),
+                *("instance", "console", name),
+            ],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.environment(),
+        )
+
 
 def fifo(*arguments: str, told: str = "") -> subprocess.CompletedProcess[str]:
     """Run the `fifo` command."""

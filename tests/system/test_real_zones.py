@@ -6,6 +6,7 @@ As root on Linux with the packages of `make packages`; there is nothing to test 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ import pytest
 from fifo.cli.demo.fleet_client import FleetClient
 from fifo.hypervisors.linux.guests import spawning, zone_image
 from fifo.hypervisors.linux.keeper_client import KeeperClient
+from fifo.v1 import instance_pb2
 from tests.system.node_process import NodeProcess, fifo, rows
 from tests.system.real_node import left
 
@@ -30,6 +32,7 @@ pytestmark = pytest.mark.skipif(
     reason="real zones want root and runc; the simulated node's tests run everywhere",
 )
 
+Instance = instance_pb2.Instance
 PREFIX = "syst"
 SUBNET = "10.118.0.0/24"
 
@@ -105,10 +108,59 @@ def test_zones_answer_at_their_addresses_and_run_commands(node: NodeProcess) -> 
     assert (shell.returncode, "shell exited" in shell.stderr) == (5, True), shell
     assert node.fifo("instance", "console", "web-1", "--shell").returncode == 0
     assert "detached" in node.fifo("instance", "console", "web-1").stderr
+    piped = node.fifo("instance", "console", "web-1", told="echo an''swer\n")
+    assert (piped.returncode, "detached" in piped.stderr) == (0, True)
+    assert "answer" in piped.stdout
     done = node.fifo("instance", "exec", "web-1", "--", "sh", "-c", "hostname; exit 7")
     assert (done.returncode, done.stdout.strip()) == (7, "web-1")
     assert node.fifo("instance", "logs", "web-1").returncode == 0
     assert rows(node.fifo("-o", "json", "instance", "stats", "web-1"))["processes"] >= 1
+
+
+def test_a_console_ends_with_the_zone_that_is_stopped_and_that_is_no_failure(
+    node: NodeProcess,
+) -> None:
+    create(node, "watched").close()
+    with node.attach("watched") as console:
+        assert console.stdin is not None
+        assert console.stdout is not None
+        console.stdin.write(b"here\n")
+        console.stdin.flush()
+        # The terminal's echo: it is attached.
+        while b"here" not in console.stdout.readline():
+            pass
+        stopped = node.fifo("instance", "stop", "watched", "--force")
+        assert stopped.returncode == 0, stopped.stderr
+        _, told = console.communicate(timeout=10)
+        assert (console.returncode, told.strip()) == (0, b"[instance stopped]")
+
+
+DEAF = ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
+"""What a guest runs that takes no notice of being asked to stop."""
+
+
+def test_a_stop_that_is_cancelled_forces_no_zone(node: NodeProcess) -> None:
+    # Longer than others: that a guest was not forced is seen when its patience would be over.
+    made = node.fifo(
+        *("instance", "create", "deaf", "--brand", "lx", "--image", "zone", "--network", "lan"),
+        *("--memory", "64", "--set", f"init={json.dumps(DEAF)}", "--set", "quota=1"),
+    )
+    assert made.returncode == 0, made.stderr
+    client = client_of(node)
+    before = client.get("deaf")
+    began = node.fifo("instance", "stop", "deaf", "--timeout", "1s", "--no-wait", "-o", "name")
+    operation = began.stdout.strip()
+    assert node.fifo("operation", "cancel", operation).returncode == 0
+    assert "cancelled" in node.fifo("operation", "wait", operation).stderr
+    after = client.get("deaf")
+    assert (after.pid, after.desired_state) == (before.pid, Instance.RUNNING)
+    began_s = time.monotonic()
+    stopped = node.fifo("instance", "stop", "deaf", "--timeout", "3s")
+    assert stopped.returncode == 0, stopped.stderr
+    assert time.monotonic() - began_s > 3.0
+    told = client.story("deaf")
+    assert [text for text in told if "stopped" in text] == ["stopped by force"]
+    client.close()
 
 
 def test_a_zone_whose_init_is_killed_is_back_within_a_second(node: NodeProcess) -> None:

@@ -267,7 +267,8 @@ CASES = (
 )
 FORWARD_ONLY = frozenset(
     {
-        # Their wish stands whatever becomes of this attempt: nothing is undone.
+        # Their wish stands however this attempt fails: nothing is undone. Of the first three it is
+        # when they are cancelled (test_cancelling).
         "start_instance", "stop_instance", "reboot_instance", "delete_instance",
         "delete_instances", "delete_snapshot", "roll_back_snapshot", "delete_image",
         "remove_foreign_instance",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from supervisors import GenServer
@@ -35,6 +36,86 @@ def test_a_create_that_waits_for_its_host_is_cancelled_and_undone(seed: int) -> 
     assert ended.cancel_requested
     assert not stage.catalog.waiting
     assert stage.slate() == before
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "before", "change"),
+    [
+        ("start_instance", "stopped", {"wanted": "running"}),
+        ("stop_instance", "running", {"wanted": "stopped"}),
+        ("reboot_instance", "running", {"boot_generation": 2}),
+    ],
+)
+def test_what_a_cancelled_start_stop_or_reboot_asked_for_is_wanted_no_more(
+    kind: str, before: str, change: dict[str, Any], *, killed: bool
+) -> None:
+    stage = Stage()
+    spec = zone(wanted=before)
+    assert stage.run(operation("create_instance", (uid(1),), spec, id="op-made")).state == "done"
+    kept = stage.catalog.specs.record(uid(1))
+    assert kept is not None
+    moved = msgspec.structs.replace(kept, generation=kept.generation + 1, **change)
+    asked = operation(kind, (uid(1),), moved)
+    stage.truth.away = True
+    stage.submit(asked)
+    stage.host.advance(1.0)
+    assert stage.catalog.specs.record(uid(1)) == moved
+    stage.node.start(_Caller, stage.operations, asked.id).get()
+    if killed:
+        stage.crash()
+        stage.start()
+    stage.truth.away = False
+    assert stage.finish(asked).state == "cancelled"
+    wanted = msgspec.structs.replace(kept, generation=moved.generation + 1)
+    assert stage.catalog.specs.record(uid(1)) == stage.truth.instances[uid(1)] == wanted
+    assert stage.catalog.busy == {}
+
+
+def test_a_stop_is_cancelled_though_its_host_stays_away() -> None:
+    stage = Stage()
+    assert stage.run(operation("create_instance", (uid(1),), zone(), id="op-made")).state == "done"
+    kept = stage.catalog.specs.record(uid(1))
+    assert kept is not None
+    moved = msgspec.structs.replace(kept, generation=kept.generation + 1, wanted="stopped")
+    asked = operation("stop_instance", (uid(1),), moved)
+    stage.truth.away = True
+    stage.submit(asked)
+    stage.host.advance(1.0)
+    stage.node.start(_Caller, stage.operations, asked.id).get()
+    assert stage.finish(asked).state == "cancelled"
+    # Whoever settles with the host brings it that, since it is newer than what it has.
+    spec = stage.catalog.specs.record(uid(1))
+    assert spec == msgspec.structs.replace(kept, generation=moved.generation + 1)
+    assert stage.catalog.busy == {}
+
+
+def test_a_cancelled_start_of_what_failed_does_not_start_it_again() -> None:
+    stage = Stage()
+    assert stage.run(operation("create_instance", (uid(1),), zone(), id="op-made")).state == "done"
+    kept = stage.catalog.specs.record(uid(1))
+    assert kept is not None
+    assert kept.wanted == "running"
+    again = msgspec.structs.replace(kept, generation=kept.generation + 1)
+    asked = operation("start_instance", (uid(1),), again)
+    stage.truth.away = True
+    stage.submit(asked)
+    stage.host.advance(1.0)
+    stage.node.start(_Caller, stage.operations, asked.id).get()
+    stage.truth.away = False
+    assert stage.finish(asked).state == "cancelled"
+    assert stage.truth.instances[uid(1)].wanted == "stopped"
+
+
+def test_what_a_stop_that_failed_asked_for_stays_wanted() -> None:
+    stage = Stage()
+    assert stage.run(operation("create_instance", (uid(1),), zone(), id="op-made")).state == "done"
+    kept = stage.catalog.specs.record(uid(1))
+    assert kept is not None
+    moved = msgspec.structs.replace(kept, generation=kept.generation + 1, wanted="stopped")
+    stage.truth.refuses = frozenset({"realise"})
+    assert stage.run(operation("stop_instance", (uid(1),), moved)).state == "failed"
+    assert stage.catalog.specs.record(uid(1)) == moved
 
 
 def test_cancelling_twice_and_after_the_end_changes_nothing() -> None:

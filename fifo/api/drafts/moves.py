@@ -42,10 +42,11 @@ def moved(
     if patience_s is not None:
         patience = StopPatience(generation=generation, seconds=patience_s)
     anew = verb == "reboot" and not hurried
+    # A cancelled reboot goes back to an older one, and no later reboot may have its number again.
     return msgspec.structs.replace(
         before,
         generation=generation,
         wanted="stopped" if verb == "stop" else "running",
-        boot_generation=before.boot_generation + anew,
+        boot_generation=generation if anew else before.boot_generation,
         patience=patience,
     )

@@ -125,6 +125,7 @@ def _ip(drafting: Drafting, text: str, network: Network | None, field: str) -> s
         drafting.refuse(field, "an address with its prefix length (10.0.0.7/24), dhcp or addrconf")
         return text
     if network is None:
+        # That a host can have it is a rule of the whole spec (fifo.model.vmadm.validity).
         if "/" not in text:
             drafting.refuse(field, "a prefix length as well: 10.0.0.7/24")
         return str(own)

@@ -91,7 +91,7 @@ class Insides:
             for start in range(0, len(shown), limits.FRAME_BYTES):
                 await _send_log(call, shown[start : start + limits.FRAME_BYTES])
             if channel is not None:
-                await _follow(call, channel, written)
+                await _follow(call, channel, written, request.name)
         finally:
             if channel is not None:
                 await channel.close()
@@ -157,9 +157,7 @@ class Insides:
             await call.send(Attached(opened=Attached.Opened(mode=mode)))
             async with _typing(_type_console(requests, channel, left)):
                 ended = await self._show(channel, call, left)
-            await call.send(
-                Attached(exit=self._exit(spec, channel, ended=ended, in_shell=in_shell))
-            )
+            await call.send(Attached(exit=_exit(channel, ended=ended, in_shell=in_shell)))
         finally:
             await channel.close()
 
@@ -191,17 +189,15 @@ class Insides:
         finally:
             leaving.cancel()
 
-    def _exit(
-        self, spec: InstanceSpec, channel: Channel, *, ended: bool, in_shell: bool
-    ) -> Attached.Exit:
-        if not ended:
-            return Attached.Exit(reason=Attached.Exit.DETACHED)
-        if in_shell and channel.exit_code is not None:
-            return Attached.Exit(reason=Attached.Exit.SHELL_EXITED, exit_status=channel.exit_code)
-        running = state(self._backend, spec) == "running"
-        # A console of a running instance is only ever closed for what was not read in time.
-        reason = Attached.Exit.FELL_BEHIND if running else Attached.Exit.INSTANCE_STOPPED
-        return Attached.Exit(reason=reason)
+
+def _exit(channel: Channel, *, ended: bool, in_shell: bool) -> Attached.Exit:
+    if not ended:
+        return Attached.Exit(reason=Attached.Exit.DETACHED)
+    if channel.fell_behind:
+        return Attached.Exit(reason=Attached.Exit.FELL_BEHIND)
+    if in_shell and channel.exit_code is not None:
+        return Attached.Exit(reason=Attached.Exit.SHELL_EXITED, exit_status=channel.exit_code)
+    return Attached.Exit(reason=Attached.Exit.INSTANCE_STOPPED)
 
 
 async def _read(channel: Channel) -> tuple[int, bytes] | None:
@@ -278,7 +274,7 @@ async def _type_console(
     left.set()
 
 
-async def _follow(call: Call, channel: Channel, written: bytes) -> None:
+async def _follow(call: Call, channel: Channel, written: bytes, name: str) -> None:
     """Send what is written from now on; what the log held already is passed over."""
     seen = written
     while (output := await channel.read()) is not None:
@@ -288,6 +284,9 @@ async def _follow(call: Call, channel: Channel, written: bytes) -> None:
             seen = b""
         for piece in _pieces(data):
             await _send_log(call, piece)
+    if channel.fell_behind:
+        told = "it wrote faster than its log was read"
+        raise Unavailable(told, name, "go on with what was seen last as `seen`")
 
 
 def overlap(before: bytes, after: bytes) -> int:

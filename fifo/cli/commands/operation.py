@@ -93,7 +93,10 @@ def wait(target: Target, operation: str, *, quiet: bool) -> int:
 @click.argument("operation", shell_complete=operations("done = false"))
 @pass_target
 def cancel(target: Target, operation: str) -> None:
-    """Ask an operation to give up and undo what it did."""
+    """Ask an operation to give up and undo what it did.
+
+    A stop that is given up forces nothing; what its guest was asked cannot be taken back.
+    """
     from google.longrunning import operations_pb2
 
     with target.client() as client:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +17,14 @@ if TYPE_CHECKING:
 
 
 def _print(output: str, look: Callable[[], Any], times: int, delay_s: float) -> None:
-    """Print a value each time for programs; JSON a line each, so that it can be read as it comes.
+    """Print a value each time for programs, so that each can be read as it comes.
 
     A single look is as every other command's result.
     """
     from fifo.cli.output import show_value
 
     for turn in itertools.count(1):
-        if output == "json" and times != 1:
-            click.echo(json.dumps(look()))
-        else:
-            show_value(output, look())
+        show_value(output, look(), one_of_many=times != 1)
         if turn == times:
             return
         time.sleep(delay_s)

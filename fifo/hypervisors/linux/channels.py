@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from fifo.hypervisors.linux import limits
+from fifo.hypervisors.linux.keeper_line import SLOW
 from fifo.model.errors import FifoError, Unavailable, Unsupported
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class TerminalChannel:
         give_up: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.exit_code: int | None = None
+        self.fell_behind = False
         self._attachment = attachment
         self._outcome = outcome
         self._end = end
@@ -51,9 +53,17 @@ class TerminalChannel:
         """Wait for output; None when there will be no more."""
         try:
             return 1, await anext(self._attachment)
-        except (StopAsyncIteration, Unavailable):
-            await self._settle()
-            return None
+        except StopAsyncIteration:
+            pass
+        except Unavailable:
+            if self._attachment.reason == SLOW:
+                # A command goes on until it is closed: there is no end of it to wait for.
+                self.fell_behind = True
+                return None
+            if self._outcome is None:
+                raise
+        await self._settle()
+        return None
 
     async def _settle(self) -> None:
         """Learn how a command ended, and have the keeper forget it.
@@ -100,6 +110,7 @@ class PipeChannel:
     def __init__(self, kill: Callable[[], None], forget: Callable[[], None]) -> None:
         """Take what kills the command itself, and what is to be done when it has ended."""
         self.exit_code: int | None = None
+        self.fell_behind = False
         self._kill = kill
         self._forget = forget
         self._unread: deque[tuple[int, bytes]] = deque()
@@ -136,6 +147,7 @@ class PipeChannel:
         if self._unread_bytes > limits.EXEC_WAITS_BYTES and not self._held:
             self._hold(on=True)
         if self._unread_bytes > limits.EXEC_OUTPUT_BYTES and self._running is not None:
+            self.fell_behind = True
             self._kill()
             self._running.cancel()
 

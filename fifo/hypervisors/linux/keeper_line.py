@@ -22,6 +22,8 @@ HELLO_S: Final = 5.0
 """For the first answer: a keeper that serves gives it within a turn of its loop."""
 EXITS_UNREAD_MAX: Final = 2 * EXITS_KEPT_MAX
 """Exits nobody has taken yet: all that a keeper keeps, and as many new ones meanwhile."""
+SLOW: Final = "slow"
+"""The reason of an attachment that ended since this side read too slowly; the keeper's word too."""
 OUTPUT_UNREAD_BYTES_MAX: Final = 4 * 1024 * 1024
 """Console output nobody has taken yet; beyond it this watcher is the slow one and is detached."""
 
@@ -60,7 +62,7 @@ class Attachment:
                 self._unread += base64.b64decode(event["data"])
                 if len(self._unread) > OUTPUT_UNREAD_BYTES_MAX:
                     self._line.tell("detach", channel=self._number)
-                    self.end("slow")
+                    self.end(SLOW)
             case "console_demoted":
                 self.writes = False
             case "console_end":
@@ -78,7 +80,7 @@ class Attachment:
 
     async def __anext__(self) -> bytes:
         while not self._unread:
-            if self.reason in {"slow", "lost"}:
+            if self.reason in {SLOW, "lost"}:
                 raise Unavailable(
                     f"detached from the console ({self.reason})",
                     self.console,

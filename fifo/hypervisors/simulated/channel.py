@@ -24,6 +24,7 @@ class Stream:
         self._reader: Settable | None = None
         self.closed = False
         self.exit_code: int | None = None
+        self.fell_behind = False
 
     def put(self, stream: int, data: bytes) -> None:
         """Give output to the reader."""
@@ -31,6 +32,7 @@ class Stream:
             return
         self._bytes += len(data)
         if self._bytes > limits.CHANNEL_BYTES:
+            self.fell_behind = True
             self.end()
             return
         self._waiting.append((stream, data))

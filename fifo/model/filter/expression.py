@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from fifo.model.errors import InvalidInput, Violation
 from fifo.model.filter import limits
 from fifo.model.filter.comparing import UnsuitableError, compare, compare_key
-from fifo.model.filter.schema import names
+from fifo.model.filter.schema import instead, names
 from fifo.model.filter.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ class _Reading:
         field = self._schema.get(head)
         if field is not None and field.kind == "map" and key:
             return field, key
-        raise self._tokens.refusal(f"one of the fields {names(self._schema)}", at)
+        told = f"a field there is, not {name[: limits.SHOWN_CHARACTERS]!r},"
+        raise self._tokens.refusal(told, at, f"; {instead(name, names(self._schema))}")
 
 
 def _every(parts: list[Predicate]) -> Predicate:

@@ -12,3 +12,7 @@ ORDERS = 4
 """Fields that one list is ordered by: a sort each."""
 SHOWN_CHARACTERS = 40
 """What of a refused word is told."""
+SHOWN_FIELDS = 8
+"""Fields that are told to who named none of them: what fits a line."""
+ALIKE = 2
+"""Fields that are told as what may have been meant."""

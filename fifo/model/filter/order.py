@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fifo.model.errors import InvalidInput, Violation
 from fifo.model.filter import limits
+from fifo.model.filter.schema import instead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,7 +36,7 @@ def parse_order_by(text: str, schema: Schema) -> tuple[Order, ...]:
         direction = direction.strip()
         if name not in sortable:
             shown = name[: limits.SHOWN_CHARACTERS]
-            wrong.append(f"one of {', '.join(sortable)}, not {shown!r}")
+            wrong.append(f"a field there is, not {shown!r}; {instead(name, sortable)}")
         elif direction not in {"", "asc", "desc"}:
             wrong.append(f"asc or desc behind {name}")
         elif name in {order.field for order in orders}:

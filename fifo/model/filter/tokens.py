@@ -106,12 +106,12 @@ class Tokens:
         """The place of what comes next."""
         return self._skip()
 
-    def refusal(self, wanted: str, at: int | None = None) -> InvalidInput:
-        """Make the error that says what is wanted, and where."""
+    def refusal(self, wanted: str, at: int | None = None, more: str = "") -> InvalidInput:
+        """Make the error that says what is wanted, where, and what more there is to know."""
         place = self._skip() if at is None else at
         rest = self._text[place : place + limits.SHOWN_CHARACTERS]
         where = f"at character {place + 1}: {rest!r}" if rest else "at the end"
-        return InvalidInput("filter", (Violation("filter", f"{wanted} {where}"),))
+        return InvalidInput("filter", (Violation("filter", f"{wanted} {where}{more}"),))
 
 
 def _unquoted(raw: str) -> Value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any, Final
 
+from fifo.model import host_address
 from fifo.model.instance import VM_BRANDS, Nic
 from fifo.model.vmadm import limits, texts
 from fifo.model.vmadm.findings import REQUIRED
@@ -47,8 +48,8 @@ def gather_one(raw: Mapping[str, Any], path: str, asked: Asked, found: Findings)
     values = {key: own for key, own in values.items() if own is not None}
     _upgrade(values, path, found)
     for index, text in enumerate(values.get("ips", ())):
-        if not is_ip(text):
-            found.refuse(f"{path}.ips[{index}]", IP_WANTED)
+        if wanted := ip_wanted(text):
+            found.refuse(f"{path}.ips[{index}]", wanted)
     counted = [values.get("ips", ()), values.get("allowed_ips", ())]
     total = sum(map(len, counted)) + ("vrrp_primary_ip" in values)
     if total > limits.ADDRESSES:
@@ -56,9 +57,21 @@ def gather_one(raw: Mapping[str, Any], path: str, asked: Asked, found: Findings)
     return values
 
 
-def is_ip(text: str) -> bool:
-    """Tell whether a text may stand in `ips`."""
-    return text in texts.DYNAMIC or texts.is_interface_address(text)
+def ip_wanted(text: str) -> str:
+    """Say what is wanted in `ips` in place of a text; nothing if it may stand there."""
+    if text in texts.DYNAMIC:
+        return ""
+    if not texts.is_interface_address(text):
+        return IP_WANTED
+    return host_address.interface_objection(text)
+
+
+def gateway_wanted(text: str, ips: Sequence[str]) -> str:
+    """Say what is wanted in `gateways` in place of a text, with the interface's `ips`."""
+    if not texts.is_address(text):
+        return "an address"
+    static = [own for own in ips if texts.is_interface_address(own)]
+    return host_address.gateway_objection(text, static)
 
 
 def fields_of(values: Mapping[str, Any]) -> dict[str, Any]:

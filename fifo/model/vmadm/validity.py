@@ -51,11 +51,15 @@ OF_ZONES: Final = ("filesystems", "init", "kernel_version", "tmpfs")
 OF_VMS: Final = ("disks",)
 """Those that a zone has none of."""
 _WORDS: Final = {"brand": get_args(Brand), "wanted": get_args(Wanted)}
-_LISTED: Final[Mapping[str, tuple[int, Callable[[str], bool], str]]] = {
-    "ips": (bounds.ADDRESSES_A_NIC, nics.is_ip, nics.IP_WANTED),
-    "gateways": (limits.GATEWAYS, texts.is_address, "an address"),
-    "allowed_ips": (limits.ALLOWED_IPS, texts.is_network, "an address or a CIDR"),
+_LISTED: Final[Mapping[str, tuple[int, Callable[[str, Nic], str]]]] = {
+    "ips": (bounds.ADDRESSES_A_NIC, lambda text, _: nics.ip_wanted(text)),
+    "gateways": (limits.GATEWAYS, lambda text, nic: nics.gateway_wanted(text, nic.ips)),
+    "allowed_ips": (
+        limits.ALLOWED_IPS,
+        lambda text, _: "" if texts.is_network(text) else "an address or a CIDR",
+    ),
 }
+"""Lists of an interface: how many entries, and what is wanted in place of one that is wrong."""
 _MTU: Final = (576, 9_000)
 _VLAN: Final = (0, 4_094)
 _SECONDS_MOST: Final = 86_400.0
@@ -164,12 +168,12 @@ def _check_nic(nic: Nic, path: str, found: Findings) -> None:
 
 
 def _check_addresses(nic: Nic, path: str, found: Findings) -> None:
-    for name, (most, test, wanted) in _LISTED.items():
+    for name, (most, wanted_for) in _LISTED.items():
         own = getattr(nic, name)
         if len(own) > most:
             found.refuse(f"{path}.{name}", f"at most {most}")
         for index, text in enumerate(own):
-            if not test(text):
+            if wanted := wanted_for(text, nic):
                 found.refuse(f"{path}.{name}[{index}]", wanted)
     if len(nic.ips) + len(nic.allowed_ips) > limits.ADDRESSES:
         found.refuse(path, f"at most {limits.ADDRESSES} addresses in all")

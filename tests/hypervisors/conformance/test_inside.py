@@ -150,6 +150,7 @@ def test_a_console_ends_with_its_instance(stage: Stage, uid: str) -> None:
     channel = stage.run(stage.driver.console(uid))
     stage.run(stage.driver.stop(uid, 0.0))
     drain(stage, channel)
+    assert not channel.fell_behind
 
 
 def test_only_a_running_instance_is_looked_into(stage: Stage, uid: str) -> None:

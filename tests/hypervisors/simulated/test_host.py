@@ -81,6 +81,7 @@ def test_a_channel_that_nobody_reads_is_closed_and_the_guest_lives(stage: Simula
     while (part := stage.run(channel.read())) is not None:
         total += len(part[1])
     assert total <= limits.CHANNEL_BYTES
+    assert channel.fell_behind
     assert stage.host.find(wanted.spec.uid).running
     assert len(stage.run(stage.driver.logs(wanted.spec.uid, 1 << 30))) <= limits.LOG_BYTES
 

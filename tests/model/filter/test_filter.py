@@ -132,16 +132,26 @@ def test_a_record_passes_or_not(text: str, passes: bool | None) -> None:
         assert compile_filter(text, SCHEMA)(ROW) is passes
 
 
-FIELDS = "name, state, ram, protected, create_time, addresses, tags.KEY, spec.name"
+FIELDS = "fields are name, state, ram, protected, create_time, addresses, tags.KEY, spec.name"
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("colour = red", f"one of the fields {FIELDS} at character 1: 'colour = red'"),
-        ("ram=1 AND colour=1", f"one of the fields {FIELDS} at character 11: 'colour=1'"),
-        ("tags. = 1", f"one of the fields {FIELDS} at character 1"),
-        ("name.x = 1", f"one of the fields {FIELDS} at character 1"),
+        (
+            "colour = red",
+            f"a field there is, not 'colour', at character 1: 'colour = red'; {FIELDS}",
+        ),
+        (
+            "ram=1 AND colour=1",
+            f"a field there is, not 'colour', at character 11: 'colour=1'; {FIELDS}",
+        ),
+        ("tags. = 1", "not 'tags.', at character 1: 'tags. = 1'; did you mean tags.KEY?"),
+        ("name.x = 1", "not 'name.x', at character 1: 'name.x = 1'; did you mean name?"),
+        (
+            "sate = on",
+            "a field there is, not 'sate', at character 1: 'sate = on'; did you mean state?",
+        ),
         ("ram", "one of = != < <= > >= : at the end"),
         ("ram = ", "a value at the end"),
         ("ram = )", "a value at character 7: ')'"),
@@ -161,7 +171,7 @@ FIELDS = "name, state, ram, protected, create_time, addresses, tags.KEY, spec.na
         ("(ram=1", "a closing parenthesis at the end"),
         ("ram=1)", "AND, OR or the end at character 6: ')'"),
         ("ram=1 OR", "a field at the end"),
-        ("AND ram=1", f"one of the fields {FIELDS} at character 1"),
+        ("AND ram=1", "a field there is, not 'AND', at character 1"),
         ("= 5", "a field at character 1: '= 5'"),
         ("NOT", "a field at the end"),
         ('name = "web', "the end of the quotes at character 8"),
@@ -286,14 +296,18 @@ def test_an_order_is_read(text: str, orders: tuple[Order, ...]) -> None:
     assert parse_order_by(text, SCHEMA) == orders
 
 
+SORTABLE = "fields are name, state, ram, protected, create_time, spec.name"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("colour", ["one of name, state, ram, protected, create_time, spec.name, not 'colour'"]),
-        ("tags", ["one of name, state, ram, protected, create_time, spec.name, not 'tags'"]),
+        ("colour", [f"a field there is, not 'colour'; {SORTABLE}"]),
+        ("tags", [f"a field there is, not 'tags'; {SORTABLE}"]),
         ("ram down, ram up", ["asc or desc behind ram", "asc or desc behind ram"]),
         ("ram, ram desc", ["ram once"]),
-        ("name,", ["one of name, state, ram, protected, create_time, spec.name, not ''"]),
+        ("name,", [f"a field there is, not ''; {SORTABLE}"]),
+        ("creat_time", ["a field there is, not 'creat_time'; did you mean create_time?"]),
         ("name,state,ram,protected,create_time", ["at most 4 fields"]),
     ],
 )
