@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from fifo.api.calls import Call
     from fifo.api.methods import Method
     from fifo.model.errors import Violation
+
+logger = logging.getLogger("fifo.api")
 
 _VIOLATIONS: Final = 200
 """Violations after which nobody looks on: more than are told."""
@@ -62,7 +65,7 @@ async def look_on(
 
     Called by the door, for whom may call the method; `function` serves it, or a part of it that
     only looks. What the service says of anything but the request's fields is told when these are
-    put right.
+    put right. A bug that such a copy meets is logged: the caller's own request has met none.
     """
     told = error.violations
     if len(told) >= _VIOLATIONS:
@@ -78,6 +81,8 @@ async def look_on(
         return InvalidInput(error.subject, told + more)
     except FifoError:
         pass
+    except Exception:
+        logger.exception("%s failed when it was asked for more", call.method.path)
     return error
 
 
