@@ -167,7 +167,7 @@ def furniture() -> list[Put]:
         driver="simulated",
         brands=("lx", "kvm"),
         capacity=Shares(cpu=6_400, memory=256_000, disk=4_000),
-        nic_tags=("lan",),
+        nic_tags=("lan", "external"),
     )
     spec = HypervisorSpec(uid=HOST, id="host-1", create_time=0.0)
     status = HypervisorStatus(uid=HOST, condition="ready", since=0.0, probe=probe)
