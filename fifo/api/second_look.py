@@ -44,9 +44,12 @@ _FOLLOWS: Final = {
     ),
     "format": frozenset({"image.brands", "image.boot"}),
     **dict.fromkeys(("filter", "order_by"), frozenset({"page_token"})),
-    "parent": frozenset({"page_token", "names"}),
+    "parent": frozenset({"names"}),
 }
 """A wrong field -> what may seem wrong beside it only because it is left out."""
+_LEFT: Final = frozenset({"parent", "update_mask"})
+"""What is left as it is, since services look on beside it: a wrong parent holds nothing, of a mask
+what leads nowhere is passed over. None at all would be another question."""
 _OF_WHOLE: Final = frozenset({"network", "nic_tag", "subnet", "paths"})
 """Fields without which the whole that they are part of seems wrong."""
 
@@ -87,11 +90,18 @@ async def look_on(
 
 
 def put_right(message: Message, wrong: Iterable[str]) -> Message:
-    """Give a copy of a request to be tried out, without the fields at the paths `wrong`."""
+    """Give a copy of a request to be tried out, without the fields at the paths `wrong`.
+
+    Nor has it an etag: who knows an older state is told all the same what else is wrong.
+    """
     made = type(message)()
     made.CopyFrom(message)
     for path in wrong:
-        _leave_out(made, path)
+        if path not in _LEFT:
+            _leave_out(made, path)
+    for part in (made, *(value for field, value in made.ListFields() if _is_whole(field))):
+        if "etag" in part.DESCRIPTOR.fields_by_name:
+            part.ClearField("etag")
     if "validate_only" in made.DESCRIPTOR.fields_by_name:
         made.validate_only = True  # type: ignore[attr-defined]
     return made
@@ -119,6 +129,12 @@ def _leave_out(message: Any, path: str) -> None:
         message = getattr(message, field.name)
         if step[2] is not None:
             message = message[int(step[2])]
+
+
+def _is_whole(field: FieldDescriptor) -> bool:
+    """Tell whether a field holds one message of ours, such as a resource."""
+    inner = field.message_type
+    return inner is not None and not field.is_repeated and inner.file.package == "fifo.v1"
 
 
 def _clear(message: Any, field: FieldDescriptor) -> None:

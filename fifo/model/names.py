@@ -103,6 +103,17 @@ SNAPSHOT_ID: Final = re.compile(r"[A-Za-z0-9_.:%-]{1,64}")
 """vmadm's own grammar for snapshot names."""
 
 
+def parse_operation(text: str, field: str = "name") -> str:
+    """Give the id of an operation by its name; raises InvalidInput.
+
+    An id is looked up as it is: whoever made it up finds nothing.
+    """
+    collection, _, own = text.partition("/")
+    if collection == OPERATIONS and own:
+        return own
+    raise InvalidInput(text or field, (Violation(field, "a name like operations/op-1"),))
+
+
 def parse_org(text: str, field: str = "parent") -> str:
     """Take a parent `orgs/default` apart, `orgs/-` for all; raises InvalidInput."""
     found, _, org = text.partition("/")

@@ -122,6 +122,15 @@ def redraft(
     return _whole(drafting, InstanceSpec(**fields))
 
 
+def refer(drafting: Drafting, given: Message) -> None:
+    """Note what a message refers to that is not there, of whichever instance it is."""
+    drafting.uid(names.PACKAGES, given.package, "package")
+    for index, nic in enumerate(given.nics):
+        drafting.uid(names.NETWORKS, nic.network, f"nics[{index}].network")
+    for index, disk in enumerate(given.disks):
+        drafting.uid(names.IMAGES, disk.image, f"disks[{index}].image")
+
+
 def _whole(drafting: Drafting, spec: InstanceSpec) -> InstanceSpec:
     """Check the whole by vmadm's rules, of which some were looked at in its parts already."""
     told = {violation.field.removeprefix(drafting.prefix) for violation in drafting.violations}

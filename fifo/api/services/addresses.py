@@ -9,6 +9,7 @@ from google.protobuf import empty_pb2
 
 from fifo.api import listing, references
 from fifo.api.accepting import asked_of
+from fifo.api.faults import Faults
 from fifo.api.ordering import Place
 from fifo.api.resources import networks
 from fifo.fleet import networks as fleet_networks
@@ -40,8 +41,13 @@ class AddressMethods:
         """Give one page of the addresses of a network that are taken, in their own order."""
         backend = self._backend
         catalog = backend.catalog
-        network = self._network(request.parent)
-        prefix = f"{network.record.uid}/"
+        uid, faults = "", Faults()
+        with faults:
+            uid = self._network(request.parent).record.uid
+        question = listing.asked(call.method.path, request, uid)
+        if faults.violations:
+            listing.read(backend.seals, question, networks.Address.DESCRIPTOR, faults=faults)
+        prefix = f"{uid}/"
         # The path of an address sorts as the address does.
         places = sorted(
             Place(path, path) for path in catalog.addresses.entries if path.startswith(prefix)
@@ -51,7 +57,6 @@ class AddressMethods:
             parts = networks.capture_address(catalog, path)
             return None if parts is None else networks.address_message(catalog, parts)
 
-        question = listing.asked(call.method.path, request, network.record.uid)
         page = await listing.page(
             backend.seals, question, places, make, networks.Address.DESCRIPTOR
         )

@@ -22,7 +22,14 @@ from fifo.api.resources.values import etag, set_time
 from fifo.api.services import reading
 from fifo.api.services.instance_changes import state
 from fifo.model import names
-from fifo.model.errors import AlreadyExists, InvalidInput, NoRoom, Violation, WrongState
+from fifo.model.errors import (
+    AlreadyExists,
+    InvalidInput,
+    NoRoom,
+    NotFound,
+    Violation,
+    WrongState,
+)
 from fifo.model.image import Image
 from fifo.v1 import image_service_pb2
 
@@ -77,11 +84,16 @@ class ImageService:
         if (first := accepting.repeated(self._backend, call)) is not None:
             return first
         image_format = from_table(images.FORMATS, request.format)
-        faults, source = Faults(), ""
-        with faults:
-            source = await self._source(request, image_format, faults.violations)
         image = self._described(request.image_id, request.image, image_format)
+        faults, source = Faults(), ""
         faults.violations += images.mismatches(image, "image")
+        try:
+            with faults:
+                source = await self._source(request, image_format, faults.violations)
+        except NotFound:
+            # That bytes are not there is told of a request that is right else.
+            faults.refuse("ImportImage")
+            raise
         faults.refuse("ImportImage")
         image = msgspec.structs.replace(
             image,
@@ -115,15 +127,15 @@ class ImageService:
         if (first := accepting.repeated(backend, call)) is not None:
             return first
         source = backend.references.instance(request.instance, "instance").record
+        image_format = "qcow2" if source.is_vm else "rootfs_tar"
+        image = self._described(request.image_id, request.image, image_format)
+        if wrong := images.mismatches(image, "image"):
+            raise InvalidInput("CreateImageFromInstance", tuple(wrong))
         now = state(backend, source)
         if now != "stopped":
             raise WrongState(
                 f"it is {now}", request.instance, "stop it first", details={"state": now}
             )
-        image_format = "qcow2" if source.is_vm else "rootfs_tar"
-        image = self._described(request.image_id, request.image, image_format)
-        if wrong := images.mismatches(image, "image"):
-            raise InvalidInput("CreateImageFromInstance", tuple(wrong))
         brands = image.brands if request.image.brands else (source.brand,)
         image = msgspec.structs.replace(image, source="", from_instance=source.uid, brands=brands)
         return await self._accept("create_image", image, call, only_check=request.validate_only)
