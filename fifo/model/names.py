@@ -27,6 +27,8 @@ PACKAGES: Final = "packages"
 NETWORKS: Final = "networks"
 OPERATIONS: Final = "operations"
 SNAPSHOTS: Final = "snapshots"
+UPLOADS: Final = "uploads"
+"""What callers know bytes of images by, and the directory that keeps them."""
 
 _TENANT: Final = frozenset({INSTANCES})
 _TOP: Final = frozenset({HYPERVISORS, IMAGES, PACKAGES, NETWORKS, OPERATIONS})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
+from fifo.model.errors import Violation
 from fifo.model.records import Record, Value
 
 OperationState = Literal["running", "undoing", "done", "failed", "cancelled", "needs_attention"]
@@ -27,7 +28,7 @@ FINAL: Final = frozenset({"done", "failed", "cancelled", "needs_attention"})
 
 
 class Failure(Value, frozen=True):
-    """Why an operation failed: the class and reason of the error, and its three parts."""
+    """Why an operation failed: the class and reason of the error, its parts and violations."""
 
     kind: str
     reason: str
@@ -35,6 +36,7 @@ class Failure(Value, frozen=True):
     subject: str = ""
     remedy: str = ""
     details: dict[str, str] = {}
+    violations: tuple[Violation, ...] = ()
 
 
 class StepRecord(Value, frozen=True):

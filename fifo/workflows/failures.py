@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fifo.model import errors
 from fifo.model.operation import Failure
 from fifo.workflows import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def failure_of(error: errors.FifoError) -> Failure:
@@ -17,6 +22,7 @@ def failure_of(error: errors.FifoError) -> Failure:
         subject=_cut(error.subject),
         remedy=_cut(error.remedy),
         details=details,
+        violations=tuple(_bounded(error)) if isinstance(error, errors.InvalidInput) else (),
     )
 
 
@@ -35,12 +41,22 @@ def error_of(failure: Failure) -> errors.FifoError:
         details=failure.details,
     )
     if isinstance(error, errors.InvalidInput):
-        error.violations = ()
+        error.violations = failure.violations
     if isinstance(error, errors.Unavailable):
         error.retry_after_s = 1.0
     return error
 
 
-def _cut(text: str) -> str:
-    most = limits.FAILURE_CHARACTERS
+def _bounded(error: errors.InvalidInput) -> Iterator[errors.Violation]:
+    """Give the first violations of an error, as far as together they are no longer than a text."""
+    left = limits.FAILURE_CHARACTERS
+    for field, wanted in error.violations:
+        left -= len(field)
+        if left <= 0:
+            return
+        yield errors.Violation(field, _cut(wanted, left))
+        left -= len(wanted)
+
+
+def _cut(text: str, most: int = limits.FAILURE_CHARACTERS) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"

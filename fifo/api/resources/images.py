@@ -98,6 +98,18 @@ def message(view: View, parts: Parts) -> Message:
     return made
 
 
+def source_field(source: str) -> str:
+    """Name the field of an import's request that an image's source came in."""
+    if source.startswith(("http://", "https://")):
+        return "url"
+    if not source.startswith("/"):
+        return "oci_reference"
+    # No other file that may be imported is the node's own.
+    directory, _, own = source.rpartition("/")
+    uploaded = directory.endswith(f"/{names.UPLOADS}") and names.is_uid(own)
+    return "upload_id" if uploaded else "file"
+
+
 def described(given: Message, image_format: str) -> dict[str, object]:
     """Give the fields of a record that a caller describes an image by, with their defaults."""
     holds_disk = image_format in DISK_FORMATS

@@ -15,6 +15,7 @@ from fifo.api.resources.instances import field_names
 from fifo.api.resources.values import set_time
 from fifo.api.resources.view import hypervisor_name, instance_name
 from fifo.model import names
+from fifo.model.errors import InvalidInput, Violation
 from fifo.model.vmadm.in_vain import IN_VAIN
 from fifo.v1 import instance_service_pb2, operation_pb2
 from fifo.workflows.failures import error_of
@@ -145,7 +146,19 @@ def _status(view: View, record: Operation, failure: Failure) -> Any:
     if error.subject in record.uids:
         alone = len(record.uids) == 1 and record.kind not in _BATCHES
         error.subject = record.target if alone else instance_name(view, error.subject)
+    if type(error) is InvalidInput and error.violations:
+        told = (Violation(_field(record, field), wanted) for field, wanted in error.violations)
+        error = InvalidInput(error.subject, tuple(told))
     return status.status_of(error)
+
+
+def _field(record: Operation, field: str) -> str:
+    """Give what a request calls the field of a record that a host or the fleet refused."""
+    if record.kind == "import_image":
+        own = {"source": images.source_field(record.input["source"]), "boot": "image.boot"}
+        return own.get(field, field)
+    is_instances = record.kind.removesuffix("s") in {"create_instance", "update_instance"}
+    return f"instance.{field}" if is_instances and not field.startswith("instance.") else field
 
 
 def _add_effects(view: View, made: Metadata, record: Operation) -> None:
