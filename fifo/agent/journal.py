@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from fifo.agent import limits, names, recollection
+from fifo.agent import dropping, limits, names, recollection
 from fifo.agent.intent import Acknowledged, Fence
 from fifo.agent.messages import Realise
 from fifo.agent.writes import (
@@ -57,9 +57,10 @@ class _Settled(NamedTuple):
 class _Batch:
     """What one commit writes, and who is told then."""
 
-    __slots__ = ("bytes", "entries", "operations", "writes")
+    __slots__ = ("bytes", "entries", "mark", "operations", "writes")
 
-    def __init__(self) -> None:
+    def __init__(self, mark: JournalEntry | None = None) -> None:
+        self.mark = mark
         self.operations: dict[bytes, Operation] = {}
         self.entries: list[JournalEntry] = []
         self.writes: list[Write] = []
@@ -100,14 +101,17 @@ class Journal(GenServer):
         self.fence = memory.fence
         self.first = memory.first
         self.next = memory.next
+        self.mark = memory.mark
         self.statuses: dict[str, InstanceStatus] = memory.statuses
         self.held: deque[JournalEntry] = deque(maxlen=limits.REPORTS_HELD)
         self.queue: deque[Write | Recall] = deque()
         self.batch: _Batch | None = None
         self.recall: Recall | None = None
-        self.scheduled = False
         self.failing_since: float | None = None
         self.retry_s = limits.WRITE_RETRY_S
+        # An earlier life may have ended before it dropped what is beyond the bound.
+        self.scheduled = True
+        self.ref.cast(_FLUSH)
         self.send_after(limits.SWEEP_S, _SWEEP)
 
     # -- messages ----------------------------------------------------------------------------
@@ -166,7 +170,13 @@ class Journal(GenServer):
     # -- commits -----------------------------------------------------------------------------
 
     def _flush(self) -> None:
-        if self.batch is not None or self.recall is not None or not self.queue:
+        if self.batch is not None or self.recall is not None:
+            return
+        if self.next - self.first > limits.JOURNAL_ENTRIES:
+            self.batch = self._shed()
+            self._commit()
+            return
+        if not self.queue:
             return
         first = self.queue[0]
         if first.__class__ is Recall:
@@ -256,7 +266,10 @@ class Journal(GenServer):
         else:
             batch, self.batch = self.batch, None
             assert batch is not None
-            self._durable(batch)
+            if batch.mark is not None:
+                self._marked(batch.mark)
+            else:
+                self._durable(batch)
         self._flush()
 
     def _retry(self, error: FifoError) -> None:
@@ -288,7 +301,6 @@ class Journal(GenServer):
             if write.to is not None and write.to.is_alive():
                 write.to.send(Written(write.token))
         if batch.entries:
-            self._bound()
             reporter = self.node.whereis(names.reporter(self.host))
             if reporter is not None:
                 reporter.cast(Grown(self.next - 1))
@@ -355,11 +367,21 @@ class Journal(GenServer):
             self.held.popleft()
         self._enqueue(Write(puts=(gone, put)))
 
-    def _bound(self) -> None:
-        """Forget the oldest entries of a session that stays away for too long."""
-        if self.next - self.first > limits.JOURNAL_ENTRIES:
-            self.settings.journal.dropped += limits.JOURNAL_DROP_ENTRIES
-            self._drop(self.first + limits.JOURNAL_DROP_ENTRIES - 1)
+    def _shed(self) -> _Batch:
+        """Drop the oldest entries of a session that stays away for too long."""
+        mark = dropping.mark_of(self.first, self.mark, self.settings.utc())
+        was = self.mark.dropped if self.mark is not None and self.mark.sequence == self.first else 0
+        self.settings.journal.dropped += mark.dropped - was
+        batch = _Batch(mark)
+        batch.operations.update(dropping.drop(self.first, mark))
+        return batch
+
+    def _marked(self, mark: JournalEntry) -> None:
+        """Go on from a mark, unless a session has taken over what is behind it meanwhile."""
+        if mark.sequence >= self.first:
+            self.first, self.mark = mark.sequence, mark
+        while self.held and self.held[0].sequence <= mark.sequence:
+            self.held.popleft()
 
 
 def _pass_on(caller: Future[Any], reply: Future[RangeReply], read: Any) -> None:

@@ -20,8 +20,8 @@ WRITE_RETRY_S = 0.2
 WRITE_RETRY_MOST_S = 5.0
 JOURNAL_ENTRIES = 100_000
 """Entries kept for a session that is away: a day of a restart a minute on 70 instances, 40 MB.
-Beyond it the oldest are dropped and counted (`fifo_agent_journal_dropped_total`); the statuses in
-Hello make up for them."""
+Beyond it the oldest are dropped and counted (`fifo_agent_journal_dropped_total`), and a mark stays
+in their place; the statuses in Hello make up for them."""
 JOURNAL_DROP_ENTRIES = 1_000
 """Entries dropped at once then."""
 REPORTS_HELD = 1_024

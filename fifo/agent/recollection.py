@@ -26,7 +26,10 @@ PAGE_KEYS = 1_000
 
 
 class Recollection(NamedTuple):
-    """All that is stored; sequence numbers begin with 1, and `results` with the oldest."""
+    """All that is stored; sequence numbers begin with 1, and `results` with the oldest.
+
+    `mark` is the first entry if it stands for others that were dropped.
+    """
 
     recalled: dict[str, Recalled]
     known: tuple[Known, ...]
@@ -34,6 +37,7 @@ class Recollection(NamedTuple):
     fence: int
     first: int
     next: int
+    mark: JournalEntry | None
     statuses: dict[str, InstanceStatus]
 
 
@@ -51,8 +55,9 @@ async def read(store: Store) -> Recollection:
         results[kv.key] = records.decode(KeptResult, kv.value, kv.key.decode()).at
     results = dict(sorted(results.items(), key=itemgetter(1)))
     fence = await _one(store, keys.AGENT_FENCE, Fence)
-    mark = await _one(store, keys.AGENT_ACKNOWLEDGED, Acknowledged)
-    acknowledged = mark.sequence if mark is not None else 0
+    taken = await _one(store, keys.AGENT_ACKNOWLEDGED, Acknowledged)
+    acknowledged = taken.sequence if taken is not None else 0
+    mark = await _mark(store)
     last = acknowledged
     async for kv in _all(store, keys.AGENT_JOURNAL, keys_only=True):
         last = int(keys.uid_of(kv.key), 16)
@@ -61,10 +66,18 @@ async def read(store: Store) -> Recollection:
         tuple(known),
         results,
         fence.fence if fence is not None else 0,
-        acknowledged + 1,
+        acknowledged + 1 if mark is None else mark.sequence,
         last + 1,
+        mark,
         statuses,
     )
+
+
+async def _mark(store: Store) -> JournalEntry | None:
+    end = keys.end_of(keys.AGENT_JOURNAL)
+    for entry in entries(await store.range(keys.AGENT_JOURNAL, end, limit=1)):
+        return entry if entry.dropped else None
+    return None
 
 
 def known_of(intent: Intent) -> Known:

@@ -11,6 +11,7 @@ from fifo.model.errors import NoRoom, Unauthenticated
 from fifo.security import limits, private_files, tokens
 from fifo.security.principals import LOCAL_ADMIN, Principal, admin
 from fifo.store.contract import DeleteRange, Put, Txn, WatchBatch
+from fifo.store.pages import pages
 from fifo.store.reserve import NO_ROOM, PIECE_BYTES, Reserve
 
 if TYPE_CHECKING:
@@ -157,13 +158,16 @@ class Identity:
     # -- following ---------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        page = await self._store.range(_START, _END)
-        kept = {stored.key for stored in page.kvs}
-        for stored in page.kvs:
-            self._take(stored)
-        for token in [t for t in self._tokens if keys.by_uid(keys.TOKEN, t) not in kept]:
+        kept: set[str] = set()
+        revision = 0
+        async for page in pages(self._store, _START, _END):
+            revision = page.revision
+            for stored in page.kvs:
+                kept.add(keys.uid_of(stored.key))
+                self._take(stored)
+        for token in self._tokens.keys() - kept:
             self._forget(token)
-        self._watch = self._store.watch(_START, _END, page.revision + 1, self._deliver)
+        self._watch = self._store.watch(_START, _END, revision + 1, self._deliver)
 
     def _deliver(self, batch: Delivery) -> None:
         if isinstance(batch, WatchBatch):

@@ -14,6 +14,7 @@ from fifo.api.resources import events, images, instances, networks, packages, sn
 from fifo.api.resources.kinds import KINDS, EventParts, touched
 from fifo.model import keys, records
 from fifo.model.instance import InstanceSpec, InstanceStatus
+from fifo.model.network import Network
 from fifo.store.catalog import View
 from fifo.store.usage import used_by
 
@@ -98,7 +99,7 @@ class Tables(View):
         if kv.deleted or kv.version == 1:
             yield from self._snapshots(uid)
             if (claim := self.claims.record(uid)) is not None:
-                yield from ((networks.ADDRESS_TYPE, own) for own in networks.held(claim))
+                yield from ((networks.ADDRESS_TYPE, own) for own in networks.held(self, claim))
 
     def around_status(self, uid: str, kv: KeyValue) -> Iterator[Own]:
         """Yield the snapshots that an instance had, and those that it has from here on."""
@@ -112,9 +113,18 @@ class Tables(View):
             yield snapshots.TYPE, f"{uid}/{parts.snapshot.name}"
 
     def around_address(self, path: str, kv: KeyValue) -> Iterator[Own]:
-        """Yield the network whose pool an address is of."""
+        """Yield the network whose pool an address is of, and as what one of a wire is seen."""
         del kv
-        yield networks.TYPE, path.partition("/")[0]
+        for own in networks.seen(self, path):
+            yield networks.TYPE, own.partition("/")[0]
+            yield networks.ADDRESS_TYPE, own
+
+    def around_network(self, uid: str, kv: KeyValue) -> Iterator[Own]:
+        """Yield what of a network's wire is seen as its own, before and from here on."""
+        coming = None if kv.deleted else records.decode(Network, kv.value, kv.key.decode())
+        for network in (self.networks.record(uid), coming):
+            if network is not None:
+                yield from ((networks.ADDRESS_TYPE, own) for own in networks.of_wire(self, network))
 
     def resources(self, kinds: Iterable[str]) -> Iterator[tuple[str, Any]]:
         """Give every resource of some kinds, with its records."""
@@ -135,6 +145,17 @@ class Tables(View):
             if kind == snapshots.TYPE:
                 for uid in self.statuses.entries:
                     yield from ((kind, parts) for parts in snapshots.of_instance(self, uid))
+            if kind == networks.ADDRESS_TYPE:
+                yield from ((kind, parts) for parts in self._of_wires())
+
+    def _of_wires(self) -> Iterator[networks.AddressParts]:
+        """Give the addresses that are seen as a network's and are no record of its own."""
+        for entry in self.networks:
+            for path in networks.of_wire(self, entry.record):
+                if path not in self.addresses.entries:
+                    parts = networks.capture_address(self, path)
+                    if parts is not None:
+                        yield parts
 
 
 _BESIDE: Final[tuple[tuple[bytes, Callable[[Tables, str, KeyValue], Iterator[Own]]], ...]] = (
@@ -142,5 +163,6 @@ _BESIDE: Final[tuple[tuple[bytes, Callable[[Tables, str, KeyValue], Iterator[Own
     (keys.INSTANCE_SPEC, Tables.around_spec),
     (keys.INSTANCE_STATUS, Tables.around_status),
     (keys.ADDRESS, Tables.around_address),
+    (keys.NETWORK, Tables.around_network),
 )
 """What else a record's change is seen in, besides the resource that it is part of."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from fifo.api import limits
-from fifo.model.errors import Busy, HistoryGone, InvalidInput, NoRoom, NotFound, Violation
+from fifo.model import names
+from fifo.model.errors import Busy, HistoryGone, InvalidInput, NoRoom, Violation
 from fifo.security import private_files
 
 if TYPE_CHECKING:
@@ -103,29 +104,31 @@ class Uploads:
         self._open.discard(upload_id)
         await self._run(upload.close)
 
-    async def path_of(self, upload_id: str) -> Path:
-        """Give the file of a whole upload; raises NotFound."""
-        path = self._directory / upload_id.lower()
-        if not await self._run(path.is_file):
-            told = "upload the whole of it first"
-            raise NotFound("there is no such upload, or it is not whole", upload_id, told)
-        return path
+    async def path_of(self, upload_id: str) -> Path | None:
+        """Give the file of a whole upload; None if there is none, or what is named is no uid."""
+        if not names.is_uid(own := upload_id.lower()):
+            return None
+        path = self._directory / own
+        return path if await self._run(path.is_file) else None
 
-    def imported(self, image: Image | None, hosts: int) -> None:
+    def imported(self, image: Image | None, images: Iterable[Image], hosts: int) -> None:
         """Throw the file of an image away that the only host has; kept where others may want it."""
-        if image is not None and self._is_done_with(image, hosts):
+        if image is not None and image.source in self._done_with(images, hosts):
             asyncio.get_running_loop().run_in_executor(None, _drop, Path(image.source))
 
     async def tidy(self, images: Iterable[Image], hosts: int) -> None:
         """Throw away what a node that was killed left; called before the first upload."""
-        for image in images:
-            if self._is_done_with(image, hosts):
-                await self._run(_drop, Path(image.source))
+        for source in self._done_with(images, hosts):
+            await self._run(_drop, Path(source))
         await self._run(self._sweep)
 
-    def _is_done_with(self, image: Image, hosts: int) -> bool:
-        own = Path(image.source).parent == self._directory
-        return own and image.state == "ready" and hosts <= 1
+    def _done_with(self, images: Iterable[Image], hosts: int) -> set[str]:
+        """Give the files of ours that images were made of, and that none is being made of."""
+        if hosts > 1:
+            return set()
+        own = [image for image in images if Path(image.source).parent == self._directory]
+        wanted = {image.source for image in own if image.state == "importing"}
+        return {image.source for image in own if image.state == "ready"} - wanted
 
     def expire_time(self) -> float:
         """Give the UTC second after which what came now is thrown away."""

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from fifo.fleet.backfill import unclaimed
 from fifo.fleet.ips import Ips
 from fifo.fleet.macs import Macs
-from fifo.fleet.plugs import Plug, plugs
+from fifo.fleet.plugs import bare_plug, nic_tags, plugs
 from fifo.fleet.refusals import no_host, too_many
 from fifo.fleet.shares import add, shares_of
 from fifo.fleet.write_set import WriteSet
@@ -22,16 +23,18 @@ from fifo.model.hypervisor import Allocation
 from fifo.model.instance import Claim
 from fifo.model.operation import Explanation
 from fifo.model.placement import Request, decide
-from fifo.model.wires import own_macs, static
+from fifo.model.wires import own_macs, static, wire_of
 from fifo.workflows.world import Placed
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from fifo.fleet.addresses import Addresses
+    from fifo.fleet.plugs import Plug
     from fifo.model.instance import InstanceSpec, Nic, Shares
     from fifo.model.placement import Fleet
     from fifo.store.catalog import Catalog
+    from fifo.workflows.world import Holding
 
 
 class Ledger:
@@ -62,7 +65,7 @@ class Ledger:
         if isinstance(networks, FifoError):
             return Placed(None, Explanation(), networks)
         shares = shares_of(spec)
-        decision = decide(self.fleet, self._request(spec, shares, networks))
+        decision = decide(self.fleet, self._request(spec, shares))
         if decision.row < 0:
             return Placed(None, decision.explanation, no_host(spec, decision.explanation))
         addresses = self._assign(spec, networks)
@@ -130,9 +133,9 @@ class Ledger:
     def _adopt_macs(self, claim: Claim) -> int | FifoError:
         """Take the hardware addresses that were chosen, where the spec is written already."""
         spec = self.catalog.specs.record(claim.uid)
-        if spec is None:
-            return 0
-        return self.macs.take(spec, claim.networks)
+        chosen = own_macs(spec) if spec is not None else ()
+        own = {mac: claim.networks[mac] for mac in chosen if mac in claim.networks}
+        return self.macs.take(claim.uid, own)
 
     def disown(self, uid: str, operation: str) -> None:
         """Give back a claim that an operation adopted, keeping its addresses for the stranger."""
@@ -145,9 +148,33 @@ class Ledger:
             for text in texts
         ]
         mine = [own for own in held if (found := self.ips.held(*own)) and found.uid == uid]
+        macs = [mac for mac in claim.networks if self.macs.holder(mac) == uid]
         self.release(uid)
         for network, text in mine:
             self.ips.keep(network, text, uid)
+        for mac in macs:
+            self.macs.keep(mac, claim.networks[mac], uid)
+
+    def keep(self, holding: Holding) -> None:
+        """Keep from others what an interface of a stranger has, as far as no other has it."""
+        spec = holding.spec
+        networks = plugs(self.catalog, spec)
+        if isinstance(networks, FifoError) or self.catalog.specs.get(spec.uid) is not None:
+            return  # Its network is being changed: at the next greeting. Or it is none any more.
+        for nic in spec.nics:
+            plug = networks.get(nic.mac)
+            if plug is not None:
+                self._keep(nic, plug, spec.uid)
+            if holding.mac:
+                where = plug.uid if plug is not None else wire_of(nic.nic_tag, nic.vlan_id)
+                self.macs.keep(nic.mac, where, spec.uid)
+
+    def _keep(self, nic: Nic, plug: Plug, uid: str) -> None:
+        for text in static(nic):
+            if not any(self.addresses.is_taken(own, text) for own in (plug.uid, *plug.others)):
+                self.ips.keep(plug.uid, text, uid)
+                if plug.network is None:
+                    self.ips.expect_no_network(nic)
 
     def resize(self, spec: InstanceSpec) -> Placed:
         """Change the shares and addresses of a claim, on its host."""
@@ -181,16 +208,59 @@ class Ledger:
             self.writes.write(self.catalog.claims, claim.uid, changed)
         return Placed(changed, why)
 
+    def backfill(self, uid: str) -> tuple[FifoError, ...]:
+        """Claim what an instance has and never claimed, and give why what is another's is not.
+
+        Of a bare wire even where a network has the addresses by now: it is not plugged into that
+        before it is changed. An interface's addresses are claimed together.
+        """
+        claim, spec = self._claim(uid), self.catalog.specs.record(uid)
+        if claim is None or spec is None or uid in self.catalog.busy:
+            return ()
+        wrong = []
+        for nic in unclaimed(self.catalog, spec, claim):
+            mark = self.writes.mark()
+            filled = self._fill(nic, spec, claim)
+            if isinstance(filled, FifoError):
+                self.writes.back_to(mark)
+                wrong.append(filled)
+            elif filled != claim:
+                self.writes.write(self.catalog.claims, uid, filled)
+                claim = filled
+        return tuple(wrong)
+
+    def _fill(self, nic: Nic, spec: InstanceSpec, claim: Claim) -> Claim | FifoError:
+        """Take what one interface has; gives the claim with it."""
+        chosen = own_macs(spec)
+        if nic.mac not in claim.networks:
+            plug = bare_plug(self.catalog, nic, chosen=nic.mac in chosen)
+            texts = self._choose(nic, plug, set())
+            if isinstance(texts, FifoError):
+                return texts
+            for text in texts:
+                self.ips.take(plug.uid, text, spec.uid, nic.mac)
+            claim = msgspec.structs.replace(
+                claim,
+                addresses={**claim.addresses, nic.mac: texts},
+                networks={**claim.networks, nic.mac: plug.uid},
+            )
+        own = {nic.mac: claim.networks[nic.mac]} if nic.mac in chosen else {}
+        taken = self.macs.take(spec.uid, own)
+        if isinstance(taken, FifoError):
+            return taken
+        count = sum(map(len, claim.addresses.values())) + len(chosen)
+        used = {*claim.networks.values()}
+        return too_many(names.instance_name(spec.id, spec.org), count, len(used)) or claim
+
     # -- its parts ---------------------------------------------------------------------------
 
     def _claim(self, uid: str) -> Claim | None:
         return self.writes.read(self.catalog.claims, uid)
 
-    def _request(self, spec: InstanceSpec, shares: Shares, networks: dict[str, Plug]) -> Request:
+    def _request(self, spec: InstanceSpec, shares: Shares) -> Request:
         package = self.catalog.packages.record(spec.package) if spec.package else None
         labels = tuple(sorted(package.required_labels.items())) if package is not None else ()
-        found = (plug.network for plug in networks.values())
-        tags = tuple(sorted({network.nic_tag for network in found if network is not None}))
+        tags = tuple(sorted(nic_tags(self.catalog, spec)))
         return Request(shares, spec.brand, tags, labels, spec.wanted_host)
 
     def _exchange(
@@ -213,7 +283,8 @@ class Ledger:
         if isinstance(addresses, FifoError):
             return addresses
         # All that it has then is once given back together.
-        count = sum(map(len, (kept | addresses).values())) + len(own_macs(spec))
+        count = sum(map(len, (kept | addresses).values()))
+        count += sum(plug.chosen for plug in networks.values())
         used = {plug.uid for plug in networks.values()}
         many = too_many(names.instance_name(spec.id, spec.org), count, len(used))
         if many is not None and addresses:
@@ -257,8 +328,8 @@ class Ledger:
                 self.ips.take(plug.uid, text, spec.uid, nic.mac)
             if plug.network is None and texts:
                 self.ips.expect_no_network(nic)
-        of_macs = {mac: plug.uid for mac, plug in networks.items()}
-        taken = self.macs.take(spec, of_macs)
+        of_macs = {mac: plug.uid for mac, plug in networks.items() if plug.chosen}
+        taken = self.macs.take(spec.uid, of_macs)
         if isinstance(taken, FifoError):
             self.writes.back_to(mark)
             return taken

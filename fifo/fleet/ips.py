@@ -51,7 +51,9 @@ class Ips:
     def refuse_strangers(self, network: str, text: str, uid: str) -> FifoError | None:
         """Say why an address cannot be a stranger's own; None if it can."""
         if is_wire(network):
-            return self._refuse_others(network, "its wire", text, uid)
+            return self._refuse_others(network, text, uid) or self._refuse_networks(
+                network, text, uid
+            )
         found = self._catalog.networks.record(network)
         if found is None:
             told = "its network is not in the store"
@@ -60,22 +62,33 @@ class Ips:
         if found.closed:
             told = "the network is being changed, and gives no address now"
             return Conflict(told, f"networks/{found.id}", "try again in a moment")
-        return self._refuse_others(network, f"networks/{found.id}", text, uid) or (
-            self._refuse_others(wire_of(found.nic_tag, found.vlan_id), "its wire", text, uid)
+        return self._refuse_others(network, text, uid) or (
+            self._refuse_others(wire_of(found.nic_tag, found.vlan_id), text, uid)
         )
 
-    def _refuse_others(self, network: str, where: str, text: str, uid: str) -> FifoError | None:
+    def _refuse_others(self, network: str, text: str, uid: str) -> FifoError | None:
         held = self.held(network, text)
         if held is not None and held.stranger == uid:
             return None
         if not self._addresses.is_taken(network, text):
             return None
+        who = holder(self._catalog, held.uid or held.stranger) if held is not None else "another"
         return WrongState(
-            f"its address {text} of {where} was given to another meanwhile",
+            f"its address {text} was given to another meanwhile: {who} has it",
             names.instance_name(uid),
-            "see who has it: fifo network addresses; free it, or remove this one",
+            "have that one give it back, or remove this one",
             reason="ADDRESS_TAKEN",
         )
+
+    def _refuse_networks(self, wire: str, text: str, uid: str) -> FifoError | None:
+        """Say why an address of a wire cannot be a stranger's, for a network that is there now."""
+        for entry in self._catalog.networks:
+            own = entry.record
+            if wire_of(own.nic_tag, own.vlan_id) == wire and (
+                (error := self._refuse_others(own.uid, text, uid)) is not None
+            ):
+                return error
+        return None
 
     # -- taking ------------------------------------------------------------------------------
 
@@ -84,9 +97,12 @@ class Ips:
         bare = address_pool.bare(text)
         claim = AddressClaim(network=network, address=bare, uid=uid, mac=mac, since=self._now)
         self._write(network, text, claim)
+        self._expect_network(network)
+
+    def _expect_network(self, network: str) -> None:
+        """Have the claim lost to who deletes its network, or closes it, which comes first."""
         if is_wire(network):
             return
-        # Who deletes a network closes it first: what was decided before that is lost to it.
         held = self._catalog.networks.get(network)
         assert held is not None
         self._writes.expect(held)
@@ -98,11 +114,12 @@ class Ips:
             self._writes.expect_absent(guard)
 
     def keep(self, network: str, text: str, uid: str) -> None:
-        """Keep an address for a stranger."""
+        """Keep an address for a stranger; the transaction expects its network."""
         kept = msgspec.structs.replace(
             kept_for(uid, self._now), network=network, address=address_pool.bare(text)
         )
         self._write(network, text, kept)
+        self._expect_network(network)
 
     def _write(self, network: str, text: str, claim: AddressClaim) -> None:
         path = _path(network, text)

@@ -21,6 +21,9 @@ MISSED_S = 30.0
 start of the node its agent looks at it first, and takes seconds for that."""
 REPORT_ENTRIES = 30
 """Journal entries of one transaction: three writes each at most, below the store's 100."""
+KEPT_KEYS = 90
+"""Addresses, those of hardware among them, that are kept for one stranger: they are given back in
+one transaction, the end of an operation's step with its own writes."""
 SETTLE_AT_ONCE = 64
 """Specs and removals that are open with a host at one time: it does that many at once anyway."""
 SETTLE_S = 300.0
@@ -28,6 +31,13 @@ SETTLE_S = 300.0
 SETTLE_AGAIN_S = 60.0
 """How long after a host that is ready did not do what it owes, or not take a spec, it is asked
 again: what it refuses it seldom does a moment later, and each asking is a record of its agent's."""
+SHUTDOWN_MS = 500
+"""How long a session or placement may take to end: what it gives back then takes no time, and one
+that waits for the store, the catalog or an agent cannot hear of its end before it has that."""
+BACKFILL_AT_ONCE = 64
+"""Instances of before wires were claimed that are asked for together: others are placed between."""
+BACKFILL_SLICE = 500
+"""Claims looked at in one turn: a few milliseconds of the shard's thread."""
 EXPIRE_EVERY_S = 600.0
 """How often finished operations are looked through for those that are old enough to go."""
 EXPIRE_BATCH = 90

@@ -8,16 +8,17 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from fifo.fleet.refusals import holder
+from fifo.fleet.strangers import kept_for
 from fifo.model.errors import AlreadyExists, FifoError
 from fifo.model.network import AddressClaim
-from fifo.model.wires import own_macs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fifo.fleet.write_set import WriteSet
-    from fifo.model.instance import InstanceSpec
     from fifo.store.catalog import Catalog
 
 
@@ -29,29 +30,40 @@ class Macs:
         self._catalog = catalog
         self._now = now
 
-    def take(self, spec: InstanceSpec, networks: Mapping[str, str]) -> int | FifoError:
-        """Claim those of some interfaces, and give how many; AlreadyExists for another's.
+    def take(self, uid: str, networks: Mapping[str, str]) -> int | FifoError:
+        """Claim the chosen ones of an instance, and give how many; AlreadyExists for another's.
 
-        `networks` is by mac what an interface claims of.
+        `networks` is by mac what its interface claims of.
         """
         taken = 0
         mark = self._writes.mark()
-        for mac in own_macs(spec):
-            if mac not in networks:
-                continue
+        for mac, network in networks.items():
             held = self._writes.read(self._catalog.macs, mac)
-            who = held.uid if held is not None else self._made.get(mac, spec.uid)
-            if who != spec.uid:
+            who = _whose(held) if held is not None else self._made.get(mac, uid)
+            if who != uid:
                 self._writes.back_to(mark)
                 told = f"{holder(self._catalog, who)} has this hardware address"
                 return AlreadyExists(told, mac, "choose another, or none")
-            if held is None:
+            if held is None or held.stranger:
                 claim = AddressClaim(
-                    network=networks[mac], address=mac, uid=spec.uid, mac=mac, since=self._now
+                    network=network, address=mac, uid=uid, mac=mac, since=self._now
                 )
                 self._writes.write(self._catalog.macs, mac, claim)
                 taken += 1
         return taken
+
+    def holder(self, mac: str) -> str:
+        """Give the uid of who has one, as it will be; '' if nobody has."""
+        held = self._writes.read(self._catalog.macs, mac)
+        return _whose(held) if held is not None else ""
+
+    def keep(self, mac: str, network: str, uid: str) -> None:
+        """Keep one for a stranger, chosen or made, if no other has it; `network` as in a claim."""
+        if self._writes.read(self._catalog.macs, mac) is None:
+            kept = msgspec.structs.replace(
+                kept_for(uid, self._now), network=network, address=mac, mac=mac
+            )
+            self._writes.write(self._catalog.macs, mac, kept)
 
     def give_back(self, uid: str, given: Iterable[str]) -> None:
         """Give back those of some that an instance has claimed."""
@@ -71,3 +83,7 @@ class Macs:
             for nic in entry.record.nics
             if nic.mac not in catalog.macs.entries
         }
+
+
+def _whose(held: AddressClaim) -> str:
+    return held.uid or held.stranger

@@ -14,7 +14,8 @@ import msgspec
 
 from fifo.fleet.addresses import Addresses
 from fifo.fleet.commits import Plan
-from fifo.model import address_pool, keys, names, records
+from fifo.fleet.refusals import holder
+from fifo.model import address_pool, keys, names, records, routes
 from fifo.model.errors import (
     AlreadyExists,
     Conflict,
@@ -176,10 +177,11 @@ def delete(catalog: Catalog, closed: Entry[Network]) -> Plan:
 
 
 def check(catalog: Catalog, network: Network) -> None:
-    """Raise InvalidInput for pools that are wrong, or overlap those of the same wire and VLAN."""
+    """Raise InvalidInput for wrong pools and routes, and pools that overlap others of the wire."""
     wrong = list(address_pool.violations(network))
     if not wrong:
         wrong += _overlaps(catalog, network)
+    wrong += routes.violations(network)
     if wrong:
         raise InvalidInput(_name(network), tuple(wrong))
 
@@ -207,9 +209,11 @@ def reserve(
     path = key[len(keys.ADDRESS) :].decode()
     other = keys.address(wire_key(network.nic_tag, network.vlan_id), chosen)
     of_wire = other[len(keys.ADDRESS) :].decode()
-    if catalog.addresses.get(path) is not None or catalog.addresses.get(of_wire) is not None:
+    held = catalog.addresses.record(path) or catalog.addresses.record(of_wire)
+    if held is not None:
         told = f"{_name(network)}/addresses/{chosen.replace('.', '-').replace(':', '-')}"
-        raise AlreadyExists("the address is taken", told, "choose another, or none")
+        who = holder(catalog, held.uid or held.stranger)
+        raise AlreadyExists(f"the address is taken: {who} has it", told, "choose another, or none")
     record = msgspec.structs.replace(claim, network=network.uid, address=chosen)
     plan = Plan(
         path,
@@ -219,11 +223,11 @@ def reserve(
     return plan, path
 
 
-def release(entry: Entry[AddressClaim], name: str) -> Plan:
+def release(catalog: Catalog, entry: Entry[AddressClaim], name: str) -> Plan:
     """Plan to give a reserved address back; raises WrongState for one that an instance has."""
     if entry.record.uid:
         raise WrongState(
-            f"the instance {entry.record.uid} has it",
+            f"{holder(catalog, entry.record.uid)} has it",
             name,
             "delete the instance, or take its interface away",
             reason="ADDRESS_CLAIMED",

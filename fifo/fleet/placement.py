@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fifo.model.instance import Claim, InstanceSpec
     from fifo.store.catalog import Catalog
     from fifo.store.contract import TxnReply, WatchBatch
-    from fifo.workflows.world import Placed
+    from fifo.workflows.world import Holding, Placed, Unclaimable
     from supervisors import Ref
 
 NAME = "placement"
@@ -71,7 +71,19 @@ class Disown(NamedTuple):
     operation: str
 
 
-Request: TypeAlias = Place | Release | Resize | Adopt | Disown
+class Keep(NamedTuple):
+    """Keep from others what strangers have."""
+
+    holdings: tuple[Holding, ...]
+
+
+class Fill(NamedTuple):
+    """Claim what instances have and never claimed."""
+
+    uids: tuple[str, ...]
+
+
+Request: TypeAlias = Place | Release | Resize | Adopt | Disown | Keep | Fill
 
 
 class Counts(NamedTuple):
@@ -97,12 +109,16 @@ class _Asked:
         self.caller = caller
         self.left: deque[Request] = deque(_parts(request))
         """What is still to be decided, in its order."""
-        self.answer: Any = {} if isinstance(request, Place) else None
+        self.answer: Any = None
+        if isinstance(request, Place | Fill):
+            self.answer = {} if isinstance(request, Place) else []
 
     def take(self, answer: Any) -> None:
         """Take over what became of a part."""
         if isinstance(answer, dict):
             self.answer.update(answer)
+        elif isinstance(answer, list):
+            self.answer += answer
         else:
             self.answer = answer
 
@@ -118,6 +134,10 @@ def _parts(request: Request) -> tuple[Request, ...]:
         return tuple(Place((spec,), request.operation) for spec in request.specs)
     if isinstance(request, Release):
         return tuple(Release((uid,)) for uid in request.uids)
+    if isinstance(request, Fill):
+        return tuple(Fill((uid,)) for uid in request.uids)
+    if isinstance(request, Keep):
+        return tuple(Keep((own,)) for own in request.holdings)
     return (request,)
 
 
@@ -126,6 +146,7 @@ class PlacementServer(GenServer):
 
     def init(self, catalog: Catalog, utc: Callable[[], float]) -> None:
         """Take the fleet's columns from the catalog and follow it."""
+        self.trap_exit = True
         self.catalog = catalog
         self.utc = utc
         self.fleet = Fleet()
@@ -226,18 +247,25 @@ class PlacementServer(GenServer):
         written.add_done_callback(lambda future: self.ref.cast((future, group, ledger)))
 
     def _answer(self, ledger: Ledger, part: Request) -> Any:
-        if isinstance(part, Release):
-            for uid in part.uids:
-                ledger.release(uid)
-            return None
-        if isinstance(part, Resize):
-            return ledger.resize(part.spec)
-        if isinstance(part, Adopt):
-            return ledger.adopt(part.claim)
-        if isinstance(part, Disown):
-            ledger.disown(part.uid, part.operation)
-            return None
-        return {spec.uid: ledger.place(spec, part.operation) for spec in part.specs}
+        answer: Any = None
+        match part:
+            case Place():
+                answer = {spec.uid: ledger.place(spec, part.operation) for spec in part.specs}
+            case Release():
+                for uid in part.uids:
+                    ledger.release(uid)
+            case Resize():
+                answer = ledger.resize(part.spec)
+            case Adopt():
+                answer = ledger.adopt(part.claim)
+            case Disown():
+                ledger.disown(part.uid, part.operation)
+            case Keep():
+                for own in part.holdings:
+                    ledger.keep(own)
+            case Fill():
+                answer = [(uid, error) for uid in part.uids for error in ledger.backfill(uid)]
+        return answer
 
     def _count(self, answer: Any) -> None:
         """Count what was decided about instances to be placed."""
@@ -337,6 +365,14 @@ class PlacementClient:
     def disown(self, uid: str, operation: str) -> Future[None]:
         """Take a claim back that an operation adopted."""
         return self._find().call(Disown(uid, operation), timeout_s=None)
+
+    def keep(self, holdings: tuple[Holding, ...]) -> Future[None]:
+        """Keep from others what strangers have."""
+        return self._find().call(Keep(holdings), timeout_s=None)
+
+    def backfill(self, uids: tuple[str, ...]) -> Future[Unclaimable]:
+        """Claim what instances have and never claimed."""
+        return self._find().call(Fill(uids), timeout_s=None)
 
     def resize(self, spec: InstanceSpec) -> Future[Placed]:
         """Change a claim to what a spec now wants."""

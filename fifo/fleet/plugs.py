@@ -21,6 +21,8 @@ class Plug(NamedTuple):
     network: Network | None
     others: tuple[str, ...]
     """What else of the same wire has addresses, by uid or wire: none of these may have its own."""
+    chosen: bool
+    """Somebody chose its hardware address, which is claimed too."""
 
     def keeps(self, nic: Nic, claim: Claim) -> bool:
         """Tell whether an interface keeps the addresses that a claim has for it."""
@@ -36,18 +38,36 @@ def plugs(catalog: Catalog, spec: InstanceSpec) -> dict[str, Plug] | FifoError:
     claims nothing. NotFound for a network that is not there, Conflict for one being changed.
     """
     found: dict[str, Plug] = {}
-    chosen = own_macs(spec)
+    macs = own_macs(spec)
     for nic in spec.nics:
         network = _network(catalog, nic)
         if isinstance(network, FifoError):
             return network
+        chosen = nic.mac in macs
         if network is not None:
             wire = wire_of(network.nic_tag, network.vlan_id)
-            found[nic.mac] = Plug(network.uid, network, (wire,))
-        elif static(nic) or nic.mac in chosen:
-            wire = wire_of(nic.nic_tag, nic.vlan_id)
-            found[nic.mac] = Plug(wire, None, tuple(_networks_on(catalog, nic)))
+            found[nic.mac] = Plug(network.uid, network, (wire,), chosen)
+        elif static(nic) or chosen:
+            found[nic.mac] = bare_plug(catalog, nic, chosen=chosen)
     return found
+
+
+def bare_plug(catalog: Catalog, nic: Nic, *, chosen: bool) -> Plug:
+    """Give what an interface claims of where no network is to have it."""
+    wire = wire_of(nic.nic_tag, nic.vlan_id)
+    return Plug(wire, None, tuple(_networks_on(catalog, nic)), chosen)
+
+
+def nic_tags(catalog: Catalog, spec: InstanceSpec) -> frozenset[str]:
+    """Give the nic tags that a host has to carry for a spec's interfaces, of a network or none.
+
+    For placement, and for who tries a change; on the node's thread.
+    """
+    found = set()
+    for nic in spec.nics:
+        network = catalog.networks.record(nic.network) if nic.network else None
+        found.add(nic.nic_tag if network is None else network.nic_tag)
+    return frozenset(found - {""})
 
 
 def _network(catalog: Catalog, nic: Nic) -> Network | FifoError | None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from fifo.model import limits, names
 from fifo.model.errors import InvalidInput, NoRoom, Violation
+from fifo.workflows.debts import host_id
+from fifo.workflows.strangers import host_of_stranger
 
 if TYPE_CHECKING:
     from fifo.model.instance import InstanceSpec
@@ -26,7 +28,7 @@ _REMEDIES: Final = {
     "not ready": "see why a host is not: fifo hypervisor list",
     "cordoned": "open one again: fifo hypervisor uncordon",
     "brand": "see what stands in the way of a brand, under CANNOT: fifo -o wide hypervisor list",
-    "network": "have a host carry the network's nic tag: the setting nic_tags",
+    "network": "have a host carry its interfaces' nic tags: the setting nic_tags",
     "another host was asked for": "ask for no host, or for another",
 }
 """What to do about a rule that refused hosts; of the others something is used up."""
@@ -55,8 +57,17 @@ def no_host(spec: InstanceSpec, why: Explanation) -> NoRoom:
 
 
 def holder(catalog: Catalog, uid: str) -> str:
-    """Name who has an address: an instance, in the store or not, or nobody by ''."""
+    """Name who has an address, so that it can be looked up: an instance, or nobody by ''.
+
+    One that the store has no spec of is told with the host that has it, where that is known.
+    """
     if not uid:
         return "a reservation"
     spec = catalog.specs.record(uid)
-    return names.instance_name(uid) if spec is None else names.instance_name(spec.id, spec.org)
+    if spec is not None:
+        return names.instance_name(spec.id, spec.org)
+    if (host := host_of_stranger(catalog, uid)) is not None:
+        return f"{uid}, a foreign instance on host {host},"
+    if owing := catalog.owed.get(uid):
+        return f"{uid}, which host {host_id(catalog, owing[0])} still has to remove,"
+    return names.instance_name(uid)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fifo.fleet.ownership import Ownership
     from fifo.model.instance import InstanceStatus
     from fifo.model.link import JournalEntry, Report
+    from fifo.model.story import EventKind
     from fifo.store.contract import Delete
     from fifo.workflows.world import World
 
@@ -34,6 +35,9 @@ class Reporting:
     async def take(self, report: Report) -> int | None:
         """Write a report down; gives what may be acknowledged. Raises Conflict when replaced."""
         entries = [entry for entry in report.entries if entry.sequence > self.taken]
+        for entry in entries:
+            if entry.dropped:
+                await self._tell_dropped(entry)
         for first in range(0, len(entries), limits.REPORT_ENTRIES):
             await self._write(entries[first : first + limits.REPORT_ENTRIES])
         return report.entries[-1].sequence if report.entries else None
@@ -56,26 +60,58 @@ class Reporting:
             if entry.status is not None and entry.status.state == "deleted":
                 self.stories.forget(entry.uid)
 
+    async def _tell_dropped(self, mark: JournalEntry) -> None:
+        """Say in the stories of the host's instances that something may be missing there.
+
+        Not of those that were made since: nothing of them was dropped. A repeat writes the same.
+        """
+        text = (
+            f"its host dropped the oldest {mark.dropped} reports that nobody had taken over: what "
+            "they told of its instances is missing"
+        )
+        for chunk in self._chunks():
+            writes: list[Put | Delete] = []
+            for uid in chunk:
+                spec = self.world.catalog.specs.record(uid)
+                if spec is None or spec.create_time > mark.at:
+                    continue
+                await self.stories.know(uid)
+                figures = {"dropped": str(mark.dropped)}
+                event = self._event(uid, "reports_dropped", mark.at, text, figures)
+                writes += self.stories.add(event, mark.sequence)
+            if writes:
+                await self.write(tuple(writes))
+
     async def cut_off(self, text: str, figures: dict[str, str]) -> list[tuple[Put | Delete, ...]]:
         """Give what tells the host's instances that it is lost, or back, in chunks of one txn."""
         chunks: list[tuple[Put | Delete, ...]] = []
-        uids = [claim.record.uid for claim in self.world.catalog.claims]
-        uids = [uid for uid in uids if self._is_ours(uid)]
-        for first in range(0, len(uids), limits.REPORT_ENTRIES):
+        for uids in self._chunks():
             chunk: list[Put | Delete] = []
-            for uid in uids[first : first + limits.REPORT_ENTRIES]:
+            for uid in uids:
                 await self.stories.know(uid)
-                event = StoryEvent(
-                    uid=uid,
-                    at=self.world.utc(),
-                    kind="cut_off",
-                    text=text[: STORY_EVENT_BYTES // 4],
-                    host=self.host,
-                    figures=figures,
-                )
+                event = self._event(uid, "cut_off", self.world.utc(), text, figures)
                 chunk += self.stories.add_own(event)
             chunks.append(tuple(chunk))
         return chunks
+
+    def _chunks(self) -> list[list[str]]:
+        """Give the host's instances, as many at once as one transaction has the events of."""
+        most = limits.REPORT_ENTRIES
+        uids = [claim.record.uid for claim in self.world.catalog.claims]
+        uids = [uid for uid in uids if self._is_ours(uid)]
+        return [uids[first : first + most] for first in range(0, len(uids), most)]
+
+    def _event(
+        self, uid: str, kind: EventKind, at: float, text: str, figures: dict[str, str]
+    ) -> StoryEvent:
+        return StoryEvent(
+            uid=uid,
+            at=at,
+            kind=kind,
+            text=text[: STORY_EVENT_BYTES // 4],
+            host=self.host,
+            figures=figures,
+        )
 
     async def write(self, writes: tuple[Put | Delete, ...]) -> None:
         """Write as the host's owner; raises Conflict when replaced."""

@@ -14,7 +14,7 @@ from fifo.fleet import limits
 from fifo.fleet.ownership import Ownership
 from fifo.fleet.reports import Reporting
 from fifo.fleet.settling import Settler, Settling
-from fifo.fleet.strangers import keep_addresses, strangers
+from fifo.fleet.strangers import Keeping, strangers
 from fifo.model import keys, names, records
 from fifo.model.errors import Conflict, FifoError, Unavailable
 from fifo.model.hypervisor import HypervisorSpec, HypervisorStatus
@@ -78,6 +78,7 @@ class Session(GenServer):
 
     def init(self, settings: SessionSettings) -> Any:
         """Begin without waiting for the host: one that is away has a session too."""
+        self.trap_exit = True
         self.settings = settings
         self.host = settings.host
         self.world = settings.world
@@ -90,6 +91,7 @@ class Session(GenServer):
         self.beat_s = 0.0
         self.ownership = Ownership(self.host, self.world.store)
         self.reporting = Reporting(self.host, self.world, self.ownership)
+        self.keeping = Keeping(self.world, settings.link, self.ownership)
         return Continue("own")
 
     async def handle_continue(self, argument: Any) -> Any:
@@ -145,8 +147,10 @@ class Session(GenServer):
         if hello.highest_fence > self.ownership.fence:
             raise Conflict("a newer owner has ordered this host", self.host, "let that one go on")
         foreign = strangers(self.world.catalog, hello)
-        await keep_addresses(self.world, hello, foreign)
+        await self.keeping.keep(hello, foreign)
         before = self.world.catalog.host_statuses.record(self.host)
+        if before is not None and (gone := {*before.foreign}.difference(foreign)):
+            await self.keeping.give_back(gone)
         now = self.world.utc()
         status = HypervisorStatus(
             uid=self.host,

@@ -14,7 +14,7 @@ import msgspec
 
 from fifo.fleet import limits
 from fifo.model import keys, records
-from fifo.model.errors import Conflict, FifoError, Unavailable
+from fifo.model.errors import Conflict, FifoError, NotFound, Unavailable
 from fifo.model.link import Command
 from fifo.store.contract import Delete, Put, Txn, unchanged
 from fifo.workflows import instances
@@ -24,7 +24,7 @@ from supervisors import Continue, Down, Future, GenServer, Stop, SupervisorsErro
 if TYPE_CHECKING:
     from fifo.fleet.ownership import Ownership
     from fifo.fleet.session import AgentLink
-    from fifo.model.instance import Claim, Cleanup, InstanceSpec, InstanceStatus
+    from fifo.model.instance import Claim, Cleanup, InstanceSpec, InstanceStatus, Owed
     from fifo.model.link import CommandResult, Hello, Verb
     from fifo.store.catalog import Entry
     from fifo.store.contract import WatchBatch
@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fifo.fleet")
 
+_REMOVES: Final[dict[Owed, Verb]] = {
+    "instance": "remove",
+    "image": "delete_image",
+    "snapshot": "delete_snapshot",
+}
+"""The order by which a host does what it owes."""
 LOOK: Final = "look"
 """The message that has a Settler look at what is open."""
 
@@ -97,7 +103,7 @@ class Settling:
             until = self._until()
             for entry, answer in asked:
                 try:
-                    await self._answer(answer, until)
+                    await self._confirm(entry, answer, until)
                     await self._acquit(entry)
                 except (FifoError, SupervisorsError) as error:
                     logger.warning(
@@ -112,15 +118,28 @@ class Settling:
             unread: Future[CommandResult] = Future()
             unread.fail(error)
             return unread
-        verb: Verb = "remove" if debt.what == "instance" else "delete_image"
-        return self._order(verb, debt.uid, debt.claim, None, step)
+        # Of an instance may be owed several snapshots at once.
+        step = f"{step}-{debt.snapshot}" if debt.snapshot else step
+        verb = _REMOVES[debt.what]
+        return self._order(verb, debt.uid, step, claim=debt.claim, argument=debt.snapshot)
+
+    async def _confirm(
+        self, entry: Entry[Cleanup], answer: Future[CommandResult], until: float
+    ) -> None:
+        """Wait until the host says that it is done; raises what it says otherwise."""
+        try:
+            await self._answer(answer, until)
+        except NotFound:
+            # Of an instance that the host does not know it has no snapshot.
+            if entry.record.what != "snapshot":
+                raise
 
     async def _acquit(self, entry: Entry[Cleanup]) -> None:
         """Give back what was held for a debt that the host has confirmed, and forget the debt."""
         catalog = self.world.catalog
         debt = entry.record
         gone: list[Write] = [Delete(entry.key)]
-        if debt.what == "instance":
+        if debt.what == "instance" and not self._is_elsewhere(debt.uid):
             # Even of an instance that has no claim by now: a round may have ended after this.
             await self.world.placement.release((debt.uid,))
             gone += self._records_of(debt.uid)
@@ -129,6 +148,11 @@ class Settling:
         await catalog.at(reply.revision)
         if not reply.succeeded:
             raise Conflict("it was written anew, or the host has a newer owner", debt.uid)
+
+    def _is_elsewhere(self, uid: str) -> bool:
+        """Tell that an instance has its place on another host, which is not touched by a debt."""
+        claim = self.world.catalog.claims.record(uid)
+        return claim is not None and claim.host != self.host
 
     def _records_of(self, uid: str) -> list[Write]:
         """Give what goes with an instance that its host has removed; what is wanted stays."""
@@ -151,7 +175,7 @@ class Settling:
         ]
         for first in range(0, len(due), limits.SETTLE_AT_ONCE):
             asked = [
-                (spec, self._order("realise", spec.uid, claim, spec, _step_of(spec)))
+                (spec, self._order("realise", spec.uid, _step_of(spec), claim=claim, spec=spec))
                 for spec, claim in due[first : first + limits.SETTLE_AT_ONCE]
             ]
             until = self._until()
@@ -175,7 +199,9 @@ class Settling:
         """
         catalog = self.world.catalog
         claim, spec = catalog.claims.record(uid), catalog.specs.record(uid)
-        if claim is None or claim.host != self.host or uid in catalog.busy or uid in catalog.owed:
+        if claim is None or claim.host != self.host or uid in catalog.busy:
+            return None
+        if self.host in catalog.owed.get(uid, ()):
             return None
         return (spec, claim) if spec is not None and seen < spec.generation else None
 
@@ -214,7 +240,14 @@ class Settling:
             raise error_of(result.failure)
 
     def _order(
-        self, verb: Verb, uid: str, claim: Claim | None, spec: InstanceSpec | None, step: str
+        self,
+        verb: Verb,
+        uid: str,
+        step: str,
+        *,
+        claim: Claim | None,
+        spec: InstanceSpec | None = None,
+        argument: str = "",
     ) -> Future[CommandResult]:
         catalog = self.world.catalog
         command = Command(
@@ -226,6 +259,7 @@ class Settling:
             until=self._until(),
             spec=spec,
             claim=claim,
+            argument=argument,
             networks=instances.networks_of(catalog, claim),
             image=instances.image_of(catalog, spec) if spec is not None else None,
         )

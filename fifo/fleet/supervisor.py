@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fifo.fleet import placement
+from fifo.fleet import limits, placement
+from fifo.fleet.backfill import Backfill
 from fifo.fleet.hosts import HostsClient, session_name
 from fifo.fleet.operations import Expiry, Recovery, runners_spec
 from fifo.fleet.placement import PlacementClient, PlacementServer
@@ -48,11 +49,15 @@ def fleet_children(world: World) -> list[ChildSpec]:
     """The fleet's processes; sessions are started under `SESSIONS` as hosts are known."""
     return [
         ChildSpec(
-            placement.NAME, (PlacementServer, (world.catalog, world.utc)), name=placement.NAME
+            placement.NAME,
+            (PlacementServer, (world.catalog, world.utc)),
+            shutdown=limits.SHUTDOWN_MS,
+            name=placement.NAME,
         ),
         sessions_spec(),
         runners_spec(world),
         ChildSpec("recovery", (Recovery, (world,))),
+        ChildSpec("backfill", (Backfill, (world,))),
         ChildSpec("expiry", (Expiry, (world,))),
         ChildSpec("compactor", (Compactor, (world.store,))),
     ]
@@ -63,6 +68,7 @@ def sessions_spec() -> ChildSpec:
     session = ChildSpec(
         "session",
         (Session, ()),
+        shutdown=limits.SHUTDOWN_MS,
         name=lambda settings: session_name(settings.host),
         backoff=Backoff(min_s=0.1, max_s=10.0),
     )

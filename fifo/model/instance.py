@@ -7,7 +7,7 @@ status by the session that owns the host.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from fifo.model.operation import Failure
 from fifo.model.records import Record, Value
@@ -254,11 +254,15 @@ class Snapshot(Value, frozen=True):
     reason: str = ""
 
 
+Owed: TypeAlias = Literal["instance", "image", "snapshot"]
+"""What a host can owe the removal of."""
+
+
 class Cleanup(Record, frozen=True, tag="cleanup/1"):
     """What a host still owes: the removal of something that it could not be asked for.
 
-    `uid` is an instance's, or an image's. An instance's claim stays held until the host confirms or
-    is removed by force (design: section 6).
+    `uid` is an instance's, or an image's; with `snapshot` it is that of the instance's alone. An
+    instance's claim stays held until the host confirms or is removed by force (design: section 6).
     """
 
     uid: str
@@ -266,4 +270,5 @@ class Cleanup(Record, frozen=True, tag="cleanup/1"):
     operation: str
     since: float
     claim: Claim | None = None
-    what: Literal["instance", "image"] = "instance"
+    what: Owed = "instance"
+    snapshot: str = ""

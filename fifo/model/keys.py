@@ -63,19 +63,22 @@ def wire_guard(nic_tag: str, vlan_id: int) -> bytes:
     return index("wires", "", f"{nic_tag}/{vlan_id}")
 
 
-def operation_input(operation: str, first: int) -> bytes:
-    """Give the key of what a batch asks for in the chunk that begins with an item."""
-    return operation_inputs(operation) + f"{first:08x}".encode()
+def operation_input(left: str, first: int) -> bytes:
+    """Give the key of what a batch asks for in the chunk that begins with an item.
+
+    `left` is what the request called it: another for each call, whatever operation comes of it.
+    """
+    return operation_inputs(left) + f"{first:08x}".encode()
 
 
-def operation_inputs(operation: str) -> bytes:
+def operation_inputs(left: str) -> bytes:
     """Give the prefix of all that a batch asks for."""
-    return OPERATION_INPUT + f"{operation}/".encode()
+    return OPERATION_INPUT + f"{left}/".encode()
 
 
-def cleanup(host: str, uid: str) -> bytes:
-    """Give the key of what a host still owes for an instance."""
-    return CLEANUP + f"{host}/{uid}".encode()
+def cleanup(host: str, uid: str, snapshot: str = "") -> bytes:
+    """Give the key of what a host still owes of an instance, or for one of its snapshots."""
+    return CLEANUP + f"{host}/{uid}{f'/{snapshot}' if snapshot else ''}".encode()
 
 
 def address(network: str, text: str) -> bytes:

@@ -61,13 +61,18 @@ class CommandResult(Record, frozen=True, tag="command_result/1"):
 
 
 class JournalEntry(Record, frozen=True, tag="journal_entry/1"):
-    """One thing an agent saw: an instance's new status, and the event that led to it, if any."""
+    """One thing an agent saw: an instance's new status, and the event that led to it, if any.
+
+    One with `dropped` is about no instance: it is the mark of so many entries that nobody took over
+    in time, the last of which had its number.
+    """
 
     sequence: int
     at: float
     uid: str
     status: InstanceStatus | None = None
     event: StoryEvent | None = None
+    dropped: int = 0
 
 
 class Report(Record, frozen=True, tag="report/1"):

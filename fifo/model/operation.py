@@ -61,9 +61,10 @@ class Operation(Record, frozen=True, tag="operation/1"):
     """One running or finished workflow.
 
     `kind` names the workflow, `target` the resource's name, `uids` whom it acts on, `input` what
-    it was asked for, as JSON values. `step` is the index of the step that runs next. Its id is
-    made from the caller and the request id where there is one, so that a repeat finds it;
-    `request_hash` tells a repeat from another request with the same id.
+    it was asked for, as JSON values: of many creates what the request left them under. `step` is
+    the index of the step that runs next. Its id is made from the caller and the request id where
+    there is one, so that a repeat finds it; `request_hash` tells a repeat from another request
+    with the same id.
     """
 
     id: str

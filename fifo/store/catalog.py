@@ -140,8 +140,11 @@ class Catalog(View):
         """
         self.estranged: set[str] = set()
         """Uids of the hosts that have foreign instances: few, so that a create looks at few."""
-        self.owed: dict[str, str] = {}
-        """What a host still has to remove, and that host, by their uids."""
+        self.owed: dict[str, tuple[str, ...]] = {}
+        """Which hosts still have to remove what, by its uid; a snapshot by `UID/NAME`.
+
+        More than one where several were away when an image was deleted.
+        """
         self.waiting: dict[tuple[bytes, str], dict[Waiting[Any], None]] = {}
         """Who waits for which entry, in the order they came; who has it, or left, is not here."""
         self._at: list[tuple[int, Future[None]]] = []
@@ -178,10 +181,7 @@ class Catalog(View):
                 self._note_estranged(uid)
             elif table is self.cleanups:
                 host, _, gone = uid.partition("/")
-                if stored is not None:
-                    self.owed[gone] = host
-                elif self.owed.get(gone) == host:
-                    del self.owed[gone]
+                self._note_owed(host, gone, is_owed=stored is not None)
             return table.prefix, uid
         if key.startswith(keys.INDEX):
             if stored is None:
@@ -196,6 +196,15 @@ class Catalog(View):
             self.estranged.add(host)
         else:
             self.estranged.discard(host)
+
+    def _note_owed(self, host: str, gone: str, *, is_owed: bool) -> None:
+        others = tuple(other for other in self.owed.get(gone, ()) if other != host)
+        if is_owed:
+            self.owed[gone] = (*others, host)
+        elif others:
+            self.owed[gone] = others
+        else:
+            self.owed.pop(gone, None)
 
     def _note_busy(self, operation: Operation) -> None:
         own = operation.id

@@ -22,6 +22,7 @@ class CatalogOwner(GenServer):
 
     async def init(self, store_name: str) -> None:
         """Load the catalog of the store whose owner has this name."""
+        self.trap_exit = True
         store = await self.node.address(store_name).call(STORE)
         self.catalog = Catalog(store)
         await self.catalog.load()

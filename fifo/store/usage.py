@@ -1,16 +1,21 @@
-"""Who uses what: instances by image and by package, addresses by network. Counted, not searched."""
+"""Who uses what: instances by image and by package, addresses by network. Counted, not searched.
+
+What was claimed of a wire before there was a network whose subnet has it counts as that one's.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from fifo.model import address_pool
+from fifo.model.wires import wire_of
 
 if TYPE_CHECKING:
     from fifo.model.instance import InstanceSpec
-    from fifo.model.network import Network
+    from fifo.model.network import AddressPool, Network
 
 
 class Used(NamedTuple):
@@ -42,7 +47,7 @@ class Usage:
         self.packages: Counter[str] = Counter()
         self.instances: dict[str, Used] = {}
         self.addresses: dict[tuple[str, int], list[int]] = {}
-        """The taken addresses of a network and family, as numbers, sorted."""
+        """The taken addresses of a network, or a wire, and family, as numbers, sorted."""
 
     def copy(self) -> Usage:
         """Give counts that are moved on by themselves."""
@@ -85,12 +90,29 @@ class Usage:
 
     def pools(self, network: Network) -> tuple[PoolCount, ...]:
         """Count the addresses of each pool of a network."""
-        return tuple(
-            self._pool(network.uid, address_pool.version(pool), *address_pool.bounds(pool))
-            for pool in network.pools
-        )
+        return tuple(self._pool(network, pool) for pool in network.pools)
 
-    def _pool(self, network: str, family: int, first: int, last: int) -> PoolCount:
-        own = self.addresses.get((network, family), [])
-        inside = bisect_right(own, last) - bisect_left(own, first)
-        return PoolCount(len(own), last - first + 1 - inside)
+    def _pool(self, network: Network, pool: AddressPool) -> PoolCount:
+        own = self.addresses.get((network.uid, address_pool.version(pool)), [])
+        others = [number for number in self.of_wire(network, pool) if not _has(own, number)]
+        first, last = address_pool.bounds(pool)
+        inside = _between(own, first, last) + _between(others, first, last)
+        return PoolCount(len(own) + len(others), last - first + 1 - inside)
+
+    def of_wire(self, network: Network, pool: AddressPool) -> list[int]:
+        """Give what of a pool's subnet is taken of the bare wire that its network is on."""
+        wire = wire_of(network.nic_tag, network.vlan_id)
+        taken = self.addresses.get((wire, address_pool.version(pool)))
+        if not taken:
+            return []
+        subnet = ipaddress.ip_network(pool.subnet)
+        first, last = int(subnet.network_address), int(subnet.broadcast_address)
+        return taken[bisect_left(taken, first) : bisect_right(taken, last)]
+
+
+def _between(numbers: list[int], first: int, last: int) -> int:
+    return bisect_right(numbers, last) - bisect_left(numbers, first)
+
+
+def _has(numbers: list[int], number: int) -> bool:
+    return _between(numbers, number, number) > 0

@@ -70,6 +70,10 @@ class Event(_message.Message):
         """A restarted node found it on its host and took it over."""
         ACTOR_RESTARTED: Event._Kind.ValueType  # 15
         """Its actor was restarted; the instance did not notice."""
+        REPORTS_DROPPED: Event._Kind.ValueType  # 16
+        """Its host had more to tell than it keeps while nobody takes it over, and dropped the oldest of
+        it: events of this instance may be missing here. `figures` has how many, of all its instances.
+        """
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What happened. More kinds may come."""
@@ -112,6 +116,10 @@ class Event(_message.Message):
     """A restarted node found it on its host and took it over."""
     ACTOR_RESTARTED: Event.Kind.ValueType  # 15
     """Its actor was restarted; the instance did not notice."""
+    REPORTS_DROPPED: Event.Kind.ValueType  # 16
+    """Its host had more to tell than it keeps while nobody takes it over, and dropped the oldest of
+    it: events of this instance may be missing here. `figures` has how many, of all its instances.
+    """
 
     @_typing.final
     class FiguresEntry(_message.Message):

@@ -123,6 +123,7 @@ class Hypervisor(_message.Message):
     GENERATION_FIELD_NUMBER: _builtins.int
     OWED_IMAGES_FIELD_NUMBER: _builtins.int
     STATE_REASON_FIELD_NUMBER: _builtins.int
+    OWED_SNAPSHOTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, `hypervisors/{hypervisor}`."""
     uid: _builtins.str
@@ -215,6 +216,10 @@ class Hypervisor(_message.Message):
     def owed_images(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Images, by uid, that it still has to remove: they were deleted while it was away."""
 
+    @_builtins.property
+    def owed_snapshots(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Snapshots, by name, that it still has to remove: it was lost while one was taken that failed."""
+
     def __init__(
         self,
         *,
@@ -249,10 +254,11 @@ class Hypervisor(_message.Message):
         generation: _builtins.int = ...,
         owed_images: _abc.Iterable[_builtins.str] | None = ...,
         state_reason: _builtins.str = ...,
+        owed_snapshots: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["allocated", b"allocated", "boot_time", b"boot_time", "capacity", b"capacity", "create_time", b"create_time", "reserved", b"reserved", "state_time", b"state_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerator", b"accelerator", "agent_version", b"agent_version", "allocated", b"allocated", "boot_id", b"boot_id", "boot_time", b"boot_time", "brands", b"brands", "capacity", b"capacity", "cgroups", b"cgroups", "cordoned", b"cordoned", "create_time", b"create_time", "driver", b"driver", "etag", b"etag", "foreign_instances", b"foreign_instances", "generation", b"generation", "hostname", b"hostname", "instance_count", b"instance_count", "kernel", b"kernel", "labels", b"labels", "missing", b"missing", "name", b"name", "nic_tags", b"nic_tags", "owed_cleanups", b"owed_cleanups", "owed_images", b"owed_images", "qemu_version", b"qemu_version", "reserved", b"reserved", "runtime", b"runtime", "state", b"state", "state_reason", b"state_reason", "state_time", b"state_time", "storage_pools", b"storage_pools", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerator", b"accelerator", "agent_version", b"agent_version", "allocated", b"allocated", "boot_id", b"boot_id", "boot_time", b"boot_time", "brands", b"brands", "capacity", b"capacity", "cgroups", b"cgroups", "cordoned", b"cordoned", "create_time", b"create_time", "driver", b"driver", "etag", b"etag", "foreign_instances", b"foreign_instances", "generation", b"generation", "hostname", b"hostname", "instance_count", b"instance_count", "kernel", b"kernel", "labels", b"labels", "missing", b"missing", "name", b"name", "nic_tags", b"nic_tags", "owed_cleanups", b"owed_cleanups", "owed_images", b"owed_images", "owed_snapshots", b"owed_snapshots", "qemu_version", b"qemu_version", "reserved", b"reserved", "runtime", b"runtime", "state", b"state", "state_reason", b"state_reason", "state_time", b"state_time", "storage_pools", b"storage_pools", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

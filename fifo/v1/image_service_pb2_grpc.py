@@ -89,7 +89,8 @@ class ImageServiceServicer:
 
     def ImportImage(self, request, context):
         """Brings an image in. It is in the list at once and READY when the operation ends; an import that
-        is refused leaves no bytes behind.
+        is refused leaves no bytes behind. ALREADY_EXISTS too while a host still has to remove an image
+        of this uid.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

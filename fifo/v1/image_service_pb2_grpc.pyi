@@ -41,7 +41,8 @@ class ImageServiceStub:
     """Lists images."""
     ImportImage: _grpc.UnaryUnaryMultiCallable[_image_service_pb2.ImportImageRequest, _operations_pb2.Operation]
     """Brings an image in. It is in the list at once and READY when the operation ends; an import that
-    is refused leaves no bytes behind.
+    is refused leaves no bytes behind. ALREADY_EXISTS too while a host still has to remove an image
+    of this uid.
     """
     UploadImage: _grpc.StreamUnaryMultiCallable[_image_service_pb2.UploadImageRequest, _image_service_pb2.UploadImageResponse]
     """Sends bytes for a later ImportImage. A broken upload goes on with the same `upload_id` from
@@ -66,7 +67,8 @@ class ImageServiceAsyncStub(ImageServiceStub):
     """Lists images."""
     ImportImage: _aio.UnaryUnaryMultiCallable[_image_service_pb2.ImportImageRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Brings an image in. It is in the list at once and READY when the operation ends; an import that
-    is refused leaves no bytes behind.
+    is refused leaves no bytes behind. ALREADY_EXISTS too while a host still has to remove an image
+    of this uid.
     """
     UploadImage: _aio.StreamUnaryMultiCallable[_image_service_pb2.UploadImageRequest, _image_service_pb2.UploadImageResponse]  # type: ignore[assignment]
     """Sends bytes for a later ImportImage. A broken upload goes on with the same `upload_id` from
@@ -106,7 +108,8 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
         """Brings an image in. It is in the list at once and READY when the operation ends; an import that
-        is refused leaves no bytes behind.
+        is refused leaves no bytes behind. ALREADY_EXISTS too while a host still has to remove an image
+        of this uid.
         """
 
     @_abc_1.abstractmethod

@@ -458,7 +458,9 @@ class BatchCreateInstancesRequest(_message.Message):
     request_id: _builtins.str
     """A UUID4 that makes a repetition harmless: for 24 h it gets the first answer."""
     validate_only: _builtins.bool
-    """Checks everything and changes nothing."""
+    """Checks and places all of them, and changes nothing: the operation is done at once, with the
+    instances as they would be, and those that would fail in its metadata.
+    """
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreateInstanceRequest]:
         """One for each, at most 1,000. Their `parent` is empty or this one, their `request_id` and

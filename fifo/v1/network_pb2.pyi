@@ -117,7 +117,10 @@ class Network(_message.Message):
 
     @_builtins.property
     def routes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Destination (address or CIDR) to gateway, besides the pools' own."""
+        """Destination (address or CIDR, not all there is) to gateway, an address of the same family;
+        besides the pools' own, and at most 64. An instance has them from the next start on that
+        somebody asks for, but where it has a route of its own to the same destination.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

@@ -114,7 +114,9 @@ class OperationMetadata(_message.Message):
     state: Global___OperationMetadata.State.ValueType
     """How far it is."""
     stage: _builtins.str
-    """The step it takes now, in a word: place, claim, make, start."""
+    """The step it takes now, in a word: of a create accept, place, realise, start. Absent when it has
+    ended.
+    """
     progress_percent: _builtins.int
     """How much of it is done, 0 to 100."""
     requested_cancellation: _builtins.bool
@@ -143,7 +145,9 @@ class OperationMetadata(_message.Message):
 
     @_builtins.property
     def placement(self) -> Global___PlacementExplanation:
-        """Of a create: why which host was chosen."""
+        """Of a create: why which host was chosen. Absent of a batch, where each instance has a host of its
+        own: `failed_requests` tells why one found none.
+        """
 
     @_builtins.property
     def unhonoured_properties(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

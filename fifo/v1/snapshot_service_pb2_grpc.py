@@ -83,7 +83,8 @@ class SnapshotServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateSnapshot(self, request, context):
-        """Makes a snapshot; the instance may run.
+        """Makes a snapshot; the instance may run. ALREADY_EXISTS too while a host still has to remove one
+        of this name, which failed while it was lost: it is among `owed_snapshots` of the host.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,9 @@ class SnapshotServiceStub:
     ListSnapshots: _grpc.UnaryUnaryMultiCallable[_snapshot_service_pb2.ListSnapshotsRequest, _snapshot_service_pb2.ListSnapshotsResponse]
     """Lists the snapshots of an instance, oldest first."""
     CreateSnapshot: _grpc.UnaryUnaryMultiCallable[_snapshot_service_pb2.CreateSnapshotRequest, _operations_pb2.Operation]
-    """Makes a snapshot; the instance may run."""
+    """Makes a snapshot; the instance may run. ALREADY_EXISTS too while a host still has to remove one
+    of this name, which failed while it was lost: it is among `owed_snapshots` of the host.
+    """
     DeleteSnapshot: _grpc.UnaryUnaryMultiCallable[_snapshot_service_pb2.DeleteSnapshotRequest, _operations_pb2.Operation]
     """Takes a snapshot away."""
     RollbackSnapshot: _grpc.UnaryUnaryMultiCallable[_snapshot_service_pb2.RollbackSnapshotRequest, _operations_pb2.Operation]
@@ -58,7 +60,9 @@ class SnapshotServiceAsyncStub(SnapshotServiceStub):
     ListSnapshots: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.ListSnapshotsRequest, _snapshot_service_pb2.ListSnapshotsResponse]  # type: ignore[assignment]
     """Lists the snapshots of an instance, oldest first."""
     CreateSnapshot: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.CreateSnapshotRequest, _operations_pb2.Operation]  # type: ignore[assignment]
-    """Makes a snapshot; the instance may run."""
+    """Makes a snapshot; the instance may run. ALREADY_EXISTS too while a host still has to remove one
+    of this name, which failed while it was lost: it is among `owed_snapshots` of the host.
+    """
     DeleteSnapshot: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.DeleteSnapshotRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Takes a snapshot away."""
     RollbackSnapshot: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.RollbackSnapshotRequest, _operations_pb2.Operation]  # type: ignore[assignment]
@@ -91,7 +95,9 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _snapshot_service_pb2.CreateSnapshotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
-        """Makes a snapshot; the instance may run."""
+        """Makes a snapshot; the instance may run. ALREADY_EXISTS too while a host still has to remove one
+        of this name, which failed while it was lost: it is among `owed_snapshots` of the host.
+        """
 
     @_abc_1.abstractmethod
     def DeleteSnapshot(

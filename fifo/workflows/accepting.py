@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from fifo.model import keys, records
-from fifo.model.errors import Conflict, OutcomeUnknown, RequestIdReused
+from fifo.model.errors import Conflict, FifoError, OutcomeUnknown, RequestIdReused
 from fifo.model.operation import NEXT, Operation, StepRecord
 from fifo.store.contract import Get, Put, Txn, absent
 from fifo.workflows import limits
@@ -18,7 +18,6 @@ from fifo.workflows.workflow import Outcome
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from fifo.store.contract import KeyValue
     from fifo.workflows.workflow import Workflow
     from fifo.workflows.world import World
 
@@ -51,14 +50,19 @@ async def accept(
     execution = Execution(operation, 0, workflow, world, sleep)
     key = keys.by_uid(keys.OPERATION, operation.id)
     for _ in range(limits.COMMIT_ATTEMPTS):
-        stored = (await world.store.get(key)).kvs
-        if stored:
-            return _repeated(operation, stored[0])
+        if (earlier := await _earlier(world, operation)) is not None:
+            return earlier
         record, outcome = operation, Outcome()
         if workflow.accepts_first:
-            outcome = await workflow.steps[0].action(execution, execution.items())
-            for error in outcome.failed.values():
-                raise error
+            try:
+                outcome = await workflow.steps[0].action(execution, execution.items())
+                for error in outcome.failed.values():
+                    raise error
+            except FifoError:
+                # What stands in its way may be its own, made by a request that came first.
+                if (earlier := await _earlier(world, operation)) is not None:
+                    return earlier
+                raise
             record = _after_first(operation, workflow, outcome, world.utc())
         data = records.encode(record)
         txn = Txn((absent(key), *outcome.compares), (*outcome.writes, Put(key, data)), (Get(key),))
@@ -94,11 +98,15 @@ async def _commit(world: World, txn: Txn, key: bytes, data: bytes) -> tuple[bool
     return reply.succeeded, reply.revision
 
 
-def _repeated(operation: Operation, stored: KeyValue) -> Accepted:
-    found = records.decode(Operation, stored.value, stored.key.decode())
+async def _earlier(world: World, operation: Operation) -> Accepted | None:
+    """Give what an earlier request made that is the same; raises RequestIdReused for another."""
+    kvs = (await world.store.get(keys.by_uid(keys.OPERATION, operation.id))).kvs
+    if not kvs:
+        return None
+    found = records.decode(Operation, kvs[0].value, kvs[0].key.decode())
     if found.request_hash != operation.request_hash:
         raise RequestIdReused(operation.target)
-    return Accepted(found, stored.mod_revision, repeated=True)
+    return Accepted(found, kvs[0].mod_revision, repeated=True)
 
 
 def request_hash(method: str, request: bytes) -> str:

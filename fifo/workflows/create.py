@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -10,11 +10,29 @@ from fifo.model import keys, limits, names, records
 from fifo.model.errors import AlreadyExists, DataLoss, FifoError
 from fifo.model.instance import InstanceSpec
 from fifo.store.contract import Compare, Delete, Put, absent, unchanged
-from fifo.workflows import instances, strangers
+from fifo.workflows import debts, instances, strangers
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
+    from fifo.store.catalog import Catalog
     from fifo.workflows.workflow import Items, Run
+
+
+def refusal(catalog: Catalog, spec: InstanceSpec) -> FifoError | None:
+    """Say why a new instance cannot have its name and uid; None if it can, as things are.
+
+    For who is asked for one: the commit looks again.
+    """
+    left = strangers.left_on_a_host(catalog, spec.uid)
+    return left if left is not None else _taken(catalog, spec)
+
+
+def _taken(catalog: Catalog, spec: InstanceSpec) -> AlreadyExists | None:
+    named = catalog.uid_of(names.INSTANCES, spec.org, spec.id)
+    if named is None and catalog.specs.get(spec.uid) is None:
+        return None
+    name = names.instance_name(spec.id, spec.org)
+    return AlreadyExists("an instance has this name or uuid already", name, "choose another")
 
 
 def wanted(run: Run, item: int) -> InstanceSpec:
@@ -32,7 +50,7 @@ async def _write_one(run: Run, items: Items) -> Outcome:
 
 async def _write_chunk(run: Run, items: Items) -> Outcome:
     """Write the specs of a chunk, which the request left beside its operation."""
-    key = keys.operation_input(run.operation.id, run.operation.chunk)
+    key = _left(run)
     found = (await run.store.get(key)).kvs
     if not found:
         raise DataLoss("the request's instances are gone", run.operation.target, "ask again")
@@ -41,6 +59,15 @@ async def _write_chunk(run: Run, items: Items) -> Outcome:
     outcome = _write_new(run, {item: specs[item - first] for item in items})
     outcome.writes.append(Delete(key))
     return outcome
+
+
+def _left(run: Run) -> bytes:
+    """Give the key of what the request left of this chunk.
+
+    An operation that an earlier version accepted does not say what that is called by: it is its id.
+    """
+    operation = run.operation
+    return keys.operation_input(operation.input or operation.id, operation.chunk)
 
 
 def _write_new(run: Run, specs: dict[int, InstanceSpec]) -> Outcome:
@@ -61,7 +88,8 @@ def write(run: Run, specs: dict[int, InstanceSpec]) -> Outcome:
     # By their keys: many of a batch are made from the same images.
     uses: dict[bytes, Compare] = {}
     for item, spec in specs.items():
-        if (taken := _taken(run, spec)) is not None:
+        taken = _taken(run.catalog, spec)
+        if taken is not None and not _is_own(run.catalog, spec):
             outcome.failed[item] = taken
             continue
         key = keys.by_uid(keys.INSTANCE_SPEC, spec.uid)
@@ -80,21 +108,16 @@ def _uses(run: Run, spec: InstanceSpec) -> dict[bytes, Compare]:
     return {entry.key: unchanged(entry.key, entry.revision) for entry in found if entry is not None}
 
 
-def _taken(run: Run, spec: InstanceSpec) -> FifoError | None:
-    name = names.instance_name(spec.id, spec.org)
-    owner = run.catalog.uid_of(names.INSTANCES, spec.org, spec.id)
-    stored = run.catalog.specs.record(spec.uid)
-    if owner == spec.uid or (owner is None and stored == spec):
-        return None  # Our own, from before a crash.
-    if owner is None and stored is None:
-        return None
-    return AlreadyExists("an instance has this name or uuid already", name, "choose another")
+def _is_own(catalog: Catalog, spec: InstanceSpec) -> bool:
+    """Tell whether what has the name and uid was written before a crash, for this very item."""
+    named = catalog.uid_of(names.INSTANCES, spec.org, spec.id)
+    return named == spec.uid or (named is None and catalog.specs.record(spec.uid) == spec)
 
 
 async def _unwrite_chunk(run: Run, items: Items) -> Outcome:
     """Take the specs back, and what the request left, where it was not taken over."""
     outcome = await _unwrite(run, items)
-    outcome.writes.append(Delete(keys.operation_input(run.operation.id, run.operation.chunk)))
+    outcome.writes.append(Delete(_left(run)))
     return outcome
 
 
@@ -136,10 +159,19 @@ async def _unrealise(run: Run, items: Items) -> Outcome:
     return await instances.remove(run, items, "undo")
 
 
+async def _reached(run: Run, items: Items) -> Outcome:
+    return await instances.reached(run, items, _GONE)
+
+
+_GONE: Final = (
+    "this operation tells why; its events and logs went with it: to have them, create it stopped,"
+    " then start it"
+)
+"""What to do about an instance that failed, and is taken back with all that could be looked at."""
 _LATER = (
     Step("place", _place, _unplace, held=True, repeated=True),
-    Step("realise", instances.realise, _unrealise, repeated=True, removes=True),
-    Step("start", instances.reached),
+    Step("realise", instances.realise, _unrealise, repeated=True, owes=debts.of_instance),
+    Step("start", _reached),
 )
 CREATE = Workflow(
     "create_instance", (Step("accept", _write_one, _unwrite), *_LATER), limits.CREATE_DEADLINE_S

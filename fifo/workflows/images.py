@@ -17,10 +17,22 @@ from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
     from fifo.model.link import Verb
+    from fifo.store.catalog import Catalog
     from fifo.workflows.workflow import Items, Run
 
 _DEADLINE_S = 3_600.0
 """A large image over a slow line: an hour, after which it is undone."""
+
+
+def refusal(catalog: Catalog, image: Image) -> AlreadyExists | None:
+    """Say why a new image cannot have its name and uid; None if it can, as things are.
+
+    Nor can it have a uid whose removal a host owes.
+    """
+    name = f"{names.IMAGES}/{image.id}"
+    if catalog.images.get(image.uid) or catalog.uid_of(names.IMAGES, "", image.id):
+        return AlreadyExists("an image has this name or uuid already", name, "choose another")
+    return debts.owed(catalog, "image", image.uid, name)
 
 
 def _wanted(run: Run) -> Image:
@@ -31,8 +43,8 @@ async def _write(run: Run, items: Items) -> Outcome:
     """Write the image's record, as one that is being imported."""
     (item,) = items
     image = _wanted(run)
-    if run.catalog.images.get(image.uid) or run.catalog.uid_of(names.IMAGES, "", image.id):
-        raise AlreadyExists("an image has this name or uuid already", f"images/{image.id}")
+    if (taken := refusal(run.catalog, image)) is not None:
+        raise taken
     key = keys.by_uid(keys.IMAGE, image.uid)
     index = keys.index(names.IMAGES, "", image.id)
     return Outcome(

@@ -162,8 +162,11 @@ async def remove(run: Run, items: Items, step: str = "remove") -> Outcome:
     return await order_all(run, items, lambda item: command(run, step, "remove", run.uid(item)))
 
 
-async def reached(run: Run, items: Items) -> Outcome:
-    """Wait until each instance is what its spec wants, or has failed for good."""
+async def reached(run: Run, items: Items, remedy: str = "see its events and logs") -> Outcome:
+    """Wait until each instance is what its spec wants, or has failed for good.
+
+    `remedy` is for one that failed by itself, so that its host has no error to tell.
+    """
     outcome = Outcome()
     waiting = []
     for item in items:
@@ -175,7 +178,7 @@ async def reached(run: Run, items: Items) -> Outcome:
         waiting.append((item, run.catalog.when(run.catalog.statuses, spec.uid, settled)))
     try:
         for item, awaited in waiting:
-            await _reach(run, item, awaited, outcome)
+            await _reach(run, item, awaited, outcome, remedy)
     finally:
         # A runner that is ended here leaves those whose turn has not come.
         for _, awaited in waiting:
@@ -183,7 +186,9 @@ async def reached(run: Run, items: Items) -> Outcome:
     return outcome
 
 
-async def _reach(run: Run, item: int, awaited: Waiting[InstanceStatus], outcome: Outcome) -> None:
+async def _reach(
+    run: Run, item: int, awaited: Waiting[InstanceStatus], outcome: Outcome, remedy: str
+) -> None:
     try:
         entry = await run.wait(awaited)
     except (Cancelled, DeadlineExceeded) as error:
@@ -192,17 +197,15 @@ async def _reach(run: Run, item: int, awaited: Waiting[InstanceStatus], outcome:
     assert entry is not None, "the wait was for one"
     status = entry.record
     if status.state == "failed":
-        outcome.failed[item] = _why_failed(run, status)
+        outcome.failed[item] = _why_failed(run, status, remedy)
     outcome.outputs[item] = {"state": status.state, "start_id": status.start_id}
 
 
-def _why_failed(run: Run, status: InstanceStatus) -> FifoError:
+def _why_failed(run: Run, status: InstanceStatus, remedy: str) -> FifoError:
     """Give the host's error as what it is, else say what the status tells."""
     if status.failure is not None:
         return error_of(msgspec.structs.replace(status.failure, subject=run.operation.target))
-    return DriverFailed(
-        status.reason or "it failed", run.operation.target, "see its events and logs"
-    )
+    return DriverFailed(status.reason or "it failed", run.operation.target, remedy)
 
 
 def _is_settled(status: InstanceStatus, spec: InstanceSpec) -> bool:

@@ -69,7 +69,8 @@ class Runner(GenServer):
             return await self._read()
         request.lives += 1
         found = await self._read() if request.lives > 1 else None
-        if found is None:
+        # What is there may be of another request with the same id, which accepting refuses.
+        if found is None or found[0].request_hash != request.operation.request_hash:
             return await self._accept(request)
         request.caller.reply(Accepted(*found, repeated=False))
         return found

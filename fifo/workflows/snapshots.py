@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fifo.model import limits
 from fifo.model.errors import AlreadyExists, NoRoom, NotFound
-from fifo.workflows import instances
+from fifo.workflows import debts, instances
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
@@ -31,13 +31,16 @@ def _hold(run: Run, items: Items) -> Outcome:
 
 
 async def _accept_new(run: Run, items: Items) -> Outcome:
-    names = _names(run, run.uid(items[0]))
-    if _name(run) in names:
-        raise AlreadyExists("the instance has a snapshot of this name", run.operation.target)
+    uid, name, target = run.uid(items[0]), _name(run), run.operation.target
+    names = _names(run, uid)
+    if (owed := debts.owed(run.catalog, "snapshot", uid, target, name)) is not None:
+        raise owed
+    if name in names:
+        raise AlreadyExists("the instance has a snapshot of this name", target)
     if len(names) >= limits.SNAPSHOTS:
         raise NoRoom(
             f"it has {len(names)} snapshots, at most {limits.SNAPSHOTS}",
-            run.operation.target,
+            target,
             "delete one first",
         )
     return _hold(run, items)
@@ -91,7 +94,7 @@ _DEADLINE_S = 600.0
 
 TAKE = Workflow(
     "create_snapshot",
-    (Step("accept", _accept_new), Step("take", _take, _undo_take)),
+    (Step("accept", _accept_new), Step("take", _take, _undo_take, owes=debts.of_snapshot)),
     _DEADLINE_S,
 )
 DROP = Workflow(

@@ -6,12 +6,13 @@ about a stranger: it has no spec that two at once would lose a write of, so ther
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from fifo.model import keys, limits, names
 from fifo.model.errors import AlreadyExists, NotFound, Unavailable, WrongState
 from fifo.store.contract import Delete, Put, absent, unchanged
-from fifo.workflows import instances
+from fifo.workflows import debts, instances
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
@@ -36,26 +37,22 @@ def left_on_a_host(catalog: Catalog, uid: str) -> AlreadyExists | None:
     A host that was asked to make it would take what is there for it, data and all.
     """
     name = names.instance_name(uid)
-    if (host := catalog.owed.get(uid)) is not None:
+    if (owed := debts.owed(catalog, "instance", uid, name)) is not None:
+        return owed
+    if (own := host_of_stranger(catalog, uid)) is not None:
         return AlreadyExists(
-            f"host {_id_of(catalog, host)} still has to remove an instance of this uuid",
+            f"a foreign instance on host {own} has this uuid",
             name,
-            "try again when that host is back and has done it, or choose another uuid",
+            f"fifo hypervisor adopt-foreign {own} {uid}, or remove-foreign; or another uuid",
         )
-    for host in catalog.estranged:
-        if uid in foreign(catalog, host):
-            own = _id_of(catalog, host)
-            return AlreadyExists(
-                f"a foreign instance on host {own} has this uuid",
-                name,
-                f"fifo hypervisor adopt-foreign {own} {uid}, or remove-foreign; or another uuid",
-            )
     return None
 
 
-def _id_of(catalog: Catalog, host: str) -> str:
-    spec = catalog.hosts.record(host)
-    return host if spec is None else spec.id
+def host_of_stranger(catalog: Catalog, uid: str) -> str | None:
+    """Give the id of the host that a stranger is on; None if it is on none."""
+    found = (host for host in catalog.estranged if uid in foreign(catalog, host))
+    host = next(found, None)
+    return None if host is None else debts.host_id(catalog, host)
 
 
 def refuse_unlisted(catalog: Catalog, host: str, uid: str) -> None:
@@ -82,8 +79,9 @@ def refuse_unlisted(catalog: Catalog, host: str, uid: str) -> None:
 
 
 def kept(catalog: Catalog, uid: str) -> Iterator[Entry[AddressClaim]]:
-    """Yield the addresses that are kept from others because a stranger has them."""
-    return (entry for entry in catalog.addresses if entry.record.stranger == uid)
+    """Yield the addresses, hardware's too, that are kept from others as a stranger has them."""
+    taken = chain(catalog.addresses, catalog.macs)
+    return (entry for entry in taken if entry.record.stranger == uid)
 
 
 def host_of(run: Run) -> str:

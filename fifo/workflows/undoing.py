@@ -11,7 +11,7 @@ from fifo.model import keys
 from fifo.model.errors import FifoError, InvalidInput, OutcomeUnknown, Unavailable
 from fifo.model.operation import NEXT
 from fifo.store.contract import Get, RangeReply, Txn, unchanged
-from fifo.workflows import debts, limits
+from fifo.workflows import limits
 from fifo.workflows.workflow import Outcome
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ async def undo_failed(execution: Execution, failed: Items) -> None:
             for item, error in (await _undo(execution, step, items)).items():
                 if isinstance(error, Unavailable):
                     owed.add(item)
-                    if step.removes:
-                        owing.writes += debts.of_instance(execution, execution.uid(item))
+                    if step.owes is not None:
+                        owing.writes += step.owes(execution, execution.uid(item))
                 else:
                     refused.add(item)
                     logger.error(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fifo.model.errors import FifoError
     from fifo.model.operation import Explanation, Operation
     from fifo.store.catalog import Catalog
-    from fifo.store.contract import Compare, Store
+    from fifo.store.contract import Compare, Put, Store
     from fifo.workflows.world import Hosts, Placement, World, Write
 
 
@@ -84,8 +84,8 @@ class Step(NamedTuple):
     `undo` must also be right for an action that was begun and not finished. `held` says that what
     the step gave must stay while a host still owes a cleanup: the claims. `repeated` says that
     running the action anew finds what it did: its outcome is not written by itself, but with that
-    of the next step, and a crash before that repeats it. `removes` says that the undo takes a whole
-    instance off its host: a host that cannot be asked owes that removal, and of no other step one.
+    of the next step, and a crash before that repeats it. `owes` gives, by an item's uid, what is
+    written down as owed where a host cannot be asked for the undo; None where nothing stays there.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Step(NamedTuple):
     undo: Action | None = None
     held: bool = False
     repeated: bool = False
-    removes: bool = False
+    owes: Callable[[Run, str], list[Put]] | None = None
 
 
 class Workflow(NamedTuple):

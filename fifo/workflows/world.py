@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fifo.workflows.workflow import Registry
 
     Write: TypeAlias = Put | Delete | DeleteRange
+    Unclaimable: TypeAlias = list[tuple[str, FifoError]]
+    """Instances by uid, and why what they have is not claimed."""
 
 
 class Hosts(Protocol):
@@ -40,6 +42,16 @@ class Placed(NamedTuple):
     error: FifoError | None = None
 
 
+class Holding(NamedTuple):
+    """What one interface of a stranger has: a spec with that interface alone.
+
+    `mac` tells whether its hardware address is kept, besides the others.
+    """
+
+    spec: InstanceSpec
+    mac: bool
+
+
 class Placement(Protocol):
     """Who chooses hosts and addresses and writes the claims, one decision after the other.
 
@@ -61,8 +73,17 @@ class Placement(Protocol):
     def disown(self, uid: str, operation: str) -> Awaitable[None]:
         """Take a claim back that an operation adopted; its addresses are kept as before."""
 
+    def keep(self, holdings: tuple[Holding, ...]) -> Awaitable[None]:
+        """Keep from others what strangers have, as far as no other has it already."""
+
     def release(self, uids: tuple[str, ...]) -> Awaitable[None]:
         """Give claims back; who holds none is passed over."""
+
+    def backfill(self, uids: tuple[str, ...]) -> Awaitable[Unclaimable]:
+        """Claim of bare wires what instances have and never claimed.
+
+        Gives what is another's; who an operation is about is passed over.
+        """
 
     def resize(self, spec: InstanceSpec) -> Awaitable[Placed]:
         """Change a claim to what a spec now wants, on the host where it is."""

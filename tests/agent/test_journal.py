@@ -195,11 +195,94 @@ def test_a_journal_that_nobody_reads_is_bounded(monkeypatch: pytest.MonkeyPatch)
     assert [status.uid for status in hello.statuses] == [spec.uid]
     world.time.advance(1.0)
     assert world.reported() == entries
-    dropped = entries[0].sequence - 1
+    dropped = entries[0].dropped
+    assert (entries[0].uid, dropped) == ("", entries[0].sequence), "all before were dropped"
+    assert not any(entry.dropped for entry in entries[1:])
     assert world.settings.journal.dropped == dropped
     world.kill_if_there(names.journal(HOST))
     world.time.advance(1.0)
     assert world.settings.journal.dropped == dropped
+
+
+def bound(monkeypatch: pytest.MonkeyPatch, entries: int, drops: int) -> None:
+    monkeypatch.setattr(limits, "JOURNAL_ENTRIES", entries)
+    monkeypatch.setattr(limits, "JOURNAL_DROP_ENTRIES", drops)
+
+
+def marked(world: AgentWorld) -> list[JournalEntry]:
+    """Give what is in a bounded journal that nobody has read: a mark of all that is gone."""
+    world.time.advance(5.0)
+    entries = stored(world)
+    assert 0 < len(entries) <= limits.JOURNAL_ENTRIES
+    first = entries[0].sequence
+    assert [entry.sequence for entry in entries] == list(range(first, first + len(entries)))
+    assert [entry.dropped for entry in entries] == [first] + [0] * (len(entries) - 1)
+    return entries
+
+
+BOUNDED_COMMITS = 20
+"""More than the life makes with a journal that is bounded to a few entries."""
+
+
+def test_a_bounded_life_makes_fewer_commits_than_are_walked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bound(monkeypatch, 2, 2)
+    world = AgentWorld()
+    life(world)
+    assert marked(world)[0].sequence > limits.JOURNAL_DROP_ENTRIES, "it has dropped more than once"
+    assert world.stores[0]._number < BOUNDED_COMMITS
+
+
+@pytest.mark.parametrize("number", range(1, BOUNDED_COMMITS + 1))
+@pytest.mark.parametrize("outcome", ["crash before", "crash after", "reply lost", "refused"])
+def test_no_commit_that_goes_wrong_loses_a_mark_or_miscounts_it(
+    monkeypatch: pytest.MonkeyPatch, outcome: Outcome, number: int
+) -> None:
+    bound(monkeypatch, 2, 2)
+    world = AgentWorld(seed=number, faults=ScriptedFaults({number: Fate(outcome)}))
+    life(world)
+    entries = marked(world)
+    world.crash_agent()
+    world.start_agent()
+    world.time.advance(1.0)
+    assert world.attach().first_unacknowledged == entries[0].sequence
+    world.time.advance(1.0)
+    assert world.reported()[: len(entries)] == entries, "the mark is told first, and once"
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_mark_that_was_taken_over_counts_no_more(
+    monkeypatch: pytest.MonkeyPatch, restarts: bool
+) -> None:
+    bound(monkeypatch, 4, 3)
+    world = AgentWorld()
+    world.attach()
+    spec = life(world)
+    world.time.advance(1.0)
+    assert not any(entry.dropped for entry in world.reported())
+    assert world.session is not None
+    world.session.kill()
+    for wanted in ("running", "stopped") * 3:
+        spec = newer(spec, wanted=wanted)
+        world.realise(spec)
+        world.await_state(spec.uid, wanted)
+    before = stored(world)[0]
+    world.attach()
+    world.time.advance(1.0)
+    assert world.reported()[0] == before
+    assert stored(world) == []
+    world.session.kill()
+    if restarts:
+        world.crash_agent()
+        world.start_agent()
+    for wanted in ("running", "stopped") * 3:
+        spec = newer(spec, wanted=wanted)
+        world.realise(spec)
+        world.await_state(spec.uid, wanted)
+    world.time.advance(5.0)
+    again = stored(world)[0]
+    assert 0 < again.dropped < again.sequence - before.sequence
 
 
 def keep_results(world: AgentWorld, ages_s: list[float]) -> None:

@@ -31,6 +31,7 @@ async def forget(stage: Stage, uid: str) -> None:
         keys.by_uid(keys.INSTANCE_STATUS, uid),
         keys.by_uid(keys.CLAIM, uid),
         keys.index("instances", "default", "web"),
+        *(keys.MAC + mac.encode() for mac in claim.networks),
         *(
             keys.address(claim.networks[mac], text.partition("/")[0])
             for mac, texts in claim.addresses.items()

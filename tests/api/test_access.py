@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 import fifo.v1
 from fifo.api.methods import METHODS
 from fifo.model import keys
+from fifo.security import tokens
 from tests.api.calls import (
     call,
     callable_of,
@@ -176,6 +177,28 @@ def test_the_same_token_is_good_after_a_restart(play: Play) -> None:
         assert stage.token == before
         async with stage.channel(before) as channel:
             await call(channel, "AdminService.GetNodeInfo")
+
+    play(scene)
+
+
+def test_every_token_is_good_after_a_restart_however_many_there_are(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        made = [tokens.make(bytes((n,)) * 6, bytes((n,)) * 32, 0.0) for n in range(5)]
+        for own in made:
+            await stage.write(keys.TOKEN, own.record.id, own.record)
+        await stage.api.stop(0)
+        whole = stage.store.range
+
+        def few(*interval: bytes, limit: int = 2, **more: Any) -> Any:
+            return whole(*interval, limit=min(limit, 2), **more)
+
+        monkeypatch.setattr(stage.store, "range", few)
+        await stage.start_api()
+        for own in made:
+            async with stage.channel(own.text) as channel:
+                await call(channel, "AdminService.GetNodeInfo")
 
     play(scene)
 

@@ -149,6 +149,7 @@ ROWS: list[tuple[str, dict[str, Any], set[str]]] = [
             "network_id": "A",
             "network": {
                 "mtu": 9, "nic_tag": "/", "resolvers": ["x"],
+                "routes": {"10.1.0.1/16": "10.7.0.1", "10.2.0.0/16": "fd00::1", "x": "y"},
                 "pools": [
                     {"subnet": "10.7.0.1/29"}, {"subnet": "10.8.0.0/29", "gateway": "10.9.0.1"},
                 ],
@@ -156,7 +157,8 @@ ROWS: list[tuple[str, dict[str, Any], set[str]]] = [
         },
         {
             "network_id", "network.mtu", "network.nic_tag", "network.resolvers[0]",
-            "network.pools[0]", "network.pools[1]",
+            "network.pools[0]", "network.pools[1]", "network.routes.10.1.0.1/16",
+            "network.routes.10.2.0.0/16", "network.routes.x",
         },
     ),
     (

@@ -101,8 +101,9 @@ def test_a_batch_is_checked_whole_before_any_of_it_is_done(play: Play) -> None:
 def test_a_batch_can_be_tried_without_doing_it(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.channel() as channel:
+            await create(channel, "n-0", ZONE | {"ram": 64})
             requests = [
-                {"instance_id": f"n-{n}", "instance": {**ZONE, "ram": 400}} for n in range(3)
+                {"instance_id": f"n-{n}", "instance": {**ZONE, "ram": 400}} for n in range(4)
             ]
             operation = await call(
                 channel,
@@ -115,7 +116,11 @@ def test_a_batch_can_be_tried_without_doing_it(play: Play) -> None:
                 channel, operation, instance_service_pb2.BatchCreateInstancesResponse()
             )
             assert len(made.instances) == 2
-            assert list(metadata_of(operation).failed_requests) == [2]
+            failed = metadata_of(operation).failed_requests
+            # The name of the first is taken, and for the last there is no room.
+            assert {index: status.code for index, status in failed.items()} == {0: 6, 3: 8}
+            assert not metadata_of(operation).HasField("placement")
+            assert len(stage.catalog.specs) == 1
 
     play(scene, HostSettings(capacity=Shares(cpu=400, memory=1024, disk=100)))
 

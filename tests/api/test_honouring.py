@@ -157,7 +157,7 @@ def test_where_no_host_takes_it_what_to_do_is_said_by_the_rule_that_refused(play
             asked: dict[str, Any] = {"parent": "orgs/default", "validate_only": True}
             told = await refused(call(channel, CREATE, instance=ZONE, **asked))
             assert told.details["ErrorInfo"].metadata["refused_network"] == "1"
-            assert told.message.endswith("carry the network's nic tag: the setting nic_tags")
+            assert told.message.endswith("carry its interfaces' nic tags: the setting nic_tags")
             name = "hypervisors/host-1"
             await call(channel, "HypervisorService.CordonHypervisor", name=name)
             told = await refused(call(channel, CREATE, instance={"image": "images/base"}, **asked))

@@ -56,11 +56,13 @@ WRONG = [
     ({"pools": [{"subnet": "10.7.0.0/29", "gateway": "10.8.0.1"}]}, "network.pools[0]"),
     ({"pools": [{"subnet": "10.7.0.0/29"}, {"subnet": "10.8.0.0/29"}]}, "network.pools[1]"),
     ({"pools": [{"subnet": "10.0.0.128/25"}]}, "network.pools[0].subnet"),
+    ({"routes": {"10.1.0.0/16": "nics[0]"}}, "network.routes.10.1.0.0/16"),
+    ({"routes": {f"10.{n}.0.0/16": "10.7.0.1" for n in range(65)}}, "network.routes"),
 ]
 
 
 @pytest.mark.parametrize(("given", "field"), WRONG)
-def test_wrong_pools_are_refused(play: Play, given: dict[str, Any], field: str) -> None:
+def test_wrong_pools_and_routes_are_refused(play: Play, given: dict[str, Any], field: str) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.channel() as channel:
             told = await refused(
@@ -68,6 +70,31 @@ def test_wrong_pools_are_refused(play: Play, given: dict[str, Any], field: str) 
             )
             assert told.code == "INVALID_ARGUMENT"
             assert field in told.fields
+
+    play(scene)
+
+
+def test_routes_are_changed_as_a_whole_and_checked_as_when_they_were_made(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        routes = {"10.1.0.0/16": "10.7.0.1", "fd01::/32": "fe80::1"}
+        async with stage.channel() as channel:
+            made = await call(
+                channel,
+                "NetworkService.CreateNetwork",
+                network_id="dmz",
+                network={**DMZ, "routes": routes},
+            )
+            assert dict(made.routes) == routes
+            path, mask = "NetworkService.UpdateNetwork", {"paths": ["routes"]}
+            wrong = {"name": made.name, "routes": {"0.0.0.0/0": "10.7.0.1", "10.1.0.0/16": ""}}
+            told = await refused(call(channel, path, network=wrong, update_mask=mask))
+            assert set(told.fields) == {
+                "network.routes.0.0.0.0/0",
+                "network.routes.10.1.0.0/16",
+            }
+            right = {"name": made.name, "routes": {"10.2.0.7": "10.7.0.2"}}
+            changed = await call(channel, path, network=right, update_mask=mask)
+            assert dict(changed.routes) == right["routes"]
 
     play(scene)
 

@@ -110,7 +110,7 @@ def test_an_image_is_imported_used_and_deleted(play: Play) -> None:
                 "ImageService.ImportImage",
                 image_id="debian",
                 image={"alias": "Debian", "command": ["/bin/sh"]},
-                url="https://images.example.com/debian.tar?key=secret",
+                url="HTTPS://images.example.com/debian.tar?key=secret",
                 format="ROOTFS_TAR",
             )
             made = await done(channel, operation, image_pb2.Image())

@@ -1,266 +1,263 @@
-"""A request that is refused is looked at again, and nothing in that makes it worse."""
+"""What is hidden beside a wrong field: what only seems wrong because that is left out, and no more.
+
+Each entry of the table has a request here that is right but for one field, and in which the other
+seems wrong when the first is left out.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import grpc.aio
+import msgspec
 import pytest
 
 from fifo.api import second_look
-from fifo.api.calls import Call
 from fifo.api.methods import METHODS
-from fifo.model.errors import InvalidInput, Violation
-from fifo.v1 import instance_service_pb2
-from tests.api.calls import BY_NAME, call, described, refusal_of, refused, request_class
-from tests.api.test_instances import ZONE, create
+from fifo.api.second_look import FOLLOWS, looks, unheard
+from fifo.model import keys
+from fifo.model.errors import Violation
+from fifo.model.package import Package
+from tests.api.calls import call, refused, request_class
+from tests.api.stage import disk_image, image
+from tests.api.test_instances import VM, WEB, ZONE, create
+from tests.api.test_networks import DMZ
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Iterator
 
-    from fifo.api.methods import Method
+    from google.protobuf.descriptor import Descriptor
+
+    from tests.api.calls import Refusal
     from tests.api.stage import Stage
 
     Play = Callable[..., None]
 
 PARENT = "orgs/default"
-WEB = "orgs/default/instances/web"
-MANY = 1_001
+LARGE, BOTH, MEDIUM = (f"00000000-0000-4000-8000-00000000e00{number}" for number in (1, 2, 3))
+CREATE, UPDATE = "InstanceService.CreateInstance", "InstanceService.UpdateInstance"
+IMPORT, LIST = "ImageService.ImportImage", "InstanceService.ListInstances"
+OTHERS = {"image": f"images/{BOTH}", "model": "ahci", "boot": True}
+URL = {"url": "https://example.com/x.qcow2", "image_id": "x"}
 
 
-@pytest.mark.parametrize("count", [0, MANY])
-@pytest.mark.parametrize(
-    ("path", "field", "one"),
-    [
-        ("InstanceService.BatchCreateInstances", "requests", {"instance": ZONE}),
-        ("InstanceService.BatchDeleteInstances", "names", WEB),
-        ("InstanceService.BatchGetInstances", "names", WEB),
-    ],
-)
-def test_a_batch_of_nothing_and_one_of_too_many_are_refused_with_all_that_is_wrong(
-    play: Play, path: str, field: str, one: Any, count: int
-) -> None:
-    async def scene(stage: Stage) -> None:
-        async with stage.channel() as channel:
-            for parent, wanted in ((PARENT, {field}), ("x", {field, "parent"})):
-                told = await refused(
-                    call(channel, path, **{"parent": parent, field: [one] * count})
-                )
-                assert (told.code, set(told.fields)) == ("INVALID_ARGUMENT", wanted)
+class Witness(NamedTuple):
+    """A request that is right, and the path of a field with what is wrong in its place."""
 
-    play(scene)
+    path: str
+    right: dict[str, Any]
+    field: str
+    wrong: Any
 
 
-def wrong_requests(method: Method) -> Iterator[dict[str, Any]]:
-    """Give requests of a method that are wrong in one field each, and one that is nearly empty."""
-    fields = described(method).input_type.fields
-    usual = {"parent": PARENT, "name": WEB}
-    right = {field.name: usual[field.name] for field in fields if field.name in usual}
-    yield right
-    for field in fields:
-        if field.message_type is not None:
-            yield {**right, field.name: [{}] * MANY if field.is_repeated else {}}
-        elif field.type == field.TYPE_STRING:
-            yield {**right, field.name: ["\n"] * MANY if field.is_repeated else "\n"}
-        elif field.type in {field.TYPE_INT32, field.TYPE_INT64}:
-            yield {**right, field.name: -1}
+def made(**instance: Any) -> dict[str, Any]:
+    return {"parent": PARENT, "instance": instance}
 
 
-def test_whatever_is_wrong_with_a_request_is_no_bug_of_the_node(play: Play) -> None:
-    async def scene(stage: Stage) -> None:
-        async with stage.channel() as channel:
-            await create(channel)
-            for method in METHODS:
-                if not second_look.looks(method, request_class(method)):
-                    continue
-                for fields in wrong_requests(method):
-                    path = f"{method.service.rpartition('.')[2]}.{method.name}"
-                    try:
-                        await call(channel, path, **fields)
-                    except grpc.aio.AioRpcError as error:
-                        told = refusal_of(error)
-                        assert told.code != "INTERNAL", (path, fields)
-
-    play(scene)
+def changed(**instance: Any) -> dict[str, Any]:
+    return {"instance": {"name": f"{PARENT}/instances/vm", **instance}}
 
 
-def test_a_bug_in_a_second_look_leaves_the_first_refusal_and_is_logged(
-    run: Callable[[Coroutine[Any, Any, Any]], Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    first = InvalidInput("x", (Violation("name", "a name"),))
-
-    async def broken(request: Any, asked: Any) -> None:
-        del request, asked
-        raise ZeroDivisionError
-
-    message = instance_service_pb2.GetInstanceRequest(name="x")
-    asked = Call(BY_NAME["InstanceService", "GetInstance"], *cast("Any", (None, None)))
-    told = run(second_look.look_on(first, message, asked, broken))
-    assert told is first
-    (logged,) = caplog.records
-    assert logged.exc_info is not None
-    assert logged.exc_info[0] is ZeroDivisionError
+def imported(**described: Any) -> dict[str, Any]:
+    return {"format": "QCOW2", "image": described, **URL}
 
 
-NONE = "orgs/default/instances/none"
-CHANGE: dict[str, Any] = {
-    "ram": -1, "hostname": "a b", "image": "images/none", "package": "packages/none",
-    "nics": [{"network": "networks/none"}],
-}  # fmt: skip
-PATHS = ["ram", "hostname", "image", "package", "nics", "nope"]
-OF_CHANGE = {
-    "instance.ram", "instance.hostname", "instance.package", "instance.nics[0].network",
-    "update_mask",
-}  # fmt: skip
-POOLS = [{"subnet": "10.7.0.1/29"}, {"subnet": "10.8.0.0/29", "gateway": "10.9.0.1"}]
-OF_POOLS = {"network.mtu", "network.pools[0]", "network.pools[1]"}
-ROWS: list[tuple[str, dict[str, Any], set[str]]] = [
-    # An old etag hides nothing.
-    (
-        "InstanceService.UpdateInstance",
-        {"instance": {"name": WEB, "etag": "old", **CHANGE}, "update_mask": {"paths": PATHS}},
-        OF_CHANGE | {"instance.image"},
-    ),
-    (
-        "PackageService.UpdatePackage",
-        {
-            "package": {"name": "packages/small", "etag": "old", "vcpus": -1},
-            "update_mask": {"paths": ["vcpus", "nope"]},
-        },
-        {"package.vcpus", "update_mask"},
-    ),
-    (
-        "NetworkService.UpdateNetwork",
-        {"network": {"name": "networks/lan", "etag": "old", "mtu": 9, "pools": POOLS}},
-        OF_POOLS,
-    ),
-    (
-        "InstanceService.DeleteInstance",
-        {"name": "bad", "etag": "old", "request_id": "x"},
-        {"name", "request_id"},
-    ),
-    # Nor does what is not there.
-    (
-        "InstanceService.UpdateInstance",
-        {"instance": {"name": NONE, **CHANGE}, "update_mask": {"paths": PATHS}},
-        OF_CHANGE,
-    ),
-    (
-        "PackageService.UpdatePackage",
-        {
-            "package": {"name": "packages/none", "vcpus": -1},
-            "update_mask": {"paths": ["vcpus", "nope"]},
-        },
-        {"package.vcpus", "update_mask"},
-    ),
-    (
-        "NetworkService.UpdateNetwork",
-        {
-            "network": {"name": "networks/none", "mtu": 9, "pools": POOLS},
-            "update_mask": {"paths": ["mtu", "pools", "nope"]},
-        },
-        {*OF_POOLS, "update_mask"},
-    ),
-    (
-        "HypervisorService.UpdateHypervisor",
-        {
-            "hypervisor": {"name": "hypervisors/none", "reserved": {"cpu": -1}},
-            "update_mask": {"paths": ["reserved", "nope"]},
-        },
-        {"hypervisor.reserved.cpu", "update_mask"},
-    ),
-    (
-        "ImageService.ImportImage",
-        {
-            "image_id": "A", "format": "ROOTFS_TAR", "image": {"brands": ["KVM"]},
-            "upload_id": "00000000-0000-4000-8000-00000000f001",
-        },
-        {"image_id", "image.brands"},
-    ),
-    (
-        "HypervisorService.AdoptForeignInstance",
-        {
-            "name": "hypervisors/none", "request_id": "x",
-            "uid": "00000000-0000-4000-8000-00000000f001",
-            "instance_id": "i-00000000-0000-4000-8000-00000000f002",
-        },
-        {"request_id", "instance_id"},
-    ),
-    # Nor a name that is none.
-    (
-        "InstanceService.UpdateInstance",
-        {"instance": {"name": "bad", **CHANGE}, "update_mask": {"paths": PATHS}},
-        OF_CHANGE | {"instance.name"},
-    ),
-    (
-        "NetworkService.UpdateNetwork",
-        {"network": {"name": "bad", "mtu": 9, "pools": POOLS}},
-        OF_POOLS | {"network.name"},
-    ),
-    ("InstanceService.ReadInstanceLogs", {"name": "bad", "tail_lines": -3}, {"name", "tail_lines"}),
-    ("Operations.WaitOperation", {"name": "zz", "timeout": {"seconds": -5}}, {"name", "timeout"}),
-    (
-        "InstanceService.ExecInstance",
-        {"open": {"name": "bad", "environment": {"A": "x\n"}, "terminal": {"rows": -1}}},
-        {"open.name", "open.command", "open.environment.A", "open.terminal.rows",
-         "open.terminal.columns"},
-    ),
-    (
-        "ConsoleService.Attach",
-        {"open": {"name": "bad", "mode": 7, "size": {"rows": -1}}},
-        {"open.name", "open.mode", "open.size.rows", "open.size.columns"},
-    ),
-    (
-        "InstanceService.GetInstance",
-        {"name": "bad", "read_mask": {"paths": ["nope"]}},
-        {"name", "read_mask"},
-    ),
-    (
-        "ImageService.GetImage",
-        {"name": "bad", "read_mask": {"paths": ["nope"]}},
-        {"name", "read_mask"},
-    ),
-    *(
-        (
-            path,
-            {"parent": "bad", "page_size": -1, "filter": "x=1", "order_by": "x", "page_token": "x"},
-            {"parent", "page_size", "filter", "order_by", "page_token"},
+WITNESSES: dict[tuple[str, str], Witness] = {
+    **{
+        ("brand", own): Witness(
+            CREATE, made(brand="KVM", disks=[{"size": 10}]), "instance.brand", 99
         )
-        for path in ("NetworkService.ListAddresses", "SnapshotService.ListSnapshots")
+        for own in ("image", "disks")
+    },
+    ("brand", "disks[].model"): Witness(
+        CREATE, made(brand="BHYVE", disks=[OTHERS]), "instance.brand", 99
     ),
-    # Nor types of which none is one; of all a mask names what one has.
-    (
-        "EventService.Watch",
-        {"resource_types": ["fifo/Nothing"], "read_mask": {"paths": ["qq", "alias", "nope"]}},
-        {"resource_types", "read_mask"},
+    ("image", "disks"): Witness(
+        CREATE, made(image="images/disk", disks=[{"size": 100}]), "instance.image", "\n"
     ),
-    ("EventService.Watch", {"read_mask": {"paths": ["name", "qq"]}}, {"read_mask"}),
-]  # fmt: skip
+    ("nics", "routes.*"): Witness(
+        CREATE, made(**ZONE, routes={"10.1.0.0/16": "nics[0]"}), "instance.nics", ZONE["nics"] * 40
+    ),
+    **{
+        (own, "ips[]"): Witness(
+            CREATE, made(image="images/base", nics=[nic]), f"instance.nics[0].{own}", wrong
+        )
+        for own, nic, wrong in (
+            ("network", {"network": "networks/lan", "ips": ["10.0.0.50"]}, "\n"),
+            ("nic_tag", {"nic_tag": "external", "ips": ["10.0.0.50"]}, "\n"),
+            ("vlan_id", {"nic_tag": "external", "vlan_id": 7, "ips": ["10.7.0.5"]}, 9_999),
+        )
+    },
+    ("package", "ram"): Witness(
+        CREATE, made(image=f"images/{LARGE}", package=f"packages/{MEDIUM}"),
+        "instance.package", "\n",
+    ),
+    ("longest_wait", "first_wait"): Witness(
+        CREATE,
+        made(**ZONE, restart_policy={
+            "first_wait": {"seconds": 500}, "longest_wait": {"seconds": 600},
+        }),
+        "instance.restart_policy.longest_wait", {"seconds": 10**7},
+    ),
+    **{
+        ("ram", own): Witness(UPDATE, changed(ram=256, **{own: 1_000}), "instance.ram", -1)
+        for own in ("max_physical_memory", "max_locked_memory", "max_swap")
+    },
+    ("max_physical_memory", "ram"): Witness(
+        CREATE, made(image=f"images/{LARGE}", max_physical_memory=2_048),
+        "instance.max_physical_memory", -1,
+    ),
+    ("format", "image.brands"): Witness(IMPORT, imported(brands=["KVM"]), "format", 99),
+    ("format", "image.boot"): Witness(IMPORT, imported(boot="DIRECT"), "format", 99),
+    ("filter", "page_token"): Witness(
+        LIST, {"parent": PARENT, "filter": 'alias = ""'}, "filter", "\n"
+    ),
+    ("order_by", "page_token"): Witness(
+        LIST, {"parent": PARENT, "order_by": "create_time"}, "order_by", "\n"
+    ),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(("path", "fields", "wanted"), ROWS)
-def test_neither_an_old_etag_nor_a_wrong_name_hides_what_else_is_wrong(
-    play: Play, path: str, fields: dict[str, Any], wanted: set[str]
+def with_wrong(witness: Witness, request: dict[str, Any]) -> dict[str, Any]:
+    """Give a request with what is wrong in the place of what is right."""
+    outer, _, rest = witness.field.partition(".")
+    if not rest:
+        return {**request, outer: witness.wrong}
+    name, place, _ = outer.partition("[0]")
+    inner, held = witness._replace(field=rest), request[name]
+    made = [with_wrong(inner, held[0])] if place else with_wrong(inner, held)
+    return {**request, name: made}
+
+
+async def furnished(stage: Stage, channel: Any) -> None:
+    """Have there what the requests refer to."""
+    large = msgspec.structs.replace(image(), uid=LARGE, id="large", min_ram=1_024)
+    both = msgspec.structs.replace(disk_image(), uid=BOTH, id="both", brands=("kvm", "bhyve"))
+    medium = Package(uid=MEDIUM, id="medium", create_time=1.0, max_physical_memory=2_048)
+    await stage.write(keys.IMAGE, LARGE, large)
+    await stage.write(keys.IMAGE, BOTH, both)
+    await stage.write(keys.PACKAGE, MEDIUM, medium)
+    await call(channel, "NetworkService.CreateNetwork", network_id="dmz", network=DMZ)
+    await create(channel, "vm", {**VM, "ram": 2_048})
+    await create(channel)
+
+
+async def whole(witness: Witness, channel: Any) -> dict[str, Any]:
+    """Give the request of a witness, which is right: its page token is another's answer."""
+    request = witness.right
+    if witness.path == LIST:
+        request = {**request, "page_size": 1}
+        page = await call(channel, witness.path, **request)
+        request["page_token"] = page.next_page_token
+        assert request["page_token"]
+        await call(channel, witness.path, **request)
+    else:
+        await call(channel, witness.path, validate_only=True, **request)
+    return request
+
+
+async def told_of(witness: Witness, channel: Any) -> Refusal:
+    request = with_wrong(witness, await whole(witness, channel))
+    return await refused(call(channel, witness.path, **request))
+
+
+def test_each_entry_of_the_table_has_a_witness() -> None:
+    assert set(WITNESSES) == {(wrong, seems) for wrong in FOLLOWS for seems in FOLLOWS[wrong]}
+    for (wrong, _), witness in WITNESSES.items():
+        assert witness.field.rpartition(".")[2] == wrong
+
+
+def test_what_is_hidden_beside_a_wrong_field_only_seems_wrong_without_it(
+    play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.channel() as channel:
-            await create(channel)
-            told = await refused(call(channel, path, **fields))
-            assert (told.code, set(told.fields)) == ("INVALID_ARGUMENT", wanted)
+            await furnished(stage, channel)
+            for (wrong, seems), witness in WITNESSES.items():
+                told = await told_of(witness, channel)
+                assert set(told.fields) == {witness.field}, (wrong, seems)
+                with monkeypatch.context() as context:
+                    context.setattr(second_look, "FOLLOWS", {})
+                    told = await told_of(witness, channel)
+                head = re.escape(witness.field.removesuffix(wrong))
+                path = re.escape(seems).replace(r"\[\]", r"\[\d+\]").replace(r"\*", ".+")
+                found = [own for own in told.fields if re.fullmatch(head + path, own)]
+                assert found, (wrong, seems, told.fields)
 
     play(scene)
 
 
-def test_an_update_of_what_is_in_order_is_still_refused_for_an_old_etag(play: Play) -> None:
+def messages(described: Descriptor) -> Iterator[Descriptor]:
+    """Give a message and all of ours in it."""
+    yield described
+    for field in described.fields:
+        inner = field.message_type
+        if inner is not None and inner.file.package == "fifo.v1" and inner != described:
+            yield from messages(inner)
+
+
+def has(described: Any, path: str) -> bool:
+    """Tell whether a path of the table leads to a field of a message."""
+    name, _, rest = path.partition(".")
+    field = described.fields_by_name.get(name.removesuffix("[]"))
+    if field is None or field.is_repeated != (name.endswith("[]") or rest == "*"):
+        return field is not None and not rest and not name.endswith("[]")
+    return not rest or rest == "*" or has(field.message_type, rest)
+
+
+def test_each_entry_of_the_table_names_fields_that_one_message_has() -> None:
+    requests = [(method, request_class(method)) for method in METHODS]
+    looked: list[Any] = [own.DESCRIPTOR for method, own in requests if looks(method, own)]
+    every = [inner for own in looked for inner in messages(own)]
+    for wrong, follows in FOLLOWS.items():
+        for seems in follows:
+            assert any(has(own, wrong) and has(own, seems) for own in every), (wrong, seems)
+
+
+@pytest.mark.parametrize("wrong", FOLLOWS)
+def test_nothing_beside_a_wrong_field_is_hidden_but_what_the_table_names(wrong: str) -> None:
+    deeper = [
+        Violation(f"instance.{own}.deeper", "") for own in FOLLOWS[wrong] if not own.endswith("*")
+    ]
+    beside = [Violation(f"instance.{own}x", "") for own in FOLLOWS[wrong] if own[-1] != "*"]
+    outside = [Violation(f"other.{own}", "") for own in FOLLOWS[wrong]]
+    found = [*deeper, *beside, *outside]
+    assert list(unheard(found, [f"instance.{wrong}"])) == found
+
+
+PATH = {"size": 10, "path": "../x"}
+BOTH_TOLD: list[tuple[str, dict[str, Any], set[str]]] = [
+    (
+        CREATE,
+        made(brand=99, **ZONE, filesystems=[{"source": "/a", "target": "/b", "type": "zfs"}]),
+        {"instance.brand", "instance.filesystems[0].type"},
+    ),
+    (
+        CREATE,
+        made(brand=99, disks=[{"image": "images/disk"}, PATH]),
+        {"instance.brand", "instance.disks[1].path"},
+    ),
+    (
+        CREATE,
+        made(image="\n", brand="KVM", disks=[{"size": 10}, PATH]),
+        {"instance.image", "instance.disks[1].path"},
+    ),
+    (
+        "InstanceService.BatchGetInstances",
+        {"parent": "\n", "names": ["a", WEB]},
+        {"parent", "names[0]"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "request_", "wanted"), BOTH_TOLD)
+def test_what_is_wrong_by_itself_is_told_beside_a_field_that_is_left_out(
+    play: Play, path: str, request_: dict[str, Any], wanted: set[str]
+) -> None:
     async def scene(stage: Stage) -> None:
         async with stage.channel() as channel:
-            await create(channel)
-            for path, field, name in (
-                ("InstanceService.UpdateInstance", "instance", WEB),
-                ("PackageService.UpdatePackage", "package", "packages/small"),
-            ):
-                change = {field: {"name": name, "etag": "old", "alias": "x"}}
-                told = await refused(call(channel, path, **change))
-                assert (told.code, told.reason) == ("ABORTED", "ETAG_MISMATCH")
+            await furnished(stage, channel)
+            told = await refused(call(channel, path, **request_))
+            assert set(told.fields) == wanted
 
     play(scene)

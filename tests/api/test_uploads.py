@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,6 @@ from fifo.api.uploads import Uploads
 from tests.api.stage import image
 
 if TYPE_CHECKING:
-    import asyncio
     from pathlib import Path
 
     from fifo.model.image import ImageState
@@ -35,6 +35,23 @@ def test_a_start_throws_away_what_the_only_host_has_and_keeps_what_is_needed(
     known = msgspec.structs.replace(image(), state=state, source=str(file))
     runner.run(Uploads(tmp_path, lambda: NOW).tidy((known,), hosts))
     assert file.exists() is is_there
+
+
+@pytest.mark.parametrize("state", ["ready", "importing"])
+def test_a_file_of_two_images_stays_until_both_are_made_of_it(
+    tmp_path: Path, state: ImageState
+) -> None:
+    file = tmp_path / IMPORTED
+    file.write_bytes(b"x")
+    first = msgspec.structs.replace(image(), state="ready", source=str(file))
+    second = msgspec.structs.replace(first, uid=FAILED, id="second", state=state)
+
+    async def one_is_there() -> None:
+        Uploads(tmp_path, lambda: NOW).imported(first, (first, second), 1)
+
+    # The end of its loop waits for what was given to threads.
+    asyncio.run(one_is_there())
+    assert file.exists() is (state == "importing")
 
 
 def test_a_start_throws_away_what_nobody_went_on_with_for_a_day(

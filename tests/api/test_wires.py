@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from google.rpc import code_pb2
 
+from fifo.model import keys
 from fifo.v1 import instance_pb2
 from tests.api.calls import call, done, ended, refused
 from tests.api.stage import NETWORK, image
@@ -127,7 +129,7 @@ def test_one_address_on_two_wires_is_two_addresses(play: Play) -> None:
         async with stage.channel() as channel:
             await made(channel, "one", BARE)
             await made(channel, "two", {**BARE, "vlan_id": 7})
-            await made(channel, "three", {**BARE, "nic_tag": "other"})
+            await made(channel, "three", {**BARE, "nic_tag": "admin"})
 
     play(scene)
 
@@ -226,5 +228,54 @@ def test_an_update_to_what_another_holds_is_refused_before_it_is_accepted(play: 
             spec = stage.catalog.specs.record(before.uid)
             assert spec is not None
             assert spec.generation == 1
+
+    play(scene)
+
+
+@pytest.mark.parametrize("ip", ["10.0.0.20", "dhcp"])
+def test_a_host_that_does_not_carry_the_nic_tag_of_an_unnamed_interface_is_not_chosen(
+    play: Play, ip: str
+) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            nic = {**LAN, "ip": ip, "nic_tag": "other"}
+            payload = {"image_uuid": image().uid, "nics": [nic], **KERNEL}
+            asked = {"parent": "orgs/default", "vmadm_json": json.dumps(payload).encode()}
+            create = "InstanceService.CreateInstance"
+            told = await refused(call(channel, create, validate_only=True, **asked))
+            assert told.details["ErrorInfo"].metadata["refused_network"] == "1"
+            assert told.message.endswith("the setting nic_tags")
+            error = (await ask(channel, "one", nic)).error
+            assert "none of 1 hosts takes it (network 1)" in error.message
+            assert left(stage) == (set(), set())
+
+    play(scene)
+
+
+@pytest.mark.parametrize("ips", [["10.77.0.20/24"], ["dhcp"]])
+def test_an_update_to_a_nic_tag_that_its_host_does_not_carry_is_refused_before_it_is_accepted(
+    play: Play, ips: list[str]
+) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            before = await made(channel, "one", BARE)
+
+            def update(**more: Any) -> Any:
+                changed = {"name": before.name, **more}
+                return call(channel, "InstanceService.UpdateInstance", instance=changed)
+
+            nics = [{"nic_tag": "other", "ips": ips}]
+            told = await refused(update(nics=nics))
+            assert told.details["ErrorInfo"].metadata["refused_network"] == "1"
+            assert "its host does not carry the nic tag other" in told.message
+            spec = stage.catalog.specs.record(before.uid)
+            assert spec is not None
+            assert spec.generation == 1
+            # What it has already on a tag that its host has lost stands in no other's way.
+            lost = msgspec.structs.replace(spec.nics[0], nic_tag="other")
+            await stage.write(
+                keys.INSTANCE_SPEC, spec.uid, msgspec.structs.replace(spec, nics=(lost,))
+            )
+            await done(channel, await update(alias="x"), instance_pb2.Instance())
 
     play(scene)

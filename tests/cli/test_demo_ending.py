@@ -14,8 +14,13 @@ import pytest
 from fifo.cli.demo import remains
 from fifo.cli.demo.alone import alone
 from fifo.cli.demo.commands import commands
+from fifo.cli.demo.course import Course
 from fifo.cli.demo.fleet_client import FleetClient
 from fifo.cli.demo.interruption import SIGNALS, Interruption
+from fifo.cli.demo.screen import Screen
+from fifo.cli.serving.directories import Directories
+from fifo.cli.serving.program import Running
+from fifo.cli.settings import Settings
 from fifo.hypervisors.linux import mounting
 from fifo.model.errors import Cancelled, DriverFailed, NotReady
 
@@ -61,6 +66,28 @@ def test_what_is_done_in_time_is_given_and_its_error_raised() -> None:
             await interruption.limit(failed())
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_node_that_ends_under_the_play_was_asked_to_or_has_failed(
+    asked: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def play() -> Course:
+        course = Course({}, Screen(), Interruption(), stay=True)
+        running = Running()
+        course.ready(running, Directories(Settings(data_dir=tmp_path, run_dir=tmp_path)))
+        if asked:
+            # By a signal that came while it started, and was its own.
+            running.end()
+        await course.ended()
+        return course
+
+    course = asyncio.run(play())
+    told = capsys.readouterr().out
+    assert (course.failed, course.interruption.number) == ((0, 2) if asked else (1, 0))
+    assert ("by itself" in told) is not asked
+    assert ("Ended by SIGINT" in told) is asked
+    assert "cannot" not in told
 
 
 def test_a_client_that_was_given_up_calls_nobody(tmp_path: Path) -> None:

@@ -39,6 +39,12 @@ KEY = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nbm90aGluZw==\n-
         ('"docker://me:pass@host/x"', '"docker://[removed]@host/x"'),
         ("docker://me:p@ss@host:5000/x", "docker://[removed]@host:5000/x"),
         ("get 'http://host/x?sig=abc&e=1' failed", "get 'http://host/x?[removed]' failed"),
+        ("get HTTP://host/x?sig=abc", "get HTTP://host/x?[removed]"),
+        ("https://host/x.tar#key", "https://host/x.tar#[removed]"),
+        ("exec run --db-password=abc -v", "exec run --db-password=[removed] -v"),
+        ("exec run --api-key abc -v", "exec run --api-key [removed] -v"),
+        ("AWS_SECRET=abc run", "AWS_SECRET=[removed] run"),
+        ("the token was revoked, the key is gone", "the token was revoked, the key is gone"),
         ("me@example.org asked https://host/x?", "me@example.org asked https://host/x?"),
     ],
 )
@@ -64,6 +70,7 @@ def test_records_of_each_kind_are_there_without_what_tenants_told() -> None:
     spec = InstanceSpec(
         uid="u", id="web", org="default", generation=1, wanted="running", brand="lx",
         create_time=0.0, customer_metadata=metadata, internal_metadata=metadata, tags=metadata,
+        init=("/bin/sh", "-c", "serve s3cr3t"),
     )  # fmt: skip
     cleanup = Cleanup(uid="u", host="h", operation="op-1", since=1.0, claim=claim)
     network = Network(uid="n", id="lan", create_time=0.0, tags=told)

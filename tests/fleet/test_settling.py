@@ -157,6 +157,20 @@ def test_an_instance_that_is_owed_a_second_time_is_removed_a_second_time() -> No
     assert not machine.hypervisor.guests, "the agent did not answer from its record"
 
 
+def test_a_debt_takes_nothing_from_an_instance_that_has_its_place_on_another_host() -> None:
+    machine = with_zones(1)
+    entry = machine.catalog.claims.get(uid(1))
+    assert entry is not None
+    moved = msgspec.structs.replace(entry.record, host="00000000-0000-4000-8000-00000000a0ff")
+    machine.catalog.store.txn(Txn(then=(Put(entry.key, records.encode(moved)),))).get()
+    owe(machine, uid(1))
+    machine.scheduler.advance(AT_ONCE_S)
+    assert owed(machine) == set()
+    assert not machine.hypervisor.guests
+    assert machine.catalog.claims.record(uid(1)) == moved
+    assert machine.catalog.specs.get(uid(1)) is not None
+
+
 def test_what_a_host_owes_when_it_is_lost_waits_until_it_greets() -> None:
     machine = with_zones(1)
     lose(machine)

@@ -4,12 +4,12 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from tests.house import banned, shared_state, tidy
+from tests.house import banned, endings, shared_state, tidy
 from tests.house.source import Rule, files
 
 MODULE = "supervisors/shard.py"
 TEST = "tests/test_shard.py"
-RULES = (*tidy.RULES, *banned.RULES, *shared_state.RULES)
+RULES = (*tidy.RULES, *banned.RULES, *shared_state.RULES, *endings.RULES)
 
 
 def lines_of(rule: Rule, path: str, text: str) -> list[int]:
@@ -225,3 +225,29 @@ def test_a_stream_that_is_passed_in_may_be_printed_to() -> None:
 )
 def test_module_level_containers_are_constants(text: str, lines: list[int]) -> None:
     assert lines_of(shared_state.mutable_globals, MODULE, text) == lines
+
+
+# --- endings -------------------------------------------------------------------------------------
+
+PROCESS = "fifo/fleet/session.py"
+_TERMINATE = "    def terminate(self, reason):\n        self.close()\n"
+_TRAPS = "    def init(self):\n        self.trap_exit = True\n"
+
+
+@pytest.mark.parametrize("base", ["GenServer", "supervisors.GenServer", "StateMachine[int]"])
+def test_a_process_that_cleans_up_has_to_trap_exits(base: str) -> None:
+    text = f"class Session({base}):\n{_TERMINATE}"
+    assert lines_of(endings.exits_are_trapped, PROCESS, text) == [1]
+    assert lines_of(endings.exits_are_trapped, PROCESS, text + _TRAPS) == []
+    assert lines_of(endings.exits_are_trapped, TEST, text) == []
+
+
+def test_a_process_that_inherits_its_clean_up_has_to_trap_exits_too() -> None:
+    text = "class StoreOwner(Owner):\n"
+    assert lines_of(endings.exits_are_trapped, PROCESS, text + "    x = 1\n") == [1]
+    assert lines_of(endings.exits_are_trapped, PROCESS, text + _TRAPS) == []
+
+
+def test_what_is_no_process_or_leaves_nothing_traps_nothing() -> None:
+    assert lines_of(endings.exits_are_trapped, PROCESS, f"class Channel:\n{_TERMINATE}") == []
+    assert lines_of(endings.exits_are_trapped, PROCESS, "class A(GenServer):\n    x = 1\n") == []

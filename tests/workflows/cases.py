@@ -101,11 +101,15 @@ def _with_stranger(stage: Stage) -> None:
         keys.by_uid(keys.CLAIM, uid(1)),
         keys.by_uid(keys.ALLOCATION, HOST),
         keys.index("instances", "default", zone().id),
-        *(keys.MAC + mac.encode() for mac in claim.networks),
     )
+    kept_macs = [
+        AddressClaim(network=NETWORK, address=mac, mac=mac, stranger=uid(1))
+        for mac in claim.networks
+    ]
     stage.write(
         Put(keys.by_uid(keys.HYPERVISOR_STATUS, HOST), records.encode(listed)),
         *(Put(keys.address(NETWORK, own.address), records.encode(own)) for own in kept),
+        *(Put(keys.MAC + own.mac.encode(), records.encode(own)) for own in kept_macs),
     )
     assert stage.store.txn(Txn(then=tuple(map(Delete, gone)))).get().succeeded
     stage.host.run_ready()
@@ -131,9 +135,9 @@ def _batch(stage: Stage) -> Operation:
 def _creates(stage: Stage, specs: list[InstanceSpec], size: int) -> Operation:
     """Leave what a batch asks for, as the API does, and make its operation."""
     uids = tuple(spec.uid for spec in specs)
-    made = operation("create_instances", uids, None, chunk_size=size)
+    made = operation("create_instances", uids, "left", chunk_size=size)
     for first in range(0, len(specs), size):
-        key = keys.operation_input(made.id, first)
+        key = keys.operation_input("left", first)
         stage.write(Put(key, msgspec.json.encode(specs[first : first + size])))
     return made
 

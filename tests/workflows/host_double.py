@@ -43,6 +43,8 @@ class HostTruth:
     """It answers nothing."""
     refuses: frozenset[str] = frozenset()
     """Verbs that the host refuses."""
+    fails: str = ""
+    """Why each instance that it is given fails by itself; "" for none that does."""
     loses: set[str] = field(default_factory=set)
     """Verbs whose next answer is lost after the work was done."""
 
@@ -108,7 +110,8 @@ class HostDouble:
         status = InstanceStatus(
             uid=command.uid,
             host=self.truth.claims[command.uid].host,
-            state=spec.wanted,
+            state="failed" if self.truth.fails else spec.wanted,
+            reason=self.truth.fails,
             generation=spec.generation,
             boot_generation=spec.boot_generation,
             since=0.0,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from fifo.fleet.backfill import Backfill
 from fifo.fleet.operations import Operations, Recovery, runners_spec
 from fifo.fleet.placement import NAME, PlacementClient, PlacementServer
 from fifo.model import keys, records
@@ -43,6 +44,8 @@ class Loader(GenServer):
 class Stage:
     """One control node; `crash` and `start` as often as wanted."""
 
+    engine = MemoryStore
+
     def __init__(self, seed: int = 0, workflows: Registry = WORKFLOWS) -> None:
         self.host = SimulatedHost(seed=seed)
         self.truth = HostTruth()
@@ -56,7 +59,7 @@ class Stage:
     def start(self, faults: Faults = NO_FAULTS, workflows: Registry | None = None) -> None:
         self.lives += 1
         self.node = self.host.node(f"control{self.lives}", log_reports=False)
-        self.store = MemoryStore(self.node, self.disk, faults=faults)
+        self.store = self.engine(self.node, self.disk, faults=faults)
         self.catalog = Catalog(self.store)
         self.node.start(Loader, self.catalog).get()
         self.world = World(
@@ -72,6 +75,7 @@ class Stage:
             ChildSpec(NAME, (PlacementServer, (self.catalog, self.world.utc)), name=NAME),
             runners_spec(self.world),
             ChildSpec("recovery", (Recovery, (self.world,))),
+            ChildSpec("backfill", (Backfill, (self.world,))),
         ]
         self.root = self.node.start(Supervisor, Flags(REST_FOR_ONE), children).get()
 
@@ -82,6 +86,14 @@ class Stage:
         self.host.run_ready()
         self.host.nodes.remove(self.node)
         self.disk.taken = False
+
+    def lose(self) -> None:
+        """Have the host go away, as its session notes it."""
+        self.truth.away = True
+        known = self.catalog.host_statuses.record(HOST)
+        assert known is not None
+        gone = records.encode(msgspec.structs.replace(known, condition="unreachable"))
+        self.store.txn(Txn(then=(Put(keys.by_uid(keys.HYPERVISOR_STATUS, HOST), gone),)))
 
     def write(self, *puts: Put) -> None:
         reply = self.store.txn(Txn(then=puts)).get()
@@ -131,7 +143,7 @@ class Stage:
             "foreign": foreign(self.catalog, HOST),
             "taken": {
                 entry.record.address: (entry.record.uid, entry.record.stranger)
-                for entry in self.catalog.addresses
+                for entry in (*self.catalog.addresses, *self.catalog.macs)
             },
         }
 

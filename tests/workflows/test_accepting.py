@@ -8,7 +8,9 @@ import msgspec
 import pytest
 
 from fifo.fleet.operations import RUNNERS
+from fifo.model import keys
 from fifo.model.errors import FifoError, RequestIdReused
+from fifo.store.contract import Put
 from fifo.workflows.registry import WORKFLOWS
 from fifo.workflows.runner import Request
 from supervisors import Future, count_children, start_child
@@ -62,6 +64,16 @@ def test_a_runner_that_ended_after_its_promise_tells_of_it_and_goes_on() -> None
     assert runners(stage) == 0
 
 
+def test_a_runner_in_its_next_life_takes_no_other_request_for_its_own() -> None:
+    stage = Stage()
+    made = create(stage, "one")
+    stage.submit(made)
+    with pytest.raises(RequestIdReused):
+        begin_again(stage, create(stage, "another"))
+    assert stage.finish(made).state == "done"
+    assert runners(stage) == 0
+
+
 def test_a_repeat_is_told_what_was_promised_and_a_mix_up_is_refused() -> None:
     stage = Stage()
     made = create(stage, "one")
@@ -71,6 +83,15 @@ def test_a_repeat_is_told_what_was_promised_and_a_mix_up_is_refused() -> None:
         stage.operations.submit(create(stage, "another")).get()
     assert stage.finish(made).state == "done"
     assert runners(stage) == 0
+
+
+def test_a_batch_that_an_earlier_version_accepted_finds_what_was_left_for_it() -> None:
+    stage = Stage()
+    made = operation("create_instances", (uid(1), uid(2)), chunk_size=2)
+    specs = msgspec.json.encode([zone(1), zone(2)])
+    stage.write(Put(keys.operation_input(made.id, 0), specs))
+    assert stage.run(made).state == "done"
+    assert {entry.record.uid for entry in stage.catalog.specs} == set(made.uids)
 
 
 def test_a_bug_in_a_first_step_is_told_once_and_not_tried_for_ever() -> None:

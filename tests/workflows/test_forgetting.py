@@ -23,8 +23,8 @@ def largest_chunk(stage: Stage) -> Operation:
     size = chunk_size(specs)
     assert size == len(specs), "nothing else bounds them"
     uids = tuple(spec.uid for spec in specs)
-    made = operation("create_instances", uids, None, chunk_size=size)
-    stage.write(Put(keys.operation_input(made.id, 0), msgspec.json.encode(specs)))
+    made = operation("create_instances", uids, "left", chunk_size=size)
+    stage.write(Put(keys.operation_input("left", 0), msgspec.json.encode(specs)))
     return made
 
 

@@ -94,6 +94,44 @@ def test_failing_at_a_step_leaves_nothing_behind(case: Case, index: int) -> None
             assert stage.slate() == before
 
 
+@pytest.mark.parametrize(("case", "index"), [
+    pytest.param(*own.values, id=own.id)
+    for own in AFTER_ACCEPTANCE
+    if isinstance(own.values[0], Case) and own.values[0].kind not in FORWARD_ONLY
+])  # fmt: skip
+def test_what_a_host_that_is_lost_keeps_is_owed_by_name(case: Case, index: int) -> None:
+    """Whatever an undo cannot be asked for is free, in use as before, or in a debt of its own."""
+
+    async def works_and_is_lost(run: Run, items: Items) -> Outcome:
+        await step.action(run, items)
+        stage.lose()
+        raise DriverFailed("injected", "step")
+
+    step = WORKFLOWS[case.kind].steps[index]
+    stage = prepared(case)
+    before = stage.slate()
+    restart(stage, workflows=replaced(case.kind, index, works_and_is_lost))
+    ended = stage.run(case.make(stage))
+    assert ended.state == "failed"
+    owed = {
+        (debt.what, debt.uid, debt.snapshot)
+        for debt in (entry.record for entry in stage.catalog.cleanups)
+    }
+    truth = stage.truth
+    kept = {("instance", own, "") for own in truth.instances if own not in before["instances"]}
+    kept |= {("image", own, "") for own in truth.images if own not in before["images"]}
+    kept |= {
+        ("snapshot", own, name)
+        for own, names in truth.snapshots.items()
+        for name in names
+        if name not in before["snapshots"].get(own, ())
+    }
+    assert kept <= owed
+    # Nothing else is held for good: claims are, of what is owed, and of what was there before.
+    held = {uid for uid, _ in stage.slate()["taken"].values()}
+    assert held <= {uid for _, uid, _ in owed} | {uid for uid, _ in before["taken"].values()}
+
+
 def replaced(kind: str, index: int, action: Action) -> Registry:
     return with_steps(
         kind, lambda own, step: step._replace(action=action) if own == index else step

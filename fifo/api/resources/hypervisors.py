@@ -36,6 +36,7 @@ class Parts(NamedTuple):
     allocation: Entry[Allocation] | None
     owed: tuple[str, ...]
     owed_images: tuple[str, ...]
+    owed_snapshots: tuple[str, ...]
     foreign: tuple[str, ...]
 
 
@@ -53,6 +54,12 @@ def capture(view: View, uid: str) -> Parts | None:
         view.allocations.get(uid),
         tuple(debt.uid for debt in debts if debt.what == "instance"),
         tuple(debt.uid for debt in debts if debt.what == "image"),
+        tuple(
+            # By the uid, which is what it is called for ever.
+            f"{names.instance_name(debt.uid)}/{names.SNAPSHOTS}/{debt.snapshot}"
+            for debt in debts
+            if debt.what == "snapshot"
+        ),
         foreign(view, uid),
     )
 
@@ -77,6 +84,7 @@ def message(view: View, parts: Parts) -> Message:
         foreign_instances=parts.foreign,
         owed_cleanups=parts.owed,
         owed_images=parts.owed_images,
+        owed_snapshots=parts.owed_snapshots,
     )
     set_time(made.create_time, spec.create_time)
     if parts.allocation is not None:

@@ -72,7 +72,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             Kind(
                 networks.ADDRESS_TYPE,
                 networks.capture_address,
-                lambda view, parts: networks.address_name(view, parts.address.record),
+                lambda view, parts: networks.address_name(parts),  # noqa: ARG005 - as above
                 lambda parts: "",  # noqa: ARG005 - an address is only a name
                 networks.address_message,
                 networks.Address.DESCRIPTOR,

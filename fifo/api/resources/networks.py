@@ -11,7 +11,7 @@ from fifo.api.resources.values import etag, set_time
 from fifo.api.resources.view import instance_name, network_name
 from fifo.model import address_pool, keys, names
 from fifo.model.network import AddressPool
-from fifo.model.wires import is_wire
+from fifo.model.wires import is_wire, wire_of
 from fifo.v1 import network_pb2
 
 if TYPE_CHECKING:
@@ -143,40 +143,85 @@ def _short(text: str) -> str:
 
 
 class AddressParts(NamedTuple):
-    """The record that an address is seen from, and whether its instance is there."""
+    """The record that an address is seen from, its network, and whether its instance is there."""
 
     address: Entry[AddressClaim]
+    network: str
+    """The network's name: of a bare wire's address its network may go before it does."""
     owed: bool
 
 
 def capture_address(view: View, path: str) -> AddressParts | None:
-    """Take an address's record as it is now; None if it is free, or of no network but a wire."""
+    """Take an address's record as it is now; None if it is free, or of no network but a wire.
+
+    `path` is `network/family/number`. What is taken of the network's wire is seen as the network's.
+    """
+    uid, _, own = path.partition("/")
     entry = view.addresses.get(path)
-    if entry is None or is_wire(path):
+    if entry is None:
+        network = view.networks.record(uid)
+        if network is None:
+            return None
+        entry = view.addresses.get(f"{wire_of(network.nic_tag, network.vlan_id)}/{own}")
+        if entry is None or not _has(network, entry.record.address):
+            return None
+    elif is_wire(uid):
         return None
     owner = entry.record.uid
-    return AddressParts(entry, bool(owner) and view.specs.get(owner) is None)
+    owed = bool(owner) and view.specs.get(owner) is None
+    return AddressParts(entry, network_name(view, uid), owed)
 
 
-def held(claim: Claim) -> Iterator[str]:
-    """Give the paths of the addresses that an instance holds by its claim."""
+def _has(network: Network, address: str) -> bool:
+    own = ipaddress.ip_address(address)
+    return any(own in ipaddress.ip_network(pool.subnet) for pool in network.pools)
+
+
+def held(view: View, claim: Claim) -> Iterator[str]:
+    """Give the paths of the addresses that an instance holds by its claim, as they are seen."""
     for mac, texts in claim.addresses.items():
         for text in texts:
             key = keys.address(claim.networks[mac], address_pool.bare(text))
-            yield key[len(keys.ADDRESS) :].decode()
+            yield from seen(view, key[len(keys.ADDRESS) :].decode())
 
 
-def address_name(view: View, claim: AddressClaim) -> str:
+def seen(view: View, path: str) -> Iterator[str]:
+    """Give as what a taken address is seen: of a wire as its network's, if one has it."""
+    wire, _, own = path.partition("/")
+    if not is_wire(wire):
+        yield path
+        return
+    for entry in view.networks:
+        network = entry.record
+        if wire_of(network.nic_tag, network.vlan_id) == wire:
+            yield f"{network.uid}/{own}"
+
+
+def of_wire(view: View, network: Network) -> Iterator[str]:
+    """Give the paths of what is taken of a network's bare wire, as they are seen."""
+    for pool in network.pools:
+        for number in view.usage.of_wire(network, pool):
+            yield f"{network.uid}/{address_pool.version(pool)}/{number:032x}"
+
+
+def paths(view: View, network: Network) -> Iterator[str]:
+    """Give the path of each taken address of a network, in no order, each once."""
+    prefix = f"{network.uid}/"
+    own = [path for path in view.addresses.entries if path.startswith(prefix)]
+    yield from dict.fromkeys((*own, *of_wire(view, network)))
+
+
+def address_name(parts: AddressParts) -> str:
     """Name an address; `.` and `:` of it become `-`."""
-    dashed = claim.address.replace(".", "-").replace(":", "-")
-    return f"{network_name(view, claim.network)}/{ADDRESSES}/{dashed}"
+    dashed = parts.address.record.address.replace(".", "-").replace(":", "-")
+    return f"{parts.network}/{ADDRESSES}/{dashed}"
 
 
 def address_message(view: View, parts: AddressParts) -> Address:
     """Make what callers see of an address."""
     claim = parts.address.record
     made = Address(
-        name=address_name(view, claim),
+        name=address_name(parts),
         address=claim.address,
         state=Address.CLAIMED if claim.uid else Address.RESERVED,
         mac=claim.mac,

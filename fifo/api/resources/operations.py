@@ -187,6 +187,8 @@ def _owed(view: View, record: Operation) -> Iterator[str]:
     for debt in (own.record for own in view.cleanups):
         if debt.operation == record.id:
             what = record.target if debt.what == "image" else instance_name(view, debt.uid)
+            if debt.snapshot:
+                what = f"{what}/{names.SNAPSHOTS}/{debt.snapshot}"
             yield f"{hypervisor_name(view, debt.host)} still has to remove {what}"
 
 

@@ -41,17 +41,17 @@ class AddressMethods:
         """Give one page of the addresses of a network that are taken, in their own order."""
         backend = self._backend
         catalog = backend.catalog
-        uid, faults = "", Faults()
+        network, faults = None, Faults()
         with faults:
-            uid = self._network(request.parent).record.uid
-        question = listing.asked(call.method.path, request, uid)
-        if faults.violations:
-            listing.read(backend.seals, question, networks.Address.DESCRIPTOR, faults=faults)
-        prefix = f"{uid}/"
-        # The path of an address sorts as the address does.
-        places = sorted(
-            Place(path, path) for path in catalog.addresses.entries if path.startswith(prefix)
+            network = self._network(request.parent)
+        question = listing.asked(
+            call.method.path, request, "" if network is None else network.record.uid
         )
+        if network is None:
+            listing.read(backend.seals, question, networks.Address.DESCRIPTOR, faults=faults)
+        assert network is not None, "reading has refused"
+        # The path of an address sorts as the address does.
+        places = sorted(Place(path, path) for path in networks.paths(catalog, network.record))
 
         def make(path: str) -> networks.Address | None:
             parts = networks.capture_address(catalog, path)
@@ -99,12 +99,12 @@ class AddressMethods:
         def plan() -> Plan:
             network = self._network(parent, "name")
             path = keys.address(network.record.uid, address)[len(keys.ADDRESS) :].decode()
-            entry = backend.catalog.addresses.get(path)
-            if entry is None:
+            parts = networks.capture_address(backend.catalog, path)
+            if parts is None:
                 if request.allow_missing:
                     return Plan("")
                 raise references.absent(request.name)
-            return fleet_networks.release(entry, request.name)
+            return fleet_networks.release(backend.catalog, parts.address, request.name)
 
         if request.validate_only:
             plan()

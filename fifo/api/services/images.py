@@ -23,7 +23,6 @@ from fifo.api.services import reading
 from fifo.api.services.instance_changes import state
 from fifo.model import names
 from fifo.model.errors import (
-    AlreadyExists,
     InvalidInput,
     NoRoom,
     NotFound,
@@ -32,6 +31,7 @@ from fifo.model.errors import (
 )
 from fifo.model.image import Image
 from fifo.v1 import image_service_pb2
+from fifo.workflows import images as workflow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -81,6 +81,8 @@ class ImageService:
         self, request: image_service_pb2.ImportImageRequest, call: Call
     ) -> Message:
         """Have an image brought in."""
+        upload = await self._uploads.path_of(request.upload_id) if request.upload_id else None
+        # From here on nothing is awaited: another call with this request id comes before, or later.
         if (first := accepting.repeated(self._backend, call)) is not None:
             return first
         image_format = from_table(images.FORMATS, request.format)
@@ -89,7 +91,7 @@ class ImageService:
         faults.violations += images.mismatches(image, "image")
         try:
             with faults:
-                source = await self._source(request, image_format, faults.violations)
+                source = self._source(request, image_format, upload, faults.violations)
         except NotFound:
             # That bytes are not there is told of a request that is right else.
             faults.refuse("ImportImage")
@@ -114,7 +116,8 @@ class ImageService:
 
         def ended(_: Any) -> None:
             catalog = backend.catalog
-            self._uploads.imported(catalog.images.record(uid), len(catalog.hosts))
+            every = [entry.record for entry in catalog.images]
+            self._uploads.imported(catalog.images.record(uid), every, len(catalog.hosts))
 
         own = operation.name.rpartition("/")[2]
         backend.operations.ended(own).add_done_callback(ended)
@@ -214,9 +217,8 @@ class ImageService:
         backend = self._backend
         name = f"{names.IMAGES}/{image.id}"
         call.resource = name
-        taken = backend.catalog.uid_of(names.IMAGES, "", image.id) is not None
-        if taken or backend.catalog.images.get(image.uid) is not None:
-            raise AlreadyExists("an image has this name or uuid already", name, "choose another")
+        if (taken := workflow.refusal(backend.catalog, image)) is not None:
+            raise taken
         work = Work(kind, name, (image.uid,), msgspec.to_builtins(image))
         if only_check:
             parts = images.parts_of(backend.catalog, accepting.as_if(image))
@@ -224,10 +226,11 @@ class ImageService:
             return accepting.only_validated(backend, call, work, made)
         return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
 
-    async def _source(
+    def _source(
         self,
         request: image_service_pb2.ImportImageRequest,
         image_format: str,
+        upload: Path | None,
         wrong: list[Violation],
     ) -> str:
         kind = request.WhichOneof("source")
@@ -240,11 +243,16 @@ class ImageService:
                 wrong += _url_violations(
                     request.url, private=self._backend.settings.private_sources
                 )
-                return request.url
+                return _with_plain_scheme(request.url)
             case "file":
                 return self._file(request.file, wrong)
             case "upload_id":
-                return str(await self._uploads.path_of(_upload_id(request.upload_id)))
+                own = _upload_id(request.upload_id)
+                if upload is None:
+                    told = "upload the whole of it first"
+                    what = "there is no such upload, or it is not whole"
+                    raise NotFound(what, own, told)
+                return str(upload)
             case "oci_reference":
                 if _REFERENCE.fullmatch(request.oci_reference) is None:
                     told = "host/repository:tag or host/repository@sha256:..."
@@ -269,6 +277,12 @@ def _upload_id(text: str) -> str:
     if not names.is_uid(text.lower()):
         raise InvalidInput("ImportImage", (Violation("upload_id", "a UUID4"),))
     return text.lower()
+
+
+def _with_plain_scheme(url: str) -> str:
+    """Write a URL's scheme in lower case, which is the same URL (RFC 3986, 3.1)."""
+    scheme, colon, rest = url.partition(":")
+    return f"{scheme.lower()}{colon}{rest}"
 
 
 def _url_violations(url: str, *, private: bool) -> list[Violation]:

@@ -15,11 +15,13 @@ from fifo.api.resources import instances
 from fifo.api.resources.partial import told_of
 from fifo.api.services.instance_changes import as_if, check_deletion, check_parent, new_spec
 from fifo.api.services.instances import check_names
-from fifo.model import keys, names
+from fifo.model import keys, names, records
 from fifo.model import limits as model_limits
 from fifo.model.errors import FifoError, NotFound, WrongState
+from fifo.model.operation import Operation
 from fifo.store.contract import DeleteRange, Put, Txn
 from fifo.v1 import instance_service_pb2
+from fifo.workflows import create
 from fifo.workflows.failures import failure_of
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from fifo.api.calls import Call
     from fifo.api.resources.operations import Message
     from fifo.model.instance import InstanceSpec
-    from fifo.model.operation import Failure, Operation
+    from fifo.model.operation import Failure
 
 _OF_BATCH = ("request_id", "validate_only")
 """What each request in a batch leaves to the batch."""
@@ -54,20 +56,21 @@ class InstanceBatches:
             "create_instances",
             request.parent,
             tuple(spec.uid for spec in specs),
+            backend.new_uid(),
             chunk_size=chunk_size(specs),
             org=names.DEFAULT_ORG,
         )
         if request.validate_only:
             return self._tried(call, work, specs)
         operation = accepting.prepare(backend, call, work)
-        await self._leave(operation, specs)
         try:
-            return await accepting.submit(backend, call, operation)
+            await self._leave(operation, specs)
+            accepted = await accepting.submit(backend, call, operation)
         except FifoError:
-            prefix = keys.operation_inputs(operation.id)
-            forget = DeleteRange(prefix, keys.end_of(prefix))
-            await backend.store.txn(Txn(then=(forget,)))
+            await self._take_back(operation)
             raise
+        await self._take_back(operation)
+        return accepted
 
     async def _drafted(
         self, request: instance_service_pb2.BatchCreateInstancesRequest
@@ -104,14 +107,28 @@ class InstanceBatches:
     async def _leave(self, operation: Operation, specs: list[InstanceSpec]) -> None:
         """Leave the specs for the operation, chunk by chunk, under a lease that outlives it.
 
-        They are there before the operation is; what nobody takes ends with the lease.
+        They are there before the operation is, and are called by what it alone says: a request with
+        the same id makes the same operation, and may be under way. What nobody takes ends with the
+        lease.
         """
         backend = self._backend
         lease = await backend.remembering.lease()
         for first in range(0, len(specs), operation.chunk_size):
             value = msgspec.json.encode(specs[first : first + operation.chunk_size])
-            key = keys.operation_input(operation.id, first)
+            key = keys.operation_input(operation.input, first)
             await backend.store.txn(Txn(then=(Put(key, value, lease),)))
+
+    async def _take_back(self, operation: Operation) -> None:
+        """Take what was left away again, unless the operation was accepted and is to find it."""
+        backend = self._backend
+        record = backend.catalog.operations.record(operation.id)
+        if record is None:
+            # What is not known to be accepted may be: the catalog follows behind the store.
+            stored = (await backend.store.get(keys.by_uid(keys.OPERATION, operation.id))).kvs
+            record = records.decode(Operation, stored[0].value, operation.id) if stored else None
+        if record is None or record.input != operation.input:
+            prefix = keys.operation_inputs(operation.input)
+            await backend.store.txn(Txn(then=(DeleteRange(prefix, keys.end_of(prefix)),)))
 
     def _tried(self, call: Call, work: Work, specs: list[InstanceSpec]) -> Message:
         """Place all of them in turn, claiming nothing, and give what would become of each."""
@@ -120,9 +137,9 @@ class InstanceBatches:
         answer = instance_service_pb2.BatchCreateInstancesResponse()
         failures = {}
         for item, spec in enumerate(specs):
-            placed = ledger.place(spec, "")
-            if placed.error is not None:
-                failures[str(item)] = failure_of(placed.error)
+            error = create.refusal(backend.catalog, spec) or ledger.place(spec, "").error
+            if error is not None:
+                failures[str(item)] = failure_of(error)
             else:
                 answer.instances.append(instances.message(backend.catalog, as_if(spec)))
         return accepting.only_validated(backend, call, work, answer, failures=failures)

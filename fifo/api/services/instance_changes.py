@@ -17,10 +17,10 @@ from fifo.api.resources import instances
 from fifo.api.resources.values import etag
 from fifo.api.resources.view import hypervisor_name
 from fifo.model import names
-from fifo.model.errors import AlreadyExists, InvalidInput, Violation, WrongState
+from fifo.model.errors import InvalidInput, Violation, WrongState
 from fifo.model.instance_states import admit
 from fifo.model.vmadm.in_vain import in_vain
-from fifo.workflows import change, strangers
+from fifo.workflows import change, create
 
 if TYPE_CHECKING:
     from fifo.api.backend import Backend
@@ -56,7 +56,8 @@ class InstanceChanges:
         backend = self._backend
         name = names.instance_name(spec.id, spec.org)
         call.resource = name
-        refuse_taken(backend, spec)
+        if (error := create.refusal(backend.catalog, spec)) is not None:
+            raise error
         work = Work("create_instance", name, (spec.uid,), msgspec.to_builtins(spec), org=spec.org)
         if not only_check:
             return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
@@ -257,20 +258,6 @@ def refuse(drafting: Drafting, name: str) -> None:
     """Raise InvalidInput if a draft has violations."""
     if drafting.violations:
         raise InvalidInput(name, tuple(drafting.violations))
-
-
-def refuse_taken(backend: Backend, spec: InstanceSpec) -> None:
-    """Raise AlreadyExists for an id or a uid that an instance has; the commit looks again."""
-    catalog = backend.catalog
-    if (left := strangers.left_on_a_host(catalog, spec.uid)) is not None:
-        raise left
-    taken = catalog.uid_of(names.INSTANCES, spec.org, spec.id) is not None
-    if taken or catalog.specs.get(spec.uid) is not None:
-        raise AlreadyExists(
-            "an instance has this name or uuid already",
-            names.instance_name(spec.id, spec.org),
-            "choose another",
-        )
 
 
 def check_deletion(backend: Backend, spec: InstanceSpec, name: str, *, force: bool) -> None:

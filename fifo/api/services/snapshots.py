@@ -17,6 +17,7 @@ from fifo.model import limits, names
 from fifo.model.errors import AlreadyExists, NoRoom, WrongState
 from fifo.model.instance_states import admit
 from fifo.v1 import snapshot_service_pb2
+from fifo.workflows import debts
 
 if TYPE_CHECKING:
     from fifo.api.backend import Backend
@@ -79,7 +80,11 @@ class SnapshotService:
         name = f"{_name(entry)}/{names.SNAPSHOTS}/{request.snapshot_id}"
         call.resource = name
         admit("snapshot", state(self._backend, entry.record), _name(entry))
-        own = self._of(entry.record.uid)
+        uid = entry.record.uid
+        own = self._of(uid)
+        catalog = self._backend.catalog
+        if (owed := debts.owed(catalog, "snapshot", uid, name, request.snapshot_id)) is not None:
+            raise owed
         if any(one.name == request.snapshot_id for one in own):
             raise AlreadyExists("the instance has a snapshot of this name", name, "choose another")
         if len(own) >= limits.SNAPSHOTS:

@@ -42,6 +42,8 @@ class Course:
         self.interruption = interruption
         self.stay = stay
         self.failed = 0
+        self._running: Running | None = None
+        self._serves = True
         self._task: asyncio.Task[None] | None = None
 
     def ready(self, running: Running, directories: Directories) -> None:
@@ -51,19 +53,22 @@ class Course:
         self.screen.say(f"metrics at http://127.0.0.1:{running.web_port}/metrics")
         if running.warning:
             self.screen.say(running.warning)
-        if running.ending.is_set():
-            # A signal that came during the start was the node's.
-            self.interruption.take(signal.SIGINT)
         self.interruption.listen()
+        self._running = running
         self._task = asyncio.create_task(self._play(running, directories))
 
     async def ended(self) -> None:
         """Return when it has come to its end, without its node too."""
-        if self._task is None:
+        if self._running is None or self._task is None:
             return
         if not self._task.done():
-            self.failed = 1
-            self.screen.say("the node has ended by itself")
+            self._serves = False
+            if self._running.ending.is_set():
+                # A signal that came while the node started was the node's.
+                self.interruption.take(signal.SIGINT)
+            if not self.interruption.number:
+                self.failed = 1
+                self.screen.say("the node has ended by itself")
             self.interruption.give_up()
         await self._task
 
@@ -76,8 +81,9 @@ class Course:
         if not play.done():
             client.give_up()
             await asyncio.wait((play,))
+        error = play.exception()
         if not self.interruption.number:
-            self._judge(play)
+            self._judge(error)
             if self.stay and not self.failed:
                 self._invite(directories)
                 await asked
@@ -85,11 +91,11 @@ class Course:
         client.close()
         if self.interruption.number:
             self.screen.title(f"Ended by {signal.Signals(self.interruption.number).name}")
-        await asyncio.to_thread(self._clear, directories)
+        if self._serves:
+            await asyncio.to_thread(self._clear, directories)
         running.end()
 
-    def _judge(self, play: asyncio.Task[None]) -> None:
-        error = play.exception()
+    def _judge(self, error: BaseException | None) -> None:
         if error is None or isinstance(error, Cancelled):
             return
         self.failed = 1

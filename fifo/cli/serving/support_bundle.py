@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from fifo.store.catalog import Table, View
 
 REMOVED: Final = b"[removed]"
+_WORD: Final = rb"[\w-]*(?:password|passwd|passphrase|secret|token|key)"
 SECRETS: Final = (
     (re.compile(rb"fpat_[A-Za-z0-9_-]+"), REMOVED),
     (re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END|\Z)", re.DOTALL), REMOVED),
-    # Who fetches an image says so in its URL: by a name and a password, or by a signed query.
+    # Who fetches an image says so in its URL: by a name and a password, or by what is signed.
     (re.compile(rb"(://)[^/\s\"']+@"), rb"\1" + REMOVED + b"@"),
-    (re.compile(rb"(https?://[^\s\"'?]+\?)[^\s\"']+"), rb"\1" + REMOVED),
+    (re.compile(rb"(https?://[^\s\"'?#]+[?#])[^\s\"']+", re.IGNORECASE), rb"\1" + REMOVED),
+    # Command lines, which runc and QEMU quote when they fail.
+    (re.compile(rb"(" + _WORD + rb"=)[^\s\"'&]+", re.IGNORECASE), rb"\1" + REMOVED),
+    (re.compile(rb"(--" + _WORD + rb"\s+)[^\s\"']+", re.IGNORECASE), rb"\1" + REMOVED),
 )
 """What a secret looks like, and what is written in its place."""
 TENANTS: Final[Mapping[str, Any]] = {
@@ -34,6 +38,7 @@ TENANTS: Final[Mapping[str, Any]] = {
     "internal_metadata": {},
     "tags": {},
     "extra": {},
+    "init": (REMOVED.decode(),),
     "input": None,
 }
 """Fields of records that hold what tenants chose to tell, and what is written in their place."""
@@ -64,7 +69,8 @@ def records_of(view: View) -> dict[str, bytes]:
 
 
 def _without_tenants(record: Record) -> Record:
-    hidden = {name: TENANTS[name] for name in record.__struct_fields__ if name in TENANTS}
+    told = (name for name in record.__struct_fields__ if name in TENANTS and getattr(record, name))
+    hidden = {name: TENANTS[name] for name in told}
     return msgspec.structs.replace(record, **hidden)
 
 

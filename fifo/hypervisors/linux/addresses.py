@@ -116,20 +116,33 @@ def gateways(attachment: Attachment) -> Iterator[str]:
 def _routes(
     wanted: Wanted, found: tuple[Attachment, ...]
 ) -> Iterator[tuple[int, tuple[Route, ...]]]:
-    """Yield each interface's routes by its place; only the primary one has the default route."""
+    """Yield each interface's routes by its place; only the primary one has the default route.
+
+    A kernel has one route to a destination: the instance's own comes before those of its networks,
+    and of these that of the primary interface before others'.
+    """
     primary = next((i for i, each in enumerate(found) if each.nic.primary), 0)
     own = _by_interface(wanted.spec.routes, found)
-    for index, each in enumerate(found):
+    taken = {route.destination for routes in own.values() for route in routes}
+    for index, each in sorted(enumerate(found), key=lambda one: one[0] != primary):
         default = gateways(each) if index == primary else ()
-        shared = each.network.routes if each.network else {}
-        yield (
-            index,
-            (
-                *(Route("default", gateway) for gateway in default),
-                *(Route(destination, gateway) for destination, gateway in shared.items()),
-                *own.get(index, ()),
-            ),
-        )
+        to_all = (Route("default", via) for via in default if _everywhere(via) not in taken)
+        shared = tuple(_shared(each.network, taken)) if each.network is not None else ()
+        yield index, (*to_all, *shared, *own.get(index, ()))
+
+
+def _everywhere(gateway: str) -> str:
+    """Give the destination that is everything, of a gateway's family."""
+    return "::/0" if ":" in gateway else "0.0.0.0/0"
+
+
+def _shared(network: Network, taken: set[str]) -> Iterator[Route]:
+    """Yield the routes of a network whose destination is not taken yet, and take it."""
+    for text, gateway in network.routes.items():
+        destination = _destination(text)
+        if destination not in taken:
+            taken.add(destination)
+            yield Route(destination, gateway)
 
 
 def _by_interface(

@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
 SIGNALLED = 128
 """What a shell adds to the number of the signal that ended a command."""
+UNKNOWN = SIGNALLED - 1
+"""The exit code of a command of which nobody can say how it ended: the keeper that ran it has gone,
+or says nothing."""
 
 
 class TerminalChannel:
     """A terminal that the keeper holds: a zone's console, or a command's.
 
     `outcome` is how the command ended, None for a console; `end` ends a command when its channel is
-    closed, `forget` has the keeper drop it. Used on the node's loop.
+    closed, `forget` has the keeper drop it, `give_up` does both for one of which the keeper says
+    nothing. Used on the node's loop.
     """
 
     def __init__(
@@ -34,12 +38,14 @@ class TerminalChannel:
         outcome: asyncio.Future[KeeperExit] | None = None,
         end: Callable[[], Awaitable[object]] | None = None,
         forget: Callable[[], Awaitable[None]] | None = None,
+        give_up: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.exit_code: int | None = None
         self._attachment = attachment
         self._outcome = outcome
         self._end = end
         self._forget = forget
+        self._give_up = give_up
 
     async def read(self) -> tuple[int, bytes] | None:
         """Wait for output; None when there will be no more."""
@@ -50,11 +56,22 @@ class TerminalChannel:
             return None
 
     async def _settle(self) -> None:
-        """Learn how a command ended, and have the keeper forget it."""
-        if self._outcome is not None and self.exit_code is None:
-            self.exit_code = exit_code(await self._outcome)
-            if self._forget is not None:
-                await self._forget()
+        """Learn how a command ended, and have the keeper forget it.
+
+        What is not told within `limits.LAST_WORD_S` is unknown, and the command is ended: nobody
+        can hear it any more, and a keeper that died tells nothing.
+        """
+        if self._outcome is None:
+            return
+        if self.exit_code is None:
+            # Not awaited itself: who gives up must not cancel it for another who waits.
+            await asyncio.wait({self._outcome}, timeout=limits.LAST_WORD_S)
+        if self.exit_code is not None:
+            return
+        is_known = self._outcome.done()
+        self.exit_code = exit_code(self._outcome.result()) if is_known else UNKNOWN
+        if (clear := self._forget if is_known else self._give_up) is not None:
+            await clear()
 
     async def write(self, data: bytes) -> None:
         """Type; raises Busy if another types, Unavailable if the guest does not read."""
@@ -104,8 +121,7 @@ class PipeChannel:
             done = await command.finished()
             code = done.status if done.status is not None else SIGNALLED + (done.signal or 0)
         except FifoError:
-            # Nobody can say how it ended; the keeper that ran it has gone.
-            code = SIGNALLED - 1
+            code = UNKNOWN
         finally:
             self.exit_code = code
             self._done = True
@@ -175,4 +191,4 @@ def exit_code(end: KeeperExit) -> int:
     """Give a command's exit code as a shell says it; an unknown end is a failure."""
     if end.status is not None:
         return end.status
-    return SIGNALLED + (end.signal or 0) if end.signal else SIGNALLED - 1
+    return SIGNALLED + end.signal if end.signal else UNKNOWN

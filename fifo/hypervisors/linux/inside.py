@@ -85,7 +85,11 @@ class Inside:
             await self._give_up(session, outcome)
             raise
         return TerminalChannel(
-            attachment, outcome, partial(self._end, session), partial(self._forget, session)
+            attachment,
+            outcome,
+            partial(self._end, session),
+            partial(self._forget, session),
+            partial(self._give_up, session, outcome),
         )
 
     async def _end(self, session: _Session) -> bool:
@@ -102,9 +106,9 @@ class Inside:
         await self._keeper.forget(session.name)
 
     async def _give_up(self, session: _Session, outcome: asyncio.Future[Exit]) -> None:
-        """End a command whose opening has failed; an attachment ends with it.
+        """End a command whose opening has failed, or whose end is not told, within `FORCE_S`.
 
-        What cannot be ended now, the next opening of the driver ends.
+        An attachment ends with it. What cannot be ended now, the next opening of the driver ends.
         """
         try:
             async with asyncio.timeout(limits.FORCE_S):

@@ -16,6 +16,9 @@ STARTS_AT_ONCE: Final = 6
 """Starts in flight: two cores are busy with three, and the rest waits for the kernel's locks."""
 FORCE_S: Final = 20.0
 """From SIGKILL to the keeper's word that it ended; a zone in uninterruptible I/O takes longest."""
+LAST_WORD_S: Final = 10.0
+"""From the end of a command's terminal to the keeper's word how the command ended: both come in one
+moment, and a keeper whose connection broke is there again within a few seconds."""
 LISTEN_S: Final = 2.0
 """Until a first process listens to the signal that stops it: systemd needs 0.1 s. One that never
 does is sent it all the same."""

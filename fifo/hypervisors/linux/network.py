@@ -173,7 +173,8 @@ def inside_lines(attachment: Attachment) -> Iterator[str]:
     for route in attachment.routes:
         # A gateway outside the interface's own subnets, as some providers have it, is on the link.
         via = f"via {route.gateway} onlink " if route.gateway else ""
-        yield f"route add {route.destination} {via}dev {interface}"
+        # Of several default gateways the first is asked, and the next when it is gone.
+        yield f"route append {route.destination} {via}dev {interface}"
 
 
 def _lines(lines: Iterable[str]) -> bytes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fifo.hypervisors.linux.channels import UNKNOWN
 from fifo.hypervisors.linux.inside import SESSION, Inside
 from fifo.hypervisors.linux.keeper import processes
 from fifo.hypervisors.linux.keeper.limits import ARGUMENTS_MAX
@@ -27,6 +28,8 @@ from tests.hypervisors.linux.keeper.keeper_host import KeeperHost, ended, readab
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
+
+    from fifo.hypervisors.driver import Channel
 
 SPEC = InstanceSpec(
     uid="00000000-0000-4000-8000-0000000000e1", id="zone", org="default", generation=1,
@@ -84,11 +87,11 @@ class Commands:
         await self.watch.close()
         await self.keeper.close()
 
-    async def execute(self, *argv: str, terminal: bool) -> None:
+    async def execute(self, *argv: str, terminal: bool) -> Channel:
         """Open a command of a zone that has this process for its first: they share a namespace."""
         zone = Kept(spec=SPEC, claim=CLAIM, pid=os.getpid())
         runtime = Worded(argv)
-        await self.inside.execute(runtime, zone, ("true",), {}, terminal=terminal)
+        return await self.inside.execute(runtime, zone, ("true",), {}, terminal=terminal)
 
     async def given_up(self, script: str, *, terminal: bool) -> int:
         """Give an opening up when the script has said a pid; give that."""
@@ -147,4 +150,40 @@ async def test_a_command_that_the_keeper_refuses_leaves_nothing(commands: Comman
     async with commands:
         with pytest.raises(DriverFailed, match="argv"):
             await commands.execute("/bin/true", *["word"] * ARGUMENTS_MAX, terminal=True)
+        assert await commands.nothing_is_left()
+
+
+async def _read_to_the_end(channel: Channel) -> int | None:
+    while await channel.read() is not None:
+        pass
+    return channel.exit_code
+
+
+async def test_a_terminal_whose_end_the_keeper_tells_has_the_exit_code_of_its_command(
+    commands: Commands,
+) -> None:
+    async with commands:
+        channel = await commands.execute(
+            "/bin/sh", "-c", "echo $$ > $1; exit 3", "sh", terminal=True
+        )
+        assert await _read_to_the_end(channel) == 3
+        assert await commands.nothing_is_left()
+
+
+@pytest.mark.parametrize("readers", [1, 2])
+async def test_a_command_of_which_the_keeper_tells_nothing_is_ended_at_a_deadline(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch, readers: int
+) -> None:
+    monkeypatch.setattr("fifo.hypervisors.linux.limits.LAST_WORD_S", 0.1)
+    async with commands:
+        channel = await commands.execute(
+            "/bin/sh", "-c", "echo $$ > $1; exec sleep 1000", "sh", terminal=True
+        )
+        (session,) = await commands.keeper.inventory()
+        # The next keeper holds the command, which goes on: what has broken is this channel.
+        await commands.host.kill_keeper(commands.keeper)
+        reading = (_read_to_the_end(channel) for _ in range(readers))
+        assert set(await asyncio.gather(*reading)) == {UNKNOWN}
+        assert session.pid is not None
+        await ended(session.pid)
         assert await commands.nothing_is_left()

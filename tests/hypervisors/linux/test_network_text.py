@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from fifo.hypervisors.linux.firewall import Guard
 from fifo.model.errors import InvalidInput
 from fifo.model.instance import Claim, InstanceSpec, Nic, Shares
 from fifo.model.network import AddressPool, Network
+from fifo.model.routes import violations
 from fifo.model.wires import wire_of
 
 UID = "00000000-0000-4000-8000-000000000001"
@@ -41,6 +43,13 @@ def wanted(*nics: Nic, routes: dict[str, str] | None = None, **network_: object)
     )  # fmt: skip
     claim = Claim(uid=UID, host="h", shares=Shares(), addresses={MAC: ("10.0.0.9/24", "fd00::9")})
     return Wanted(spec, claim, (found,))
+
+
+def sharing(shared: dict[str, str], *nics: Nic, routes: dict[str, str] | None = None) -> Wanted:
+    """Describe an instance on a network with routes."""
+    made = wanted(*nics, routes=routes)
+    (net,) = made.networks
+    return made._replace(networks=(msgspec.structs.replace(net, routes=shared),))
 
 
 def nic(interface: str = "eth0", mac: str = MAC, **more: object) -> Nic:
@@ -170,9 +179,9 @@ def test_an_interface_gets_its_claimed_addresses_and_its_networks_gateways() -> 
         "addr add 10.0.0.9/24 dev eth0 brd +",
         "addr add fd00::9/64 dev eth0 nodad",
         "link set dev eth0 up",
-        "route add default via 10.0.0.1 onlink dev eth0",
-        "route add default via fd00::1 onlink dev eth0",
-        "route add 10.9.0.0/16 via 10.0.0.7 onlink dev eth0",
+        "route append default via 10.0.0.1 onlink dev eth0",
+        "route append default via fd00::1 onlink dev eth0",
+        "route append 10.9.0.0/16 via 10.0.0.7 onlink dev eth0",
     ]
     assert (found.nic_tag, found.mtu, found.isolated) == ("external", 1500, True)
 
@@ -188,15 +197,42 @@ def test_only_the_primary_interface_has_the_default_route() -> None:
 @pytest.mark.parametrize(
     ("gateway", "line"),
     [
-        ("nics[1]", "route add 10.9.0.0/16 dev eth1"),
-        (f"macs[{OTHER_MAC}]", "route add 10.9.0.0/16 dev eth1"),
-        ("10.5.0.1", "route add 10.9.0.0/16 via 10.5.0.1 onlink dev eth1"),
+        ("nics[1]", "route append 10.9.0.0/16 dev eth1"),
+        (f"macs[{OTHER_MAC}]", "route append 10.9.0.0/16 dev eth1"),
+        ("10.5.0.1", "route append 10.9.0.0/16 via 10.5.0.1 onlink dev eth1"),
     ],
 )
 def test_a_route_leaves_through_the_interface_it_names(gateway: str, line: str) -> None:
     second = nic("eth1", OTHER_MAC, network="", nic_tag="admin", ips=("10.5.0.9/24",))
     _, found = addresses.attachments(wanted(nic(), second, routes={"10.9.0.0/16": gateway}))
     assert list(network.inside_lines(found))[-1] == line
+
+
+def test_a_destination_has_one_route_and_the_instances_own_comes_first() -> None:
+    shared = {"10.8.0.7": "10.0.0.7", "10.9.0.0/16": "10.0.0.7", "fd01::/32": "fe80::1"}
+    own = {"10.9.0.0/16": "10.0.0.8", "0.0.0.0/0": "10.0.0.9"}
+    second = nic("eth1", OTHER_MAC, ips=("10.0.0.50/24",), primary=True)
+    first, second_ = addresses.attachments(sharing(shared, nic(), second, routes=own))
+    assert first.routes == (("10.9.0.0/16", "10.0.0.8"), ("0.0.0.0/0", "10.0.0.9"))
+    assert second_.routes == (("10.8.0.7/32", "10.0.0.7"), ("fd01::/32", "fe80::1"))
+
+
+WORDS = st.text(max_size=20) | st.sampled_from(
+    ("10.1.0.0/16", "10.1.0.0/16 dev lo", "fd01::/32", "10.0.0.1", "fe80::1", "fe80::1%lo")
+)
+
+
+@given(routes=st.dictionaries(WORDS, WORDS, max_size=3))
+def test_what_routes_are_taken_of_a_network_are_words_of_their_own_to_ip(
+    routes: dict[str, str],
+) -> None:
+    asked = sharing(routes, nic())
+    if list(violations(asked.networks[0])):
+        return
+    (found,) = addresses.attachments(asked)
+    lines = [line.split() for line in network.inside_lines(found) if line.startswith("route")]
+    named = [words for words in lines if words[2] != "default"]
+    assert [len(words) for words in named] == [8] * len(routes)
 
 
 @pytest.mark.parametrize(

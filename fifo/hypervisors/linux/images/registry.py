@@ -16,9 +16,9 @@ import msgspec
 
 from fifo.hypervisors.linux import limits
 from fifo.hypervisors.linux.commands import succeed
-from fifo.hypervisors.linux.images import oci, targets
+from fifo.hypervisors.linux.images import oci, refusal, targets
 from fifo.hypervisors.linux.images.archive import Refused
-from fifo.model.errors import DataLoss, NoRoom
+from fifo.model.errors import DataLoss
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -70,12 +70,11 @@ async def pull(
     _check(top, sha256, reference)
     try:
         manifest, own = await _manifest(image.look, top, machine)
+        sizes = _sizes(manifest)
     except (Refused, msgspec.DecodeError, RecursionError) as error:
         raise DataLoss(f"a manifest that is none ({error})", reference, "push it again") from None
-    sizes = [blob.size for blob in (manifest.config, *manifest.layers)]
-    if sum(sizes) > most_bytes or min(sizes) < 0:
-        told = f"{sum(sizes)} bytes, at most {most_bytes}"
-        raise NoRoom(told, reference, "use a smaller image")
+    if sum(sizes) > most_bytes:
+        raise refusal.too_large(most_bytes, reference)
     await image.copy(own, layout, max(*sizes, limits.DOCUMENT_BYTES))
     return Pulled(sum(sizes), digest)
 
@@ -127,6 +126,13 @@ async def _manifest(
         digest = chosen[1]
         raw = await look(digest)
     return msgspec.json.decode(raw, type=oci.Manifest), digest
+
+
+def _sizes(manifest: oci.Manifest) -> list[int]:
+    sizes = [blob.size for blob in (manifest.config, *manifest.layers)]
+    if min(sizes) < 0:
+        raise Refused(f"a part of {min(sizes)} bytes")
+    return sizes
 
 
 def _check(raw: bytes, digest: str, reference: str) -> None:

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo i
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
+TOO_LARGE = "more than the 10 bytes.*--max-size"
 MADE = b'{"config": {"digest": "sha256:0", "size": 1}}'
 
 
@@ -163,7 +164,9 @@ async def test_of_an_index_this_machines_image_is_counted_and_pulled(
     cache = cache_of(tmp_path, image_limits=ImageLimits(download_bytes=10))
     await cache.delete(UID)
     registry.asked.clear()
-    await refused(cache, image(registry.image, "oci_layout"), NoRoom, "at most 10")
+    await refused(
+        cache, image(registry.image, "oci_layout"), NoRoom, "more than the 10 bytes.*--max-size"
+    )
     assert not [path for path in registry.asked if path.startswith("blobs")]
 
 
@@ -183,6 +186,16 @@ async def test_a_layer_larger_than_its_manifest_says_is_cut_off(
     await refused(cache_of(tmp_path), image(registry.image, "oci_layout"), DriverFailed)
 
 
+async def test_a_manifest_with_a_part_of_less_than_nothing_is_none(
+    tmp_path: Path, registry: Served
+) -> None:
+    layout = registry.layout
+    lying = layout.layer(tar(entry("other", data=b"3")))
+    layout.finish([{**lying, "size": -1}], CONFIG)
+    wanted = image(registry.image, "oci_layout")
+    await refused(cache_of(tmp_path), wanted, DataLoss, "a part of -1 bytes")
+
+
 async def test_an_image_that_is_not_there_is_told_in_the_registrys_words(
     tmp_path: Path, registry: Served
 ) -> None:
@@ -192,7 +205,9 @@ async def test_an_image_that_is_not_there_is_told_in_the_registrys_words(
 
 async def test_an_image_too_large_is_not_fetched(tmp_path: Path, registry: Served) -> None:
     small = cache_of(tmp_path, image_limits=ImageLimits(download_bytes=10))
-    await refused(small, image(registry.image, "oci_layout"), NoRoom, "at most 10")
+    await refused(
+        small, image(registry.image, "oci_layout"), NoRoom, "more than the 10 bytes.*--max-size"
+    )
 
 
 @pytest.mark.parametrize(
