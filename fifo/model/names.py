@@ -113,7 +113,8 @@ def parse_operation(text: str, field: str = "name") -> str:
     collection, _, own = text.partition("/")
     if collection == OPERATIONS and own:
         return own
-    raise InvalidInput(text or field, (Violation(field, "a name like operations/op-1"),))
+    wanted = "a name like operations/op-1" if text else "a name: an operation without one is done"
+    raise InvalidInput(text or field, (Violation(field, wanted),))
 
 
 def parse_org(text: str, field: str = "parent") -> str:
