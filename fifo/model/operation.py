@@ -26,6 +26,9 @@ NEXT: Final[dict[tuple[str, str], OperationState]] = {
 
 FINAL: Final = frozenset({"done", "failed", "cancelled", "needs_attention"})
 
+BATCHES: Final = frozenset({"create_instances", "delete_instances"})
+"""Kinds of which each item is an instance that a request of its own was about."""
+
 
 class Failure(Value, frozen=True):
     """Why an operation failed: the class and reason of the error, its parts and violations."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fifo.model import errors
-from fifo.model.operation import Failure
+import msgspec
+
+from fifo.model import errors, names
+from fifo.model.operation import BATCHES, Failure
 from fifo.workflows import limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from fifo.model.operation import Operation
+    from fifo.store.catalog import Catalog
 
 
 def failure_of(error: errors.FifoError) -> Failure:
@@ -24,6 +29,21 @@ def failure_of(error: errors.FifoError) -> Failure:
         details=details,
         violations=tuple(_bounded(error)) if isinstance(error, errors.InvalidInput) else (),
     )
+
+
+def failure_of_item(
+    catalog: Catalog, operation: Operation, item: int, error: errors.FifoError
+) -> Failure:
+    """Make the stored form of what an item failed by; of a batch it names the item's instance.
+
+    By the name that it has as long as it is not undone; for executions.
+    """
+    failure, uid = failure_of(error), operation.uids[item]
+    spec = catalog.specs.record(uid)
+    general = operation.kind in BATCHES and failure.subject in {operation.target, uid}
+    if spec is None or not general:
+        return failure
+    return msgspec.structs.replace(failure, subject=names.instance_name(spec.id, spec.org))
 
 
 def error_of(failure: Failure) -> errors.FifoError:
