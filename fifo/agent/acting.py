@@ -171,7 +171,14 @@ class Acting(Keeping):
         self.ask("delete", self.uid)
 
     def lie_down(self) -> None:
-        """Be stopped where nothing runs: no more restarts, no failure any more."""
+        """Be stopped where nothing runs: no more restarts, no failure any more.
+
+        What is not there at all stays failed, and has the newer spec once it is made.
+        """
+        if self.seen is None:
+            why = self.memory.crash_loop
+            self.remember(course.given_up(self.intent, self.memory, why), self.go_on)
+            return
         self.move("stop")
         self.memory = msgspec.structs.replace(self.memory, back_at=0.0, crash_loop="")
         self.go_on()

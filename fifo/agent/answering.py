@@ -88,7 +88,8 @@ class Answering(Acting):
         """Tell of a start that came to something."""
         took_s = self.now_s() - self.began
         if self.made:
-            text = f"created and started in {took_s:.2f} s"
+            anew = "made anew, without what was lost," if self.memory.lost else "created"
+            text = f"{anew} and started in {took_s:.2f} s"
             self.note("created", text, created_s=f"{self.created_s:.3f}", took_s=f"{took_s:.3f}")
         elif self.restarting:
             self.note("restarted", f"runs again, start {start_id}")
@@ -179,9 +180,12 @@ class Answering(Acting):
     def relisted(self, order: Order, listed: Any) -> None:
         """Answer a wish, now that the list of snapshots is known."""
         del order
-        self.snapshots = listed
-        kind, text = _WISH_EVENTS[self.wishes[0].verb]
-        self.note(kind, f"{text} {self.wishes[0].argument}")
+        before, self.snapshots = self.snapshots, listed
+        wish = self.wishes[0]
+        # What is undone was perhaps never taken, and nobody was told that it was.
+        if wish.verb != "delete_snapshot" or any(own.name == wish.argument for own in before):
+            kind, text = _WISH_EVENTS[wish.verb]
+            self.note(kind, f"{text} {wish.argument}")
         self.granted(self.granted_value, None)
 
     # -- what goes wrong ---------------------------------------------------------------------

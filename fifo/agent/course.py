@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from fifo.model.restart import decide, describe, within
+from fifo.model.restart import Memory, decide, describe, within
 
 if TYPE_CHECKING:
     from fifo.agent.intent import Intent
     from fifo.hypervisors.driver import Observed
     from fifo.model.instance import Exit, InstanceSpec, State
     from fifo.model.instance_states import Happening
-    from fifo.model.restart import Decision, Memory
+    from fifo.model.restart import Decision
 
 Step = Literal["create", "update", "start", "stop", "delete", "settle", "rest"]
 """`settle` is the event "stop" of a state in which nothing runs; `rest` is to wait."""
@@ -75,10 +75,10 @@ def is_stale(host_has: InstanceSpec | None, wanted: InstanceSpec, memory: Memory
     return msgspec.structs.replace(host_has, **kept) != wanted
 
 
-def found(observed: Observed | None) -> Happening:
-    """Name what a look at the host has shown."""
+def found(observed: Observed | None, memory: Memory) -> Happening:
+    """Name what a look at the host has shown, of one with that memory."""
     if observed is None:
-        return "found_absent"
+        return "found_lost" if memory.start_id > memory.lost else "found_absent"
     return "found_running" if observed.state == "running" else "found_stopped"
 
 
@@ -93,12 +93,25 @@ def before(intent: Intent, memory: Memory) -> State:
     return "starting" if memory.start_id > memory.ended else "provisioning"
 
 
+def of_a_stranger(uid: str, start_id: int) -> Memory:
+    """Make the memory of one that was started here, as others say, and of which nothing is known.
+
+    None of its starts counts as under way: what runs is taken over, and what is absent is lost.
+    """
+    return Memory(uid=uid, start_id=start_id, ended=start_id)
+
+
+def is_expected(memory: Memory, start_id: int) -> bool:
+    """Tell whether a start that is found running is one that was ordered and has not ended."""
+    return memory.ended < start_id <= memory.start_id
+
+
 def running(intent: Intent, memory: Memory, observed: Observed) -> Memory:
     """Remember one that was found running, by whomever it was started.
 
     A start that nobody here remembers is as good as the one that was asked for.
     """
-    unknown = observed.start_id > memory.start_id
+    unknown = not is_expected(memory, observed.start_id)
     return msgspec.structs.replace(
         memory,
         start_id=observed.start_id,
@@ -204,6 +217,22 @@ def given_up(intent: Intent, memory: Memory, why: str) -> Memory:
     return msgspec.structs.replace(
         memory, stayed_down=generation, generation=generation, crash_loop=why, back_at=0.0
     )
+
+
+def after_loss(intent: Intent, memory: Memory, why: str) -> Memory:
+    """Remember that the data of all starts so far is gone; a later generation makes it anew."""
+    return msgspec.structs.replace(
+        given_up(intent, memory, why), ended=memory.start_id, lost=memory.start_id, stop_by=0.0
+    )
+
+
+def after_return(memory: Memory, observed: Observed, why: str) -> Memory:
+    """Remember that what was lost is there again, as after its disk was mounted.
+
+    One that does not run stays failed until a later generation, and `why` is then its reason.
+    """
+    reason = "" if observed.state == "running" else why
+    return msgspec.structs.replace(memory, lost=observed.start_id - 1, crash_loop=reason)
 
 
 def wait_s(memory: Memory, intent: Intent, utc: float) -> float:

@@ -20,10 +20,11 @@ from fifo.agent.messages import STATUS, Granted, Inside, Realise, Remove, Wish
 from fifo.agent.orders import Answer, Nudge, Order, Seen
 from fifo.agent.writes import Recalled, Write, Written
 from fifo.hypervisors.driver import Ended
-from fifo.model.errors import FifoError, NotReady, Unavailable, WrongState
+from fifo.model.errors import DataLoss, FifoError, NotReady, Unavailable, WrongState
 from fifo.model.instance import Exit
 from fifo.model.instance_states import admit
 from fifo.model.limits import STOP_PATIENCE_S, STOP_PATIENCE_VM_S
+from fifo.workflows.failures import failure_of
 from supervisors import Stop
 from supervisors.state_machine import Call, NextState
 
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
     from fifo.hypervisors.driver import Observed
     from supervisors import Future
 
+_LOST: Final = "its data is no longer on this host"
+_UNKNOWN: Final = (
+    "its data is not on this host: it was deleted since the backup that was restored, or its disk"
+    " is lost"
+)
+_IS_BACK: Final = "its data is on this host again: start it to go on"
 _VERBS: Final = {"console": "console", "execute": "exec"}
 """What the table of requests calls the verbs of a look inside; logs can be read in any state."""
 
@@ -145,15 +152,46 @@ class Instance(Answering):
         """Be in the state that the host shows."""
         if observed is not None and observed.state == "running":
             # A start of ours is remembered before it is ordered.
-            adopted = self.memory.start_id < observed.start_id
+            expected = course.is_expected(self.memory, observed.start_id)
             self.memory = course.running(self.intent, self.memory, observed)
-            if adopted:
+            if not expected:
                 self.note("adopted", f"was found running and taken over, start {observed.start_id}")
-            elif self.told is None or self.told.start_id < observed.start_id:
+            elif not self._has_told_of(observed.start_id):
                 self.note("started", f"was found running, start {observed.start_id}")
-        self.move(course.found(observed))
+        self._be(observed)
         if self.at == "deleted":
             self.gone()
+
+    def _be(self, observed: Observed | None) -> None:
+        """Go where what is found leads; what was lost is not made anew by itself."""
+        if observed is not None and 0 < observed.start_id <= self.memory.lost:
+            self.failure = None
+            self.memory = course.after_return(self.memory, observed, _IS_BACK)
+            if self.memory.crash_loop:
+                self.note("adopted", _IS_BACK)
+            self.journal.cast(Write(memory=self.memory))
+        happening = course.found(observed, self.memory)
+        if happening == "found_lost" and (self.intent.removing or not self.settings.lasting):
+            happening = "found_absent"
+        self.move(happening)
+        if happening == "found_lost":
+            self._lost()
+
+    def _lost(self) -> None:
+        """Stay failed, with the reason, until a later generation wants it made anew."""
+        # Without a generation its starts are only what others say.
+        why = _LOST if self.memory.generation else _UNKNOWN
+        lost = DataLoss(why, self.uid, "start it to have it made anew, empty, or delete it")
+        self.failure = failure_of(lost)
+        self.note("failed", f"{lost.what}: {lost.remedy}")
+        self.snapshots = ()
+        self.booting = False
+        self.remember(course.after_loss(self.intent, self.memory, why), self.go_on)
+
+    def _has_told_of(self, start_id: int) -> bool:
+        """Tell whether a start was told of as one that came to something."""
+        told = self.told
+        return told is not None and told.start_id >= start_id and told.state != "starting"
 
     def _has_ended(self, observed: Observed | None) -> bool:
         return (
@@ -177,10 +215,10 @@ class Instance(Answering):
         if self.booting:
             self.note("ended", "the host was rebooted")
         self.memory = course.after_reboot(self.intent, self.memory, self.boot_id)
-        if self.at == "backing_off":
+        if self.at == "backing_off" and observed is not None:
             self.move("stop")
         else:
-            self.move(course.found(observed))
+            self._be(observed)
         self.remember(self.memory, self.go_on)
 
     # -- ending ------------------------------------------------------------------------------
@@ -204,7 +242,7 @@ class Instance(Answering):
         if asked:
             self.stopped(start_id, end)
         else:
-            if self.at == "starting":
+            if self.at == "starting" and not self._has_told_of(start_id):
                 # It ended before its start was answered.
                 self.note_start(start_id)
             self.ended(start_id, end or Exit(at=self.settings.utc()))

@@ -317,7 +317,10 @@ class Journal(GenServer):
         if found is not None:
             self.loaded[uid] = found._replace(intent=write.intent)
         elif write.fresh:
-            self.loaded[uid] = Recalled(0, write.intent, None, None, again=False, fresh=True)
+            fresh = write.memory is None
+            self.loaded[uid] = Recalled(
+                0, write.intent, write.memory, None, again=False, fresh=fresh
+            )
         actor = self.node.whereis(names.instance(self.host, uid))
         if actor is not None:
             actor.cast(Realise(write.intent))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from fifo.agent import limits, names
+from fifo.agent import course, limits, names
 from fifo.agent.image_cache import Drop, Ensure, Uses
 from fifo.agent.intent import Intent, intent_of
 from fifo.agent.messages import Granted, Remove, Wish
@@ -66,7 +66,10 @@ def realise(gateway: Gateway, opened: Open) -> None:
         if known is None:
             gateway.start_actor(uid)
 
-    gateway.finish(opened, None, None, Write(intent=intent, fresh=known is None), hand_over)
+    write = Write(intent=intent, fresh=known is None)
+    if known is None and command.started:
+        write = write._replace(memory=course.of_a_stranger(uid, command.started))
+    gateway.finish(opened, None, None, write, hand_over)
 
 
 def remove(gateway: Gateway, opened: Open) -> None:

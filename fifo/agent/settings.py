@@ -23,7 +23,8 @@ class AgentSettings:
 
     `driver` and `open_store` are called at each start of the process that owns what they give, on
     the node's shard. `utc` reads the wall clock in seconds. `calls` counts the driver's,
-    `journal` what the journal lost.
+    `journal` what the journal lost. `lasting` says that what is on the host outlives the node: what
+    is missing is then lost, and not made anew unless somebody asks for it.
     """
 
     host: str
@@ -31,6 +32,7 @@ class AgentSettings:
     open_store: Callable[[Node], Future[EmbeddedStore]]
     utc: Callable[[], float]
     version: str = ""
+    lasting: bool = True
     parallel_starts: int = limits.PARALLEL_STARTS
     boot_starts: int = limits.BOOT_STARTS
     parallel_creates: int = limits.PARALLEL_CREATES

@@ -262,6 +262,7 @@ class Settling:
             argument=argument,
             networks=instances.networks_of(catalog, claim),
             image=instances.image_of(catalog, spec) if spec is not None else None,
+            started=instances.last_start_of(catalog, claim) if spec is not None else 0,
         )
         return self.link.command(command)
 

@@ -26,6 +26,7 @@ Happening = Literal[
     "found_running",
     "found_stopped",
     "found_absent",
+    "found_lost",
 ]
 
 STATES: Final = get_args(State)
@@ -38,11 +39,13 @@ NEXT: Final[dict[tuple[str, str], State]] = {
     ("provisioning", "found_running"): "running",
     ("provisioning", "found_stopped"): "stopped",
     ("provisioning", "found_absent"): "provisioning",
+    ("provisioning", "found_lost"): "failed",
     ("stopped", "start"): "starting",
     ("stopped", "delete"): "deleting",
     ("stopped", "found_running"): "running",
     ("stopped", "found_stopped"): "stopped",
     ("stopped", "found_absent"): "provisioning",
+    ("stopped", "found_lost"): "failed",
     ("starting", "started"): "running",
     ("starting", "start_failed"): "failed",
     ("starting", "ended"): "stopped",
@@ -53,6 +56,7 @@ NEXT: Final[dict[tuple[str, str], State]] = {
     ("starting", "found_running"): "running",
     ("starting", "found_stopped"): "stopped",
     ("starting", "found_absent"): "provisioning",
+    ("starting", "found_lost"): "failed",
     ("running", "stop"): "stopping",
     ("running", "ended"): "stopped",
     ("running", "back_off"): "backing_off",
@@ -61,11 +65,13 @@ NEXT: Final[dict[tuple[str, str], State]] = {
     ("running", "found_running"): "running",
     ("running", "found_stopped"): "stopped",
     ("running", "found_absent"): "provisioning",
+    ("running", "found_lost"): "failed",
     ("stopping", "ended"): "stopped",
     ("stopping", "delete"): "deleting",
     ("stopping", "found_running"): "running",
     ("stopping", "found_stopped"): "stopped",
     ("stopping", "found_absent"): "provisioning",
+    ("stopping", "found_lost"): "failed",
     ("backing_off", "start"): "starting",
     ("backing_off", "stop"): "stopped",
     ("backing_off", "delete"): "deleting",
@@ -73,12 +79,14 @@ NEXT: Final[dict[tuple[str, str], State]] = {
     ("backing_off", "found_running"): "running",
     ("backing_off", "found_stopped"): "backing_off",
     ("backing_off", "found_absent"): "provisioning",
+    ("backing_off", "found_lost"): "failed",
     ("failed", "start"): "starting",
     ("failed", "stop"): "stopped",
     ("failed", "delete"): "deleting",
     ("failed", "found_running"): "running",
     ("failed", "found_stopped"): "failed",
     ("failed", "found_absent"): "failed",
+    ("failed", "found_lost"): "failed",
     ("deleting", "gone"): "deleted",
     ("deleting", "found_running"): "deleting",
     ("deleting", "found_stopped"): "deleting",
@@ -87,6 +95,8 @@ NEXT: Final[dict[tuple[str, str], State]] = {
 """(state, what happens) -> the state that follows; what is not here is illegal.
 
 `found_...` is what reading the host says after a restart of the actor: the host is the truth.
+What was never started has nothing to lose, and is made where it is absent; what was is not made
+anew before somebody asks for that, since it would be an empty one of the same name.
 """
 
 

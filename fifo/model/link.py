@@ -47,6 +47,8 @@ class Command(Record, frozen=True, tag="command/1"):
     networks: tuple[Network, ...] = ()
     image: Image | None = None
     argument: str = ""
+    started: int = 0
+    """With `realise`: the latest start that the store knows of on this host, 0 if of none."""
 
 
 class CommandResult(Record, frozen=True, tag="command_result/1"):

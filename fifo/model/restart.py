@@ -16,7 +16,8 @@ class Memory(Record, frozen=True, tag="restart_memory/1"):
     it ended for good, or failed: a later one may ask for it again; `crash_loop` is then why it
     failed. `generation` is the newest that the host was brought to, `pending` what of it waits for
     the next start. `back_at` is the UTC second of the next start, 0 if none is waited for.
-    `stop_by` is the UTC second by which a stop that was begun forces it, 0 if none was.
+    `stop_by` is the UTC second by which a stop that was begun forces it, 0 if none was. `lost` is
+    the latest start of which the data was found gone: of those up to it nothing is left to lose.
     """
 
     uid: str
@@ -33,6 +34,7 @@ class Memory(Record, frozen=True, tag="restart_memory/1"):
     generation: int = 0
     pending: tuple[str, ...] = ()
     stop_by: float = 0.0
+    lost: int = 0
 
 
 class Decision(Value, frozen=True):

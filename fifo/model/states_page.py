@@ -26,7 +26,8 @@ HAPPENINGS: Final[Mapping[str, str]] = {
     "gone": "nothing is left of it on its host",
     "found_running": "reading the host anew: it runs",
     "found_stopped": "reading the host anew: it is there and down",
-    "found_absent": "reading the host anew: it is not there",
+    "found_absent": "reading the host anew: it is not there, and had nothing to lose",
+    "found_lost": "reading the host anew: it has been started, and its data is gone",
 }
 """What each happening of an instance means."""
 _NONE: Final = "-"

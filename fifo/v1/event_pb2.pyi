@@ -67,7 +67,9 @@ class Event(_message.Message):
         takes to find its hosts.
         """
         ADOPTED: Event._Kind.ValueType  # 14
-        """A restarted node found it on its host and took it over."""
+        """Its host runs it by a start that was not asked for there, or has its data again: it was taken
+        over. What runs on while its node restarts adds nothing.
+        """
         ACTOR_RESTARTED: Event._Kind.ValueType  # 15
         """Its actor was restarted; the instance did not notice."""
         REPORTS_DROPPED: Event._Kind.ValueType  # 16
@@ -113,7 +115,9 @@ class Event(_message.Message):
     takes to find its hosts.
     """
     ADOPTED: Event.Kind.ValueType  # 14
-    """A restarted node found it on its host and took it over."""
+    """Its host runs it by a start that was not asked for there, or has its data again: it was taken
+    over. What runs on while its node restarts adds nothing.
+    """
     ACTOR_RESTARTED: Event.Kind.ValueType  # 15
     """Its actor was restarted; the instance did not notice."""
     REPORTS_DROPPED: Event.Kind.ValueType  # 16

@@ -90,6 +90,18 @@ def image_of(catalog: Catalog, spec: InstanceSpec) -> Image | None:
     return catalog.images.record(spec.image or boot)
 
 
+def last_start_of(catalog: Catalog, claim: Claim | None) -> int:
+    """Give the latest start that a claim's host has told of its instance; 0 for none.
+
+    Whoever brings a spec to a host brings it along, workflows and settling: an agent that knows
+    nothing of the instance, as after a restore, then does not take it for one to be made.
+    """
+    status = catalog.statuses.record(claim.uid) if claim is not None else None
+    if claim is None or status is None or status.host != claim.host or status.state == "deleted":
+        return 0
+    return status.start_id
+
+
 def command(run: Run, step: str, verb: Verb, uid: str, **more: Any) -> tuple[str, Command]:
     """Make an order about an instance, with the host that it goes to."""
     claim = run.catalog.claims.record(uid)
@@ -150,9 +162,14 @@ async def realise(
     def order(item: int) -> tuple[str, Command]:
         uid = run.uid(item)
         spec = stored_spec(run, item) if spec_of is None else spec_of(item)
-        networks = networks_of(run.catalog, run.catalog.claims.record(uid))
-        image = image_of(run.catalog, spec)
-        return command(run, step, "realise", uid, spec=spec, networks=networks, image=image)
+        claim = run.catalog.claims.record(uid)
+        return command(
+            run, step, "realise", uid,
+            spec=spec,
+            networks=networks_of(run.catalog, claim),
+            image=image_of(run.catalog, spec),
+            started=last_start_of(run.catalog, claim),
+        )  # fmt: skip
 
     return await order_all(run, items, order)
 

@@ -136,15 +136,6 @@ def test_what_no_event_tells_of_is_noticed_in_a_minute(world: AgentWorld) -> Non
     world.await_state(spec.uid, "stopped")
 
 
-def test_an_instance_that_vanished_from_the_host_is_made_again(world: AgentWorld) -> None:
-    spec = spec_of(1)
-    world.realise(spec)
-    world.await_state(spec.uid, "running")
-    del world.host.guests[spec.uid]
-    world.until(lambda: spec.uid in world.host.guests, patience_s=limits.ROUND_S + 1.0)
-    world.await_state(spec.uid, "running")
-
-
 def test_more_orders_than_may_wait_are_refused_and_the_others_are_done(
     world: AgentWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

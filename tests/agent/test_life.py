@@ -294,6 +294,18 @@ def test_to_roll_a_running_instance_back_stops_and_starts_it(world: AgentWorld) 
     assert (status.start_id, status.restarts) == (2, 0)
 
 
+def test_a_snapshot_that_was_never_taken_is_not_told_as_dropped(world: AgentWorld) -> None:
+    spec = running(world)
+    world.host.faults.add(Fault("snapshot", "error", times=1))
+    assert world.command("snapshot", spec.uid, argument="a").failure is not None
+    assert world.command("delete_snapshot", spec.uid, argument="a").failure is None
+    assert world.command("snapshot", spec.uid, argument="a").failure is None
+    assert world.command("delete_snapshot", spec.uid, argument="a").failure is None
+    world.time.advance(1.0)
+    texts = [entry.event.text for entry in world.reported() if entry.event is not None]
+    assert texts[1:] == ["took snapshot a", "dropped snapshot a"]
+
+
 def test_a_host_without_snapshots_refuses_with_its_reason() -> None:
     world = AgentWorld(host=HostSettings(unsupported={"snapshot": "a plain directory"}))
     spec = running(world)

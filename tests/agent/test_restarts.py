@@ -10,6 +10,7 @@ from fifo.hypervisors.driver import Ended
 from fifo.hypervisors.simulated.driver import SimulatedDriver
 from fifo.hypervisors.simulated.faults import GUEST, Fault
 from fifo.hypervisors.simulated.settings import HostSettings
+from fifo.model.errors import Unavailable
 from fifo.model.instance import Exit, RestartPolicy
 from tests.agent.world import AgentWorld, newer, spec_of, uid_of
 
@@ -193,6 +194,65 @@ def test_an_end_during_the_agents_absence_is_found_with_its_exit_status(world: A
     assert status.exit is not None
     assert (status.exit.code, status.restarts, status.start_id) == (42, 1, 2)
     assert kinds(world, spec.uid)[-2:] == ["ended", "restarted"]
+
+
+def test_a_restart_of_the_node_adds_nothing_to_the_stories_of_what_runs_on(
+    world: AgentWorld,
+) -> None:
+    spec = running(world)
+    for _ in range(3):
+        world.crash_agent()
+        world.start_agent()
+        world.attach()
+        world.await_state(spec.uid, "running")
+        assert kinds(world, spec.uid) == [], "a story is bounded, and nothing has happened to it"
+
+
+@pytest.mark.parametrize("which", ["node", "actor"])
+def test_what_ended_unseen_is_not_told_as_started_once_more(world: AgentWorld, which: str) -> None:
+    spec = running(world, restart=RestartPolicy(when="never"))
+    before = len(kinds(world, spec.uid))
+    if which == "node":
+        world.crash_agent()
+        world.host.end(spec.uid)
+        world.start_agent()
+        world.attach()
+        before = 0
+    else:
+        actor = world.actor(spec.uid)
+        assert actor is not None
+        actor.kill()
+        world.host.end(spec.uid)
+    world.await_state(spec.uid, "stopped")
+    told = kinds(world, spec.uid)[before:]
+    assert [kind for kind in told if kind != "actor_restarted"] == ["ended"]
+
+
+@pytest.mark.parametrize("lasts_s", [0.0, 5.0])
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_start_whose_answer_died_with_the_node_is_told_when_it_is_found(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch, ends: bool, lasts_s: float
+) -> None:
+    start = SimulatedDriver.start
+
+    async def deaf(driver: SimulatedDriver, wanted: Wanted, start_id: int) -> Observed:
+        await start(driver, wanted, start_id)
+        raise Unavailable("its answer was lost", wanted.spec.uid)
+
+    monkeypatch.setattr(SimulatedDriver, "start", deaf)
+    spec = spec_of(1, restart=RestartPolicy(when="never"))
+    world.realise(spec)
+    world.until(lambda: spec.uid in world.host.guests and world.host.find(spec.uid).running)
+    world.host.faults.add(Fault("inspect", "error"))
+    world.time.advance(lasts_s)
+    world.crash_agent()
+    world.host.faults.clear()
+    if ends:
+        world.host.end(spec.uid)
+    world.start_agent()
+    world.attach()
+    world.await_state(spec.uid, "stopped" if ends else "running")
+    assert kinds(world, spec.uid) == (["started", "ended"] if ends else ["started"])
 
 
 def test_a_stop_during_the_wait_ends_it(world: AgentWorld) -> None:

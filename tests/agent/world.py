@@ -129,6 +129,7 @@ class AgentWorld:
         self.disk = MemoryDisk("0" * 32)
         self.faults = faults
         self.fence = 1
+        self.lasting = True
         self.numbers = itertools.count(1)
         self.lives = itertools.count(1)
         self.sessions: list[Ref[Any]] = []
@@ -146,8 +147,9 @@ class AgentWorld:
         self.reports: list[Any] = []
         self.node.reports.subscribe(self.reports.append)
         settings = AgentSettings(
-            host=HOST, driver=self.driver, open_store=self._open, utc=self.utc, version="test"
-        )
+            host=HOST, driver=self.driver, open_store=self._open, utc=self.utc, version="test",
+            lasting=self.lasting,
+        )  # fmt: skip
         self.settings = settings
         spec = agent_spec(settings)
         self.root = self.node.start(Supervisor, Flags(intensity=100), [spec], name="root").get()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from fifo.model.errors import Conflict, Unavailable
 from fifo.model.image import Image
 from fifo.model.instance import Cleanup, Disk
 from fifo.model.link import CommandResult
+from fifo.model.story import StoryEvent
 from fifo.store.contract import Put, Txn
 from fifo.store.memory import MemoryDisk
 from fifo.workflows.failures import failure_of
@@ -27,8 +29,14 @@ from tests.workflows.stage import uid, zone
 
 if TYPE_CHECKING:
     from fifo.model.link import Command
+    from fifo.model.operation import Operation
+    from fifo.store.contract import KeyValue
 
 IMAGE = "00000000-0000-4000-8000-00000000c001"
+MISSING = (
+    "its data is not on this host: it was deleted since the backup that was restored, or its disk"
+    " is lost"
+)
 AT_ONCE_S = 5.0
 """A removal on a simulated host, and the commits around it."""
 
@@ -59,7 +67,7 @@ def lose(machine: Machine) -> None:
     machine.hypervisor.break_events("the keeper is gone")
 
 
-def story(machine: Machine) -> tuple[object, ...]:
+def story(machine: Machine) -> tuple[KeyValue, ...]:
     prefix = keys.stories(uid(1))
     return machine.catalog.store.range(prefix, keys.end_of(prefix)).get().kvs
 
@@ -230,10 +238,86 @@ def test_a_host_that_lost_everything_is_brought_the_image_with_the_spec(made_fro
     machine.hypervisor.images.clear()
     machine.start()
     machine.scheduler.advance(60.0)
+    assert state(machine) == ("failed", MISSING)
+    assert not machine.hypervisor.guests
+    assert start(machine).state == "done"
+    assert state(machine) == ("running", "")
+    assert IMAGE in machine.hypervisor.images
+
+
+def go_back(machine: Machine, disk: MemoryDisk) -> None:
+    """Begin anew with an older store, as after a restore; host and agent are as they are."""
+    machine.kill()
+    machine.disk = disk
+    machine.start()
+    machine.scheduler.advance(60.0)
+
+
+def deleted_since_a_backup(**more: Any) -> Machine:
+    """Have an instance that a restored store has and its host has not."""
+    machine = Machine()
+    machine.run("create_instance", (uid(1),), zone(1, nics=(), **more))
+    machine.scheduler.advance(1.0)
+    backup = copy.deepcopy(machine.disk)
+    backup.taken = False
+    assert machine.run("delete_instance", (uid(1),)).state == "done"
+    go_back(machine, backup)
+    return machine
+
+
+def state(machine: Machine) -> tuple[str, str]:
     status = machine.catalog.statuses.record(uid(1))
     assert status is not None
-    assert (status.state, status.reason) == ("running", "")
-    assert IMAGE in machine.hypervisor.images
+    return status.state, status.reason
+
+
+def start(machine: Machine) -> Operation:
+    """Ask for it again, in a generation of its own."""
+    spec = machine.catalog.specs.record(uid(1))
+    assert spec is not None
+    newer = msgspec.structs.replace(spec, generation=spec.generation + 1, wanted="running")
+    return machine.run("start_instance", (uid(1),), newer)
+
+
+def test_what_was_deleted_since_a_backup_is_not_made_anew_by_its_restore() -> None:
+    machine = deleted_since_a_backup()
+    assert state(machine) == ("failed", MISSING)
+    assert not machine.hypervisor.guests
+    last = records.decode(StoryEvent, story(machine)[-1].value)
+    told = f"{MISSING}: start it to have it made anew, empty, or delete it"
+    assert (last.kind, last.text) == ("failed", told)
+    go_back(machine, machine.disk)
+    assert state(machine) == ("failed", MISSING)
+    assert start(machine).state == "done"
+    assert state(machine) == ("running", "")
+    last = records.decode(StoryEvent, story(machine)[-1].value)
+    assert last.text.startswith("made anew, without what was lost, and started in ")
+    assert machine.hypervisor.guests[uid(1)].start_id == 2
+
+
+def test_what_was_deleted_since_a_backup_can_be_deleted_again() -> None:
+    machine = deleted_since_a_backup()
+    assert machine.run("delete_instance", (uid(1),)).state == "done"
+    assert machine.catalog.specs.get(uid(1)) is None
+
+
+def test_what_a_backup_has_that_was_never_started_is_made_by_its_restore() -> None:
+    machine = deleted_since_a_backup(wanted="stopped")
+    assert state(machine) == ("stopped", "")
+    assert uid(1) in machine.hypervisor.guests
+
+
+def test_what_runs_on_a_host_whose_agent_forgot_all_is_taken_over_untouched() -> None:
+    machine = with_zones(1)
+    before = machine.hypervisor.guests[uid(1)].observed()
+    machine.kill()
+    machine.agent_disk = MemoryDisk("2" * 32)
+    machine.start()
+    machine.scheduler.advance(60.0)
+    assert machine.hypervisor.guests[uid(1)].observed() == before
+    assert state(machine) == ("running", "")
+    kinds = [records.decode(StoryEvent, kv.value).kind for kv in story(machine)]
+    assert kinds == ["adopted", "updated"], "a new journal's numbers begin with the first again"
 
 
 def test_nothing_is_left_of_an_instance_that_a_lost_host_removed_later() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fifo.hypervisors.linux.layout import PASSABLE
+from tests.cli.test_storage_mark import obey
 from tests.house.source import ROOT
 from tests.hypervisors.linux.keeper.keeper_host import KeeperHost
 from tests.hypervisors.linux.zone_host import why_not
@@ -115,6 +116,28 @@ def test_without_a_runtime_and_qemu_a_node_that_becomes_simulated_leaves_no_keep
         (host,) = rows(node.fifo("hypervisor", "list", "-o", "json"))
         assert "simulated" in str(host)
         assert no_keeper_of(node)
+
+
+def test_without_its_storage_a_node_does_not_start_until_it_is_back_or_given_up(
+    without: Without,
+) -> None:
+    node = without()
+    storage = node.base / "data" / "instances"
+    with node:
+        pass
+    storage.rename(node.base / "away")
+    done = fifo("serve", *node.arguments)
+    assert done.returncode == 6
+    assert f"storage_dir {storage}: it is not the storage that this node's" in done.stderr
+    assert list(storage.iterdir()) == []
+    storage.rmdir()
+    (node.base / "away").rename(storage)
+    with node:
+        pass
+    storage.rename(node.base / "lost")
+    obey(fifo("serve", *node.arguments).stderr)
+    with node:
+        assert node.fifo("hypervisor", "list").returncode == 0
 
 
 def no_keeper_of(node: NodeProcess) -> bool:

@@ -150,13 +150,13 @@ def test_zones_outlive_a_killed_node_and_what_ended_meanwhile_is_known(node: Nod
     assert "hostname: survivor" in fetch(survivor.addresses[0])
 
 
-def restore(node: NodeProcess, *forgotten: str) -> None:
+def restore(node: NodeProcess, *forgotten: str, backup: str = "early") -> None:
     """Kill the node and put its store back; what is named of its private files is put aside too."""
     node.kill()
     private = node.base / "data" / "private"
     for own in ("store", *forgotten):
         shutil.rmtree(private / own)
-    restored = fifo("store", "restore", str(node.base / "early"), str(node.base / "data"))
+    restored = fifo("store", "restore", str(node.base / backup), str(node.base / "data"))
     assert restored.returncode == 0, restored.stderr
     node.start()
 
@@ -194,6 +194,38 @@ def test_zones_that_a_restored_backup_does_not_know_are_adopted_untouched_or_rem
     assert removed.returncode == 0, removed.stderr
     assert not Path(f"/proc/{young.pid}").exists()
     assert young.uid not in left(node).directories
+
+
+def test_what_is_not_on_the_host_any_more_is_told_and_made_anew_only_when_it_is_started(
+    node: NodeProcess,
+) -> None:
+    # Longer than others: two zones, and a node that is killed and looks at its host anew.
+    client = create(node, "lost", "past")
+    for name in ("lost", "past"):
+        wrote = node.fifo("instance", "exec", name, "--", "sh", "-c", "echo data > /precious")
+        assert wrote.returncode == 0, wrote.stderr
+    assert node.fifo("instance", "stop", "lost", "--force").returncode == 0
+    lost, past = client.get("lost").uid, client.get("past").uid
+    assert node.fifo("admin", "backup", str(node.base / "later")).returncode == 0
+    assert node.fifo("instance", "delete", "past", "--yes").returncode == 0
+    client.close()
+    node.kill()
+    shutil.rmtree(node.base / "data" / "instances" / "instances" / lost)
+    restore(node, backup="later")
+    reasons = {}
+    for name in ("lost", "past"):
+        until_s = time.monotonic() + 10.0
+        while (told := rows(node.fifo("instance", "get", name, "-o", "json")))["state"] != "FAILED":
+            assert time.monotonic() < until_s, told
+        reasons[name] = told["state_reason"]
+    assert reasons["lost"] == "its data is no longer on this host"
+    assert "deleted since the backup that was restored" in reasons["past"]
+    assert not {lost, past} & set(left(node).directories)
+    for name in ("lost", "past"):
+        started = node.fifo("instance", "start", name)
+        assert started.returncode == 0, started.stderr
+        assert node.fifo("instance", "exec", name, "--", "test", "-e", "/precious").returncode == 1
+        assert any("made anew" in text for text in client_of(node).story(name))
 
 
 def test_after_the_last_delete_nothing_is_left_on_the_host(node: NodeProcess) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from fifo.agent.clockwork import NodeClockwork
 from fifo.agent.settings import AgentSettings
 from fifo.cli.serving import locks
+from fifo.cli.serving.directories import REAL_DRIVER
 from fifo.hypervisors.linux.keeper_client import KeeperClient, start_keeper
 from fifo.hypervisors.linux.keeper_end import end_idle_keeper
 from fifo.hypervisors.linux.opening import open_driver
@@ -89,14 +90,16 @@ async def open_hosts(
     """Open this machine's driver, or make simulated hosts; `held` gets the locks of a real host.
 
     Raises NotReady where another node has what a real host would take over (simulated hosts are no
-    way round that); with what is missing, where `driver = "linux"` cannot be had; and where the
-    data are a real host's but its driver cannot be had. InvalidInput for settings it refuses.
+    way round that); with what is missing, where `driver = "linux"` cannot be had; where the data
+    are a real host's but its driver cannot be had; and where its storage is not there. InvalidInput
+    for settings it refuses.
     """
-    was_linux = directories.used_driver() == "linux"
+    was_linux = directories.used_driver() == REAL_DRIVER
     if settings.driver == "simulated":
         if was_linux:
             raise _real_host("simulated hosts would take its instances for theirs", directories)
         return _simulated(node, settings, directories, utc)
+    directories.require_storage()
     with ExitStack() as real:
         real.enter_context(locks.of_host(directories, settings.prefix))
         try:
@@ -287,6 +290,8 @@ def agents_of(
             store_at(directory, reserve_bytes=reserve_bytes, if_damaged=FORGET),
             utc,
             version=version,
+            # In memory a host has nothing of a guest to lose, and is empty after every kill.
+            lasting=hosts.driver != "simulated",
             sample_s=settings.sample_s,
         )
 

@@ -40,6 +40,12 @@ DOWNLOAD_STALL_S: Final = 30.0
 """Without a byte for this long a download has died."""
 DOWNLOAD_CHUNK_BYTES: Final = 256 * 1024
 """Read at once; progress is told for each."""
+EGRESS_CONNECTIONS: Final = 32
+"""At once, of one pull: skopeo fetches six layers at a time, each from up to two hosts."""
+EGRESS_CONNECT_S: Final = 10.0
+"""To one of a host's addresses: three attempts of TCP take 7 s, and there may be another one."""
+EGRESS_IDLE_S: Final = 120.0
+"""Of a pull's connection without a byte: skopeo itself keeps one it may use again for 90 s."""
 LAYERS: Final = 128
 """Layers of an OCI image: overlayfs itself takes no more."""
 DOCUMENT_BYTES: Final = 4 * 1024 * 1024

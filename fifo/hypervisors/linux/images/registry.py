@@ -2,8 +2,8 @@
 
 What a name stands for is looked up first, down to the manifest for this machine, and that manifest
 is then copied by its digest: what was counted and compared is what comes. skopeo follows a
-registry's redirects by itself, so that the address is checked before it is started and not at each
-of its connections; a host that needs more keeps it in its own firewall.
+registry's redirects by itself, so that it has no network but an egress of ours, which checks where
+each of its connections leads.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from fifo.hypervisors.linux import limits
-from fifo.hypervisors.linux.commands import succeed
+from fifo.hypervisors.linux.commands import failure
 from fifo.hypervisors.linux.images import oci, refusal, targets
 from fifo.hypervisors.linux.images.archive import Refused
-from fifo.model.errors import DataLoss
+from fifo.hypervisors.linux.images.egress import Egress
+from fifo.hypervisors.linux.unstarted import NOT_FOUND
+from fifo.model.errors import DataLoss, NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -57,14 +59,29 @@ async def pull(
     `sha256` is the digest that it has to have, as one in the reference is too; '' for any.
 
     A registry within the host's own network, where one has no public name to certify, need not
-    prove who it is; any other has to, whatever `private` allows.
+    prove who it is, nor have TLS; any other has to, whatever `private` allows. It is connected to
+    at the addresses that this was decided by; where it redirects to is looked up at each connection
+    and refused where it may not go.
 
     Manifests say how large the layers are, before any of them is fetched; a layer that lies is
     cut off by a limit on file sizes (prlimit(1)), that of the largest.
     """
     host, port = targets.registry_host(reference)
     addresses = await asyncio.to_thread(ask, host, port, private=private)
-    image = _Image(run, reference, addresses)
+
+    def admitted(name: str, number: int) -> list[str]:
+        return addresses if name.lower() == host.lower() else ask(name, number, private=private)
+
+    # One public address is enough to verify: the connection may be made to any of them.
+    inside = bool(addresses) and not any(map(targets.is_public, addresses))
+    egress = Egress(admitted, plain=inside)
+    async with egress.opened(host, port):
+        image = _Image(run, reference, egress, verify=not inside)
+        return await _pull(image, layout, most_bytes, machine, sha256)
+
+
+async def _pull(image: _Image, layout: Path, most_bytes: int, machine: str, sha256: str) -> Pulled:
+    reference = image.reference
     top = await image.look(image.pinned)
     digest = hashlib.sha256(top).hexdigest()
     _check(top, sha256, reference)
@@ -80,36 +97,46 @@ async def pull(
 
 
 class _Image:
-    """One image of a registry that is at some addresses, as skopeo is asked for it."""
+    """One image of a registry, as skopeo is asked for it."""
 
-    def __init__(self, run: Run, reference: str, addresses: list[str]) -> None:
+    def __init__(self, run: Run, reference: str, egress: Egress, *, verify: bool) -> None:
+        self.reference = reference
         self._run = run
-        self._reference = reference
-        # One public address is enough to verify: skopeo may connect to any of them.
-        inside = bool(addresses) and not any(map(targets.is_public, addresses))
-        self._verify = f"tls-verify={'false' if inside else 'true'}"
+        self._egress = egress
+        self._verify = f"tls-verify={'true' if verify else 'false'}"
         named, _, self.pinned = reference.partition("@sha256:")
         self._repository = _repository(named)
 
     async def look(self, digest: str) -> bytes:
         """Fetch a manifest, by its digest or else by its name; raises FifoError."""
-        what = f"{self._repository}@sha256:{digest}" if digest else self._reference
-        raw = await succeed(
-            self._run, ["skopeo", "inspect", f"--{self._verify}", "--raw", "--", what],
-            subject=self._reference, deadline_s=limits.COMMAND_S,
-        )  # fmt: skip
-        _check(raw, digest, self._reference)
+        what = f"{self._repository}@sha256:{digest}" if digest else self.reference
+        raw = await self._succeed(
+            ["skopeo", "inspect", f"--{self._verify}", "--raw", "--", what], limits.COMMAND_S
+        )
+        _check(raw, digest, self.reference)
         return raw
 
     async def copy(self, digest: str, layout: Path, file_bytes: int) -> None:
         """Copy what a manifest's digest stands for, no file larger than allowed; FifoError."""
         options = [f"--src-{self._verify}", "--quiet"]
         source, target = f"{self._repository}@sha256:{digest}", f"oci:{layout}:{TAG}"
-        await succeed(
-            self._run,
+        await self._succeed(
             ["prlimit", f"--fsize={file_bytes}", "skopeo", "copy", *options, "--", source, target],
-            subject=self._reference, deadline_s=limits.COPY_S,
+            limits.COPY_S,
+        )
+
+    async def _succeed(self, argv: list[str], deadline_s: float) -> bytes:
+        """Run skopeo with the egress alone, whose reason goes before its words; FifoError."""
+        done = await self._run(
+            # The keeper hands no environment on.
+            ["env", *self._egress.environment, *argv],
+            deadline_s=deadline_s, netns=self._egress.netns,
         )  # fmt: skip
+        if done.status == NOT_FOUND:
+            raise NotReady("it is not installed", "skopeo", "install skopeo on the host")
+        if done.status != 0:
+            raise self._egress.error or failure(argv, done, self.reference)
+        return done.stdout
 
 
 async def _manifest(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Resolve = Callable[[str, int], list[str]]
 
 PORTS: Final = {"http": 80, "https": 443}
+PORT_MAX: Final = 65_535
 REGISTRY: Final = "docker://"
 REFERENCE: Final = re.compile(
     r"(?P<host>[A-Za-z0-9.-]+(?::[0-9]{1,5})?)/"
@@ -84,8 +85,11 @@ def registry_host(reference: str) -> tuple[str, int]:
     found = REFERENCE.fullmatch(reference.removeprefix(REGISTRY))
     if found is None or not {".", ":"} & set(found["host"]):
         raise _invalid(reference, f"{REGISTRY}registry.example.org/name:tag")
-    host, _, port = found["host"].partition(":")
-    return host, int(port or PORTS["https"])
+    host, _, digits = found["host"].partition(":")
+    port = int(digits or PORTS["https"])
+    if port > PORT_MAX:
+        raise _invalid(reference, f"a port up to {PORT_MAX}")
+    return host, port
 
 
 def is_public(address: str) -> bool:
@@ -105,7 +109,7 @@ NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """Ask the system for a host's addresses; raises OSError. Blocks."""
+    """Ask the system for a host's addresses; raises OSError, UnicodeError for no name. Blocks."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
@@ -118,7 +122,7 @@ def admitted(host: str, port: int, *, private: bool, ask: Resolve = resolve) -> 
     """
     try:
         found = ask(host, port)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise DriverFailed(f"cannot be resolved ({error})", host, "see the name") from None
     if private:
         return found

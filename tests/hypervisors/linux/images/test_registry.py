@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import platform
 import random
-import shutil
-import threading
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,71 +16,29 @@ from fifo.hypervisors.linux.images import targets
 from fifo.hypervisors.linux.images.oci import ARCHITECTURES
 from fifo.hypervisors.linux.settings import ImageLimits
 from fifo.model.errors import DataLoss, DriverFailed, NoRoom
-from tests.hypervisors.linux.images.archives import directory, entry, tar
+from tests.hypervisors.linux.images.archives import entry, tar
 from tests.hypervisors.linux.images.caching import UID, cache_of, fetch, image, refused
-from tests.hypervisors.linux.images.test_layouts import CONFIG, Layout
+from tests.hypervisors.linux.images.oci_registry import (
+    INDEX,
+    MANIFEST,
+    filled,
+    serving,
+    top,
+    why_not,
+)
+from tests.hypervisors.linux.images.test_layouts import CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
+    from tests.hypervisors.linux.images.oci_registry import Served
+    from tests.hypervisors.linux.images.test_layouts import Layout
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-INDEX = "application/vnd.oci.image.index.v1+json"
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+
 TOO_LARGE = "more than the 10 bytes.*--max-size"
 MADE = b'{"config": {"digest": "sha256:0", "size": 1}}'
-
-
-class Registry(http.server.BaseHTTPRequestHandler):
-    """The reading half of the distribution specification, over one layout; `name:tag` is in it."""
-
-    layout: ClassVar[Path]
-    asked: ClassVar[list[str]]
-
-    def do_GET(self) -> None:
-        """Answer for the API's root, a manifest or a blob."""
-        kind, data = "application/octet-stream", b"{}"
-        parts = self.path.strip("/").split("/")
-        if len(parts) > 1:
-            self.asked.append("/".join(parts[2:]))
-            digest = parts[-1].removeprefix("sha256:")
-            if parts[-1] == "tag":
-                digest = top(self.layout)
-            path = self.layout / "blobs" / "sha256" / digest
-            if parts[1] != "name" or not path.exists():
-                self.send_error(404)
-                return
-            data = path.read_bytes()
-            if parts[-2] == "manifests":
-                kind = INDEX if b'"manifests"' in data else MANIFEST
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-class Served(NamedTuple):
-    """A registry that has one image, `name:tag`."""
-
-    address: str
-    layout: Layout
-    asked: list[str]
-
-    @property
-    def image(self) -> str:
-        """Name the image."""
-        return f"{self.address}/name:tag"
-
-
-def top(layout: Path) -> str:
-    """Give the digest of what a layout has."""
-    (found,) = json.loads((layout / "index.json").read_text())["manifests"]
-    return str(found["digest"]).removeprefix("sha256:")
 
 
 def index(layout: Layout, **platforms: str) -> str:
@@ -102,17 +57,8 @@ def index(layout: Layout, **platforms: str) -> str:
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Served]:
-    layout = Layout(tmp_path / "served")
-    layout.finish([layout.layer(tar(directory("etc"), entry("etc/new", data=b"22")))], CONFIG)
-    asked: list[str] = []
-    handler = type("Handler", (Registry,), {"layout": layout.place, "asked": asked})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield Served(f"docker://127.0.0.1:{server.server_port}", layout, asked)
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(filled(tmp_path / "served")) as served:
+        yield served
 
 
 async def test_an_image_is_pulled_and_unpacked(tmp_path: Path, registry: Served) -> None:
@@ -145,7 +91,7 @@ async def test_an_image_of_another_digest_is_refused_before_anything_is_copied(
 ) -> None:
     wanted = image(registry.image, "oci_layout", sha256="0" * 64)
     await refused(cache_of(tmp_path), wanted, DataLoss, "its digest is [0-9a-f]{64}, not 0000")
-    assert not [path for path in registry.asked if path.startswith("blobs")]
+    assert not registry.blobs
 
 
 async def test_of_an_index_this_machines_image_is_counted_and_pulled(
@@ -164,10 +110,8 @@ async def test_of_an_index_this_machines_image_is_counted_and_pulled(
     cache = cache_of(tmp_path, image_limits=ImageLimits(download_bytes=10))
     await cache.delete(UID)
     registry.asked.clear()
-    await refused(
-        cache, image(registry.image, "oci_layout"), NoRoom, "more than the 10 bytes.*--max-size"
-    )
-    assert not [path for path in registry.asked if path.startswith("blobs")]
+    await refused(cache, image(registry.image, "oci_layout"), NoRoom, TOO_LARGE)
+    assert not registry.blobs
 
 
 async def test_an_index_without_this_machine_is_refused(tmp_path: Path, registry: Served) -> None:

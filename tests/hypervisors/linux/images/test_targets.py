@@ -49,6 +49,12 @@ def test_a_name_without_an_address_says_so() -> None:
         admitted("name.example", 443, private=False, ask=ask)
 
 
+@pytest.mark.parametrize("name", ["a..example", f"{'x' * 64}.example"])
+def test_what_cannot_be_a_name_has_no_address(name: str) -> None:
+    with pytest.raises(DriverFailed, match="cannot be resolved"):
+        admitted(name, 443, private=False)
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -91,7 +97,7 @@ def test_a_registrys_reference_names_its_host(reference: str, host: tuple[str, i
         "docker://name:tag", "docker://library/name", "docker://registry.example.org/",
         "docker://registry.example.org/Name", "docker://-o/x", "docker://registry.example.org/../x",
         "docker://registry.example.org/name --flag", "docker://registry.example.org/name\n",
-        "docker:///etc/passwd",
+        "docker:///etc/passwd", "docker://registry.example.org:65536/name",
     ],
 )  # fmt: skip
 def test_what_is_no_reference_is_refused(reference: str) -> None:
