@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from fifo.model.errors import Violation
 from fifo.model.records import Record, Value
 
 OperationState = Literal["running", "undoing", "done", "failed", "cancelled", "needs_attention"]
@@ -30,6 +29,13 @@ BATCHES: Final = frozenset({"create_instances", "delete_instances"})
 """Kinds of which each item is an instance that a request of its own was about."""
 
 
+class FieldViolation(Value, frozen=True):
+    """One thing that was wrong with a request, as `fifo.model.errors.Violation` has it."""
+
+    field: str
+    wanted: str
+
+
 class Failure(Value, frozen=True):
     """Why an operation failed: the class and reason of the error, its parts and violations."""
 
@@ -39,7 +45,7 @@ class Failure(Value, frozen=True):
     subject: str = ""
     remedy: str = ""
     details: dict[str, str] = {}
-    violations: tuple[Violation, ...] = ()
+    violations: tuple[FieldViolation, ...] = ()
 
 
 class StepRecord(Value, frozen=True):

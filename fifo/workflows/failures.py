@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fifo.model import errors, names
-from fifo.model.operation import BATCHES, Failure
+from fifo.model.operation import BATCHES, Failure, FieldViolation
 from fifo.workflows import limits
 
 if TYPE_CHECKING:
@@ -61,20 +61,22 @@ def error_of(failure: Failure) -> errors.FifoError:
         details=failure.details,
     )
     if isinstance(error, errors.InvalidInput):
-        error.violations = failure.violations
+        error.violations = tuple(
+            errors.Violation(own.field, own.wanted) for own in failure.violations
+        )
     if isinstance(error, errors.Unavailable):
         error.retry_after_s = 1.0
     return error
 
 
-def _bounded(error: errors.InvalidInput) -> Iterator[errors.Violation]:
+def _bounded(error: errors.InvalidInput) -> Iterator[FieldViolation]:
     """Give the first violations of an error, as far as together they are no longer than a text."""
     left = limits.FAILURE_CHARACTERS
     for field, wanted in error.violations:
         left -= len(field)
         if left <= 0:
             return
-        yield errors.Violation(field, _cut(wanted, left))
+        yield FieldViolation(field=field, wanted=_cut(wanted, left))
         left -= len(wanted)
 
 

@@ -28,7 +28,7 @@ def test_a_stored_error_keeps_of_many_violations_no_more_than_a_text_is_long() -
         kept = failure_of(InvalidInput("x", wrong)).violations
         assert 1 <= len(kept) < len(wrong)
         assert [own.field for own in kept] == [own.field for own in wrong[: len(kept)]]
-        assert sum(len(field + told) for field, told in kept) <= limits.FAILURE_CHARACTERS
+        assert sum(len(own.field + own.wanted) for own in kept) <= limits.FAILURE_CHARACTERS
 
 
 def test_an_error_that_an_earlier_version_stored_has_no_violations() -> None:
