@@ -78,6 +78,8 @@ class Uploads:
         if not 0 < size_bytes <= limits.UPLOAD_BYTES:
             wanted = f"1 to {limits.UPLOAD_BYTES} bytes"
             raise InvalidInput("UploadImage", (Violation("open.size_bytes", wanted),))
+        # A UUID is the same in capitals (RFC 9562, section 4).
+        upload_id = upload_id.lower()
         if upload_id in self._open:
             raise Busy("another stream writes this upload", upload_id, "end that one first")
         if len(self._open) >= limits.UPLOADS:
@@ -102,7 +104,7 @@ class Uploads:
 
     async def close(self, upload_id: str, upload: Upload) -> None:
         """Let an upload go."""
-        self._open.discard(upload_id)
+        self._open.discard(upload_id.lower())
         await self._run(upload.close)
 
     async def path_of(self, upload_id: str) -> Path | None:
@@ -142,7 +144,7 @@ class Uploads:
 
     def _opened(self, upload_id: str, size_bytes: int, offset_bytes: int) -> Upload:
         private_files.make_directory(self._directory)
-        path = self._path(upload_id.lower(), size_bytes)
+        path = self._path(upload_id, size_bytes)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         file = os.fdopen(os.open(path, flags, private_files.FILE_MODE), "r+b")
         here = file.seek(0, os.SEEK_END)

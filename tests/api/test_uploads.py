@@ -11,7 +11,7 @@ import pytest
 
 from fifo.api import limits
 from fifo.api.uploads import Uploads
-from fifo.model.errors import HistoryGone, InvalidInput
+from fifo.model.errors import Busy, HistoryGone, InvalidInput
 from tests.api.stage import image
 
 if TYPE_CHECKING:
@@ -101,5 +101,20 @@ def test_who_goes_on_with_an_upload_cannot_say_another_size(
             await send(10, 0, b"12345")
         assert await send(10, 5, b"67890")
         assert [file.name for file in (tmp_path / "uploads").iterdir()] == [IMPORTED]
+
+    runner.run(scene())
+
+
+def test_an_upload_is_one_whichever_way_its_id_is_written(
+    runner: asyncio.Runner, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        uploads = Uploads(tmp_path / "uploads", lambda: NOW)
+        upload = await uploads.open(IMPORTED.upper(), 10, 0)
+        with pytest.raises(Busy):
+            await uploads.open(IMPORTED, 10, 0)
+        await uploads.close(IMPORTED, upload)
+        again = await uploads.open(IMPORTED.upper(), 10, 0)
+        await uploads.close(IMPORTED.upper(), again)
 
     runner.run(scene())
