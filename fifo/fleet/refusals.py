@@ -8,6 +8,7 @@ from fifo.model import limits, names
 from fifo.model.errors import InvalidInput, NoRoom, Violation
 from fifo.workflows.debts import host_id
 from fifo.workflows.strangers import host_of_stranger
+from fifo.workflows.world import NO_HOST
 
 if TYPE_CHECKING:
     from fifo.model.instance import InstanceSpec
@@ -51,7 +52,7 @@ def no_host(spec: InstanceSpec, why: Explanation) -> NoRoom:
         f"none of {why.considered} hosts takes it ({reasons or 'there is none'})",
         names.instance_name(spec.id, spec.org),
         _remedy(why),
-        reason="NO_HOST",
+        reason=NO_HOST,
         details={f"refused_{rule.replace(' ', '_')}": str(n) for rule, n in why.refused.items()},
     )
 

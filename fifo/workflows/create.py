@@ -11,7 +11,9 @@ from fifo.model.errors import AlreadyExists, DataLoss, FifoError
 from fifo.model.instance import InstanceSpec
 from fifo.store.contract import Compare, Delete, Put, absent, unchanged
 from fifo.workflows import debts, instances, strangers
+from fifo.workflows.unmet import while_unmet
 from fifo.workflows.workflow import Outcome, Step, Workflow
+from fifo.workflows.world import NO_HOST
 
 if TYPE_CHECKING:
     from fifo.store.catalog import Catalog
@@ -138,11 +140,14 @@ def unwrite(run: Run, items: Items, step: str) -> Outcome:
 async def _place(run: Run, items: Items) -> Outcome:
     """Have a host and addresses chosen and claimed."""
     specs = tuple(wanted(run, item) for item in items)
+    brands = {spec.uid: spec.brand for spec in specs}
     placed = await run.wait(run.placement.place(specs, run.operation.id))
     outcome = Outcome()
     for item in items:
         claim, outcome.explanation, error = placed[run.uid(item)]
         if error is not None:
+            if error.reason_text == NO_HOST:
+                error = while_unmet(run.catalog, error, {brands[run.uid(item)]})
             outcome.failed[item] = error
         else:
             outcome.outputs[item] = claim.host

@@ -13,6 +13,7 @@ from fifo.store.contract import Delete, Put, absent, unchanged
 from fifo.workflows import debts
 from fifo.workflows.failures import error_of
 from fifo.workflows.instances import order_to
+from fifo.workflows.unmet import while_unmet
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
@@ -73,11 +74,12 @@ def _ready_host(run: Run) -> str:
         status = entry.record
         if status.condition == "ready" and status.probe and brands & set(status.probe.brands):
             return status.uid
-    raise NoRoom(
+    refusal = NoRoom(
         f"no host that is ready runs {', '.join(sorted(brands))}",
         run.operation.target,
         "see `fifo hypervisor list`",
     )
+    raise while_unmet(run.catalog, refusal, brands)
 
 
 async def _order(run: Run, host: str, verb: Verb, step: str, uid: str = "") -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,6 +32,10 @@ class Hosts(Protocol):
 
     def owners_fence(self, host: str) -> int:
         """The fence of who owns the host now."""
+
+
+NO_HOST: Final = "NO_HOST"
+"""The reason of a refusal by every host, for programs too."""
 
 
 class Placed(NamedTuple):

@@ -33,6 +33,8 @@ class NodeProcess:
             "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
             "--driver", driver, "--drain-s", "1", "--import-dirs", str(base), *arguments,
         )  # fmt: skip
+        self.before: tuple[str, ...] = ()
+        """A command that executes the node, such as one for a namespace of its own."""
         self.process: subprocess.Popen[str] | None = None
         self.said: list[str] = []
 
@@ -51,7 +53,7 @@ class NodeProcess:
     def start(self) -> None:
         """Start and wait until it serves."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "fifo", "serve", *self.arguments],
+            [*self.before, sys.executable, "-m", "fifo", "serve", *self.arguments],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

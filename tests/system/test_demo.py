@@ -31,6 +31,7 @@ HOST = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("runc") or not shutil.which("qemu-system-x86_64"),
     reason="real zones and VMs want root, runc and QEMU",
 )
+CLEARED = "cleared away what an earlier demo left in"
 SERVES = re.compile(r"unix:(/\S+)/run/api/fifo\.sock")
 PARTS = (
     "three zones and a virtual machine",
@@ -244,7 +245,7 @@ def test_what_a_killed_demo_left_is_cleared_away_by_the_next(
         shutil.rmtree(killed.base, ignore_errors=True)
     after = begin(demos, home, "--stay")
     after.until("Ctrl-C here")
-    assert f"cleared away what an earlier demo left in {killed.base}" in after.said
+    assert f"{CLEARED} {killed.base}" in after.said
     assert after.end(signal.SIGINT) == 0, after.said
     assert left_of_demos() == [], after.said
 
@@ -278,6 +279,26 @@ def test_it_ends_well_when_nobody_reads_any_more(home: Path, demos: list[Played]
     assert demo.process.stdout is not None
     demo.process.stdout.close()
     assert demo.process.wait() == 0
+
+
+def test_what_a_killed_simulated_demo_left_is_removed_by_the_next_and_nothing_of_one_that_plays(
+    home: Path, demos: list[Played]
+) -> None:
+    killed, plays = (begin(demos, home, "--simulated", "--stay") for _ in range(2))
+    for each in (killed, plays):
+        each.until("Ctrl-C here")
+    killed.end(signal.SIGKILL)
+    assert killed.base.is_dir()
+    after = begin(demos, home, "--simulated", "--stay")
+    after.until("Ctrl-C here")
+    assert f"{CLEARED} {killed.base}" in after.said
+    assert f"{CLEARED} {plays.base}" not in after.said
+    assert not killed.base.exists()
+    listed = plays.type("create web-1", "instance list")
+    assert re.search("web-1.*running", listed)
+    for each in (plays, after):
+        assert each.end(signal.SIGINT) == 0, each.said
+        assert not each.base.exists()
 
 
 def test_on_request_everything_is_simulated(tmp_path: Path) -> None:

@@ -17,12 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fifo.cli.demo.fleet_client import FleetClient
-from fifo.cli.demo.remains import spawning_with_netns
 from fifo.hypervisors.linux.guests import spawning, zone_image
 from fifo.hypervisors.linux.keeper_client import KeeperClient
-from fifo.hypervisors.linux.leftovers import Leftovers, leftovers
-from fifo.hypervisors.linux.settings import Settings
 from tests.system.node_process import NodeProcess, fifo, rows
+from tests.system.real_node import left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,16 +90,6 @@ def fetch(address: str) -> str:
     with urllib.request.urlopen(f"http://{address}/", timeout=5) as answer:
         text: str = answer.read().decode()
     return text
-
-
-def left(node: NodeProcess) -> Leftovers:
-    settings = Settings(
-        state_dir=node.base / "data" / "instances",
-        run_dir=node.base / "run" / "linux",
-        prefix=PREFIX,
-        nic_tags={},
-    )
-    return asyncio.run(leftovers(spawning_with_netns, settings))
 
 
 def await_pid_change(client: FleetClient, name: str, before: Any) -> Any:
@@ -182,7 +170,7 @@ def test_zones_that_a_restored_backup_does_not_know_are_adopted_untouched_or_rem
     removed = node.fifo("hypervisor", "remove-foreign", host, doomed.uid, "--yes")
     assert removed.returncode == 0, removed.stderr
     assert not Path(f"/proc/{doomed.pid}").exists()
-    assert doomed.uid not in left(node).directories
+    assert doomed.uid not in left(node.base, PREFIX).directories
     client.close()
     # Now nobody knows it but the host.
     restore(node, "agents")
@@ -193,7 +181,7 @@ def test_zones_that_a_restored_backup_does_not_know_are_adopted_untouched_or_rem
     removed = node.fifo("hypervisor", "remove-foreign", host, young.uid, "--yes")
     assert removed.returncode == 0, removed.stderr
     assert not Path(f"/proc/{young.pid}").exists()
-    assert young.uid not in left(node).directories
+    assert young.uid not in left(node.base, PREFIX).directories
 
 
 def test_what_is_not_on_the_host_any_more_is_told_and_made_anew_only_when_it_is_started(
@@ -220,7 +208,7 @@ def test_what_is_not_on_the_host_any_more_is_told_and_made_anew_only_when_it_is_
         reasons[name] = told["state_reason"]
     assert reasons["lost"] == "its data is no longer on this host"
     assert "deleted since the backup that was restored" in reasons["past"]
-    assert not {lost, past} & set(left(node).directories)
+    assert not {lost, past} & set(left(node.base, PREFIX).directories)
     for name in ("lost", "past"):
         started = node.fifo("instance", "start", name)
         assert started.returncode == 0, started.stderr
@@ -231,7 +219,7 @@ def test_what_is_not_on_the_host_any_more_is_told_and_made_anew_only_when_it_is_
 def test_after_the_last_delete_nothing_is_left_on_the_host(node: NodeProcess) -> None:
     client = create(node, "last")
     client.delete_all()
-    found = left(node)
+    found = left(node.base, PREFIX)
     assert found.none, found
 
 
@@ -255,5 +243,5 @@ def test_a_node_that_is_killed_while_it_creates_leaks_and_doubles_nothing(
             assert f"hostname: {name}" in fetch(client.get(name).addresses[0])
         assert client.delete_all() == len(names)
         client.close()
-    found = left(node)
+    found = left(node.base, PREFIX)
     assert found.none, found

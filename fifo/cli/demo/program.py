@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from fifo.cli.demo import remains
+from fifo.cli.demo import plain_directory, remains
 from fifo.cli.demo.alone import alone
 from fifo.cli.demo.course import Course
 from fifo.cli.demo.interruption import Interruption
@@ -23,8 +22,7 @@ from fifo.model.errors import Cancelled, DriverFailed, FifoError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-SIMULATED: Final = "fifo-simulated-demo-"
-"""What the directory of a demo without real zones begins with: nothing is mounted in it."""
+CLEARED: Final = "cleared away what an earlier demo left in"
 
 
 def main(*, stay: bool, simulated: bool = False) -> int:
@@ -79,14 +77,16 @@ async def _directory(
     screen: Screen, interruption: Interruption, *, real: bool
 ) -> AsyncIterator[Path]:
     """Give a directory to play in, on a host without an earlier demo; nothing is left of it."""
+    for each in plain_directory.clear_earlier():
+        screen.say(f"{CLEARED} {each}")
     if not real:
-        with tempfile.TemporaryDirectory(prefix=SIMULATED) as name:
-            yield Path(name)
+        with plain_directory.make() as base:
+            yield base
         return
     base = remains.make()
     try:
         for each in await remains.clear_earlier(base):
-            screen.say(f"cleared away what an earlier demo left in {each}")
+            screen.say(f"{CLEARED} {each}")
     except FifoError:
         await remains.remove(base)
         raise

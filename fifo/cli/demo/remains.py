@@ -10,10 +10,8 @@ import asyncio
 import contextlib
 import os
 import re
-import select
 import signal
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +22,7 @@ from fifo.hypervisors.linux.keeper_client import KeeperClient, start_keeper
 from fifo.hypervisors.linux.layout import GONE, NEW
 from fifo.hypervisors.linux.leftovers import Leftovers, leftovers
 from fifo.hypervisors.linux.opening import open_driver
+from fifo.hypervisors.linux.process_end import ended
 from fifo.hypervisors.linux.settings import NicTag, Settings
 from fifo.hypervisors.linux.storage.btrfs import is_btrfs
 from fifo.hypervisors.linux.storage.pool import remove_tree
@@ -93,13 +92,16 @@ async def clear_earlier(base: Path) -> list[str]:
     return [str(each) for each in found]
 
 
+def directories(beginning: str) -> Iterator[Path]:
+    """Yield the directories of this user's demos whose names begin so."""
+    for path in Path(tempfile.gettempdir()).glob(f"{beginning}*"):
+        if path.is_dir() and not path.is_symlink() and path.stat().st_uid == os.geteuid():
+            yield path
+
+
 def _earlier() -> set[Path]:
     """Find the directories of earlier demos, those that only their processes still name, too."""
-    found = {
-        path.name: path
-        for path in Path(tempfile.gettempdir()).glob(f"{DIRECTORY}*")
-        if path.is_dir() and not path.is_symlink() and path.stat().st_uid == os.geteuid()
-    }
+    found = {path.name: path for path in directories(DIRECTORY)}
     # Keepers first: their command lines have the whole path, which a zone's root may not have.
     for pid in (*_keepers(), *_members()):
         name, path = _demo_of(pid), _PATH.search(_read(pid, "cmdline"))
@@ -116,18 +118,17 @@ async def clear(base: Path) -> None:
     with contextlib.suppress(FifoError, OSError):
         await _delete_instances(base)
     await end_keeper(base)
-    _kill_all(base)
+    await _kill_all(base)
     _remove_groups()
     for path in mounting.mounted_below(base):
         with contextlib.suppress(OSError):
             mounting.unmount(path)
 
 
-def _kill_all(base: Path) -> None:
+async def _kill_all(base: Path) -> None:
     """Kill what is of a demo, and wait until it has ended."""
     with contextlib.ExitStack() as stack:
-        waiting: set[int] = set()
-        poll = select.poll()
+        killed: list[int] = []
         for pid in (*_members(), *_keepers()):
             try:
                 process = os.pidfd_open(pid)
@@ -138,13 +139,8 @@ def _kill_all(base: Path) -> None:
             if _demo_of(pid) == base.name:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(process, signal.SIGKILL)
-                poll.register(process, select.POLLIN)
-                waiting.add(process)
-        until_s = time.monotonic() + END_S
-        while waiting and (left_s := until_s - time.monotonic()) > 0:
-            for process, _ in poll.poll(1000 * left_s):
-                poll.unregister(process)
-                waiting.discard(process)
+                killed.append(process)
+        await asyncio.gather(*(ended(process, END_S) for process in killed))
 
 
 async def end_keeper(base: Path) -> None:
@@ -175,7 +171,7 @@ async def leave(base: Path) -> Leftovers:
     # On btrfs images are subvolumes, which do not go with their directory.
     if (await look(base)).none and not is_btrfs(base):
         await end_keeper(base)
-        _kill_all(base)
+        await _kill_all(base)
     else:
         await clear(base)
     return await look(base)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import TYPE_CHECKING, Final
 
 from fifo.hypervisors.linux import limits
 from fifo.hypervisors.linux.keeper import processes
 from fifo.hypervisors.linux.keeper_client import KeeperClient
+from fifo.hypervisors.linux.process_end import ended
 from fifo.model.errors import DeadlineExceeded, WrongState
 
 if TYPE_CHECKING:
@@ -34,7 +34,11 @@ async def end_idle_keeper(directory: Path) -> bool:
         try:
             await keeper.settle(limits.ORPHANS_S)
             await keeper.shutdown()
-            await _ended(directory, found[0])
+            if not await ended(found[0], END_S):
+                raise DeadlineExceeded(
+                    f"it has not ended within {END_S:g} s", f"the keeper of {directory}",
+                    "see keeper.log",
+                )  # fmt: skip
         finally:
             os.close(found[0])
     except WrongState:
@@ -42,18 +46,3 @@ async def end_idle_keeper(directory: Path) -> bool:
     finally:
         await keeper.close()
     return True
-
-
-async def _ended(directory: Path, pidfd: int) -> None:
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    loop.add_reader(pidfd, ended.set)
-    try:
-        async with asyncio.timeout(END_S):
-            await ended.wait()
-    except TimeoutError:
-        raise DeadlineExceeded(
-            f"it has not ended within {END_S:g} s", f"the keeper of {directory}", "see keeper.log"
-        ) from None
-    finally:
-        loop.remove_reader(pidfd)

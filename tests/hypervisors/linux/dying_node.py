@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 HOSTS = {"zone": ZoneHost, "vm": VmHost}
 FINISHED = "finished"
 WRONG = "wrong"
+STALLS = "stalls as "
 
 
 class Shapes(NamedTuple):
@@ -57,16 +58,19 @@ class Place(NamedTuple):
         """Give what is there to be done something to."""
         directory, prefix, first, second = self.host
         made = HOSTS[self.kind](Path(directory), prefix, network(int(first), int(second)))
-        return Subject(made, Path(self.source))
+        return Subject(made, self.source)
 
 
 class Life(NamedTuple):
-    """What a node does: an operation until its n-th effect; for no shapes it only finds them."""
+    """What a node does: an operation until its n-th effect; for no shapes it only finds them.
+
+    One that dies `stalled` says its pid, for a server that kills it in the middle of an answer.
+    """
 
     place: Place
     operation: str
     at: int = 0
-    when: When = "before"
+    when: When | Literal["stalled"] = "before"
     shapes: Shapes | None = None
 
 
@@ -94,10 +98,13 @@ async def live(subject: Subject, life: Life) -> None:
     _same(life.shapes.after, await shape_of(host), "after it was done again")
     await before(subject)
     _same(life.shapes.before, await shape_of(host), "before it is done once more")
-    death = Death(host.directory, life.at, life.when, tell)
+    if life.when == "stalled":
+        tell(f"{STALLS}{os.getpid()}")
+    else:
+        Death(host.directory, life.at, life.when, tell)
     await act(subject)
     tell(FINISHED)
-    death.die()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _same(wanted: Shape, found: Shape, when: str) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from fifo.model.image import Image
 from fifo.model.instance import Disk
+from tests.hypervisors.linux.vm.vm_host import VmHost
 from tests.hypervisors.linux.zone_host import zone_image_record
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from fifo.hypervisors.driver import Wanted
     from tests.hypervisors.linux.zone_host import ZoneHost
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 UID: Final = "00000000-0000-4000-8000-000000000001"
 FETCHED_UID: Final = "00000000-0000-4000-9000-000000000f01"
 CAPTURED_UID: Final = "00000000-0000-4000-9000-000000000f02"
+PATIENCE_S: Final = 60.0
+"""For a VM that boots first, on a machine that has much else to do."""
 
 
 class Subject:
     """One instance of a host, always the same, and the images that come and go beside it."""
 
-    def __init__(self, host: ZoneHost, source: Path) -> None:
-        """Take an image's file or directory to import."""
+    def __init__(self, host: ZoneHost, source: str) -> None:
+        """Take an image's source to import: a file, a directory, a URL or a registry's name."""
         self.host = host
         self.source = source
         made = host.wanted(nics=2, alias="a")
@@ -66,6 +69,12 @@ class Subject:
         """Have an instance that runs and waits for nothing."""
         await self.absent()
         await self.running()
+
+    async def booted(self) -> None:
+        """Have a VM that listens to its power button."""
+        await self.started_anew()
+        assert isinstance(self.host, VmHost)
+        await (await self.host.terminal(self.wanted)).close()
 
     async def without_snapshots(self) -> None:
         """Have a stopped instance, and no snapshot of it."""
@@ -120,6 +129,16 @@ class Subject:
         """Stop it by force."""
         await self.host.driver.stop(UID, 0.0)
 
+    async def stop_in_order(self) -> None:
+        """Ask it to stop, and wait until it has."""
+        await self.host.driver.stop(UID, PATIENCE_S)
+        seen = await self.host.driver.inspect(UID)
+        assert seen is not None
+        assert seen.exit is not None
+        assert (seen.exit.code, seen.exit.forced) == (0, False)
+        # Of what ended while there was no node, the next one has had it forgotten.
+        await self.host.keeper.forget(UID)
+
     async def reboot(self) -> None:
         """Stop it and start it, as the agent does."""
         await self.stop()
@@ -170,12 +189,15 @@ class Subject:
 
     def _image(self, uid: str) -> Image:
         if self.wanted.spec.brand == "lx":
-            image = zone_image_record(self.source)
-            form = "oci_layout" if self.source.is_dir() else "rootfs_tar"
-            return msgspec.structs.replace(image, uid=uid, id=uid, format=form)
+            image = zone_image_record(Path(self.source))
+            layout = self.source.startswith("docker:") or Path(self.source).is_dir()
+            return msgspec.structs.replace(
+                image, uid=uid, id=uid, source=self.source,
+                format="oci_layout" if layout else "rootfs_tar",
+            )  # fmt: skip
         return Image(
-            uid=uid, id=uid, create_time=0.0, source=str(self.source), boot="disk",
-            brands=("kvm",), format="raw" if self.source.suffix == ".raw" else "qcow2",
+            uid=uid, id=uid, create_time=0.0, source=self.source, boot="disk",
+            brands=("kvm",), format="raw" if self.source.endswith(".raw") else "qcow2",
         )  # fmt: skip
 
 
@@ -190,6 +212,8 @@ OPERATIONS: Final = {
     "create": Operation(Subject.absent, Subject.create),
     "start": Operation(Subject.stopped, Subject.start),
     "stop": Operation(Subject.running, Subject.stop),
+    "stop in order": Operation(Subject.started_anew, Subject.stop_in_order),
+    "stop a booted one": Operation(Subject.booted, Subject.stop_in_order),
     "reboot": Operation(Subject.running, Subject.reboot),
     "update a stopped one": Operation(Subject.stopped, Subject.update),
     "update a running one": Operation(Subject.started_anew, Subject.update),

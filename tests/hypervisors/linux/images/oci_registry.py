@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from tests.hypervisors.linux.images.archives import directory, entry, tar
+from tests.hypervisors.linux.images.stalling import Stall
 from tests.hypervisors.linux.images.test_layouts import CONFIG, Layout
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
     layout: ClassVar[Path]
     asked: ClassVar[list[str]]
     elsewhere: ClassVar[str]
+    stall: ClassVar[Stall]
 
     def do_GET(self) -> None:
         """Answer for the API's root, a manifest or a blob."""
@@ -58,7 +60,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        self.stall.give(self, data)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -122,11 +124,16 @@ def filled(place: Path) -> Layout:
 
 @contextlib.contextmanager
 def serving(
-    layout: Layout, elsewhere: str = "", secured: ssl.SSLContext | None = None
+    layout: Layout,
+    elsewhere: str = "",
+    secured: ssl.SSLContext | None = None,
+    stall: Stall | None = None,
 ) -> Iterator[Served]:
     """Serve a layout on a port of 127.0.0.1, by TLS if there is a context for it."""
     asked: list[str] = []
-    more = {"layout": layout.place, "asked": asked, "elsewhere": elsewhere}
+    more = {
+        "layout": layout.place, "asked": asked, "elsewhere": elsewhere, "stall": stall or Stall()
+    }  # fmt: skip
     server = Quiet(("127.0.0.1", 0), type("Handler", (Registry,), more))
     if secured is not None:
         server.socket = secured.wrap_socket(server.socket, server_side=True)

@@ -18,6 +18,7 @@ import pytest
 from fifo.hypervisors.linux import cgroups, facts
 from fifo.hypervisors.linux.vm.control_group import ControlGroups, memory_limit_mib
 from fifo.model.instance import InstanceSpec
+from tests.hypervisors.linux.test_limits import GREEDY
 from tests.hypervisors.linux.zone_host import RUNTIME
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ async def test_what_a_zone_uses_is_read_and_its_group_goes_with_it(zones: ZoneHo
     assert not path.exists()
 
 
-def test_a_vm_s_process_is_held_by_its_group_and_the_group_is_removed() -> None:
+def test_a_vm_s_process_is_held_by_its_group_which_counts_its_kill_and_is_removed() -> None:
     known = facts.gather()
     parent = f"/fifo-t{secrets.token_hex(2)}"
     groups = ControlGroups(known, parent)
@@ -78,6 +79,11 @@ def test_a_vm_s_process_is_held_by_its_group_and_the_group_is_removed() -> None:
             assert cgroups.usage(f"{parent}/{spec.uid}").processes == 1
             groups.apply(msgspec.structs.replace(spec, cpu_cap=0))
             assert (place / "cpu.max").read_text().split()[0] == "max"
+            (place / "memory.max").write_text(str(8 * MIB))
+            greedy = ["/bin/busybox", "sh", "-c", f"echo $$ >{joined}; {GREEDY}"]
+            assert subprocess.run(greedy, check=False).returncode == -signal.SIGKILL
+            used = cgroups.usage(f"{parent}/{spec.uid}")
+            assert (used.oom_kills, used.memory_limit_bytes) == (1, 8 * MIB)
             (place / "cgroup.kill").write_text("1")
             assert held.wait(10) == -signal.SIGKILL
     finally:

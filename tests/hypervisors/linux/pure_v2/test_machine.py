@@ -20,7 +20,7 @@ WANTED = "FIFO_TEST_V2"
 TESTS = ("tests/hypervisors/linux/pure_v2/test_inside.py", "tests/hypervisors/linux/test_limits.py")
 LIMIT_S = 600.0
 """They take two minutes, most of it the emulation of the processor, or six where it is shared."""
-COUNT = 10
+COUNT = 11
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get(WANTED),

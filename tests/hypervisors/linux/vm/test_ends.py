@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fifo.hypervisors.linux import mounting
+from fifo.hypervisors.linux import cgroups, mounting
 from fifo.hypervisors.linux.keeper_client import KeeperClient
 from fifo.hypervisors.linux.layout import PASSABLE, Layout
 from fifo.hypervisors.linux.vm import limits
 from fifo.hypervisors.linux.vm.monitor import Monitor
 from fifo.model.errors import DeadlineExceeded, DriverFailed
+from fifo.model.restart import describe
 from tests.hypervisors.linux.test_adoption import Ear
 from tests.hypervisors.linux.vm.vm_host import PROMPT, VmHost, small_vm, why_not
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from fifo.hypervisors.driver import Wanted
 
 ROOM_KIB = 6 * 1024
+ROOM_MIB = 12
+MIB = 1024 * 1024
 
 
 async def test_a_vm_goes_on_without_its_node_and_the_next_one_knows_it(zones: VmHost) -> None:
@@ -152,6 +155,41 @@ async def test_a_guest_that_starts_anew_for_ever_is_ended_and_says_why(
     assert (end.signal, end.forced, end.resets) == (signal.SIGKILL, False, 2)
     left = await zones.remove_all()
     assert left.none, left
+
+
+# -- memory of the host that is used up -----------------------------------------------------------
+
+
+async def test_a_qemu_that_is_killed_for_want_of_memory_is_told_as_that(zones: VmHost) -> None:
+    driver = await zones.open()
+    wanted = await zones.running()
+    uid = wanted.spec.uid
+    ear = Ear(zones)
+    terminal = await zones.terminal(wanted)
+    limit_mib = _leave(f"{zones.settings.cgroup}/{uid}", ROOM_MIB)
+    # The guest is allowed more than its QEMU is: its disk in memory fills.
+    size = f"bs=1M count={4 * ROOM_MIB}"
+    await terminal.channel.write(f"dd if=/dev/zero of=/x {size}\n".encode())
+    await ear.until(lambda _: uid in ear.ends())
+    end = ear.ends()[uid].exit
+    assert (end.code, end.signal, end.forced) == (None, signal.SIGKILL, False)
+    assert describe(end) == f"killed: out of memory ({limit_mib} MiB)"
+    await terminal.close()
+    # Its group goes with it: the next start has the limit that is wanted.
+    assert (await driver.start(wanted, 2)).state == "running"
+    left = await zones.remove_all()
+    assert left.none, left
+
+
+def _leave(group: str, room_mib: int) -> int:
+    """Limit a group to little more memory than it uses now; gives the limit, in MiB."""
+    limit_mib = cgroups.usage(group).memory_bytes // MIB + room_mib
+    names = {"memory.limit_in_bytes", "memory.max"}
+    (file,) = (
+        each for path in cgroups.paths(group) for each in path.iterdir() if each.name in names
+    )
+    file.write_text(str(limit_mib * MIB), encoding="ascii")
+    return limit_mib
 
 
 # -- a disk of the host that is full --------------------------------------------------------------
