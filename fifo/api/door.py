@@ -102,7 +102,8 @@ class Door:
     ) -> grpc.RpcMethodHandler[Any, Any]:
         """Make the handler of a method; bytes go in and out, so that the door parses them.
 
-        `look` is what refuses a request of a stream as its function would, and does no more.
+        `look` is what refuses a request as its function would, and does no more: of a stream, or
+        where more can be said than the function says.
         """
         kind = _KINDS[takes_stream, gives_stream]
         measures = MethodMeasures(method.service, method.name)
@@ -111,7 +112,7 @@ class Door:
         run = (
             self._stream(method, request, check, function, look, takes_stream=takes_stream)
             if takes_stream or gives_stream
-            else self._unary(method, request, check, function)
+            else self._unary(method, request, check, function, look)
         )
         guarded = self._guarded(method, measures, run)
         make = getattr(grpc, f"{kind}_rpc_method_handler")
@@ -174,9 +175,11 @@ class Door:
         request: type[Message],
         check: Callable[[Message], None],
         function: Callable[..., Any],
+        look: Callable[..., Any] | None,
     ) -> Callable[[Any, Call], Awaitable[bytes]]:
         parse = _parser(request)
-        looks = second_look.looks(method, request)
+        if look is None and second_look.looks(method, request):
+            look = function
         deadline_s = method.deadline_s
         awaits = inspect.iscoroutinefunction(function)
         audited = method.audited
@@ -188,10 +191,10 @@ class Door:
             try:
                 check(message)
             except InvalidInput as error:
-                if not looks:
+                if look is None:
                     raise
                 async with asyncio.timeout(deadline_s):
-                    raise await second_look.look_on(error, message, call, function) from None
+                    raise await second_look.look_on(error, message, call, look) from None
             if audited:
                 await self._begin(call)
             if not awaits:

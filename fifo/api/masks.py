@@ -27,7 +27,7 @@ def read(message: Any, mask: FieldMask) -> Any:
     paths = list(mask.paths)
     if not paths or paths == [ALL]:
         return message
-    _check(message.DESCRIPTOR, paths, "read_mask")
+    check_read(message.DESCRIPTOR, mask)
     made = type(message)()
     for path in paths:
         _copy(message, made, path.split("."))
@@ -48,9 +48,20 @@ def read_leniently(message: Any, mask: FieldMask) -> Any:
 
 def check_read(described: Descriptor, mask: FieldMask) -> None:
     """Raise InvalidInput for paths that lead nowhere."""
+    if wrong := astray(described, mask, "read_mask"):
+        raise InvalidInput("read_mask", tuple(wrong))
+
+
+def astray(described: Descriptor, mask: FieldMask, field: str) -> list[Violation]:
+    """Tell which paths of a request's mask lead nowhere; `*` alone is all."""
     paths = list(mask.paths)
-    if paths != [ALL]:
-        _check(described, paths, "read_mask")
+    if paths == [ALL]:
+        return []
+    return [
+        Violation(field, f"paths of {described.name}, which {path[:80]!r} is not")
+        for path in paths
+        if not _leads(described, path.split("."))
+    ]
 
 
 def merge(current: Any, given: Any, mask: FieldMask, resource: str) -> Any:
@@ -77,7 +88,7 @@ def merged(current: Any, given: Any, mask: FieldMask, resource: str) -> tuple[An
     elif whole:
         paths = [field.name for field in described.fields]
     else:
-        wrong += _astray(described, paths, "update_mask")
+        wrong += astray(described, mask, "update_mask")
         paths = [path for path in paths if _leads(described, path.split("."))]
     made = type(current)()
     made.CopyFrom(current)
@@ -105,20 +116,6 @@ def changed_fields(before: Any, after: Any) -> list[str]:
 
 
 # -- its parts ------------------------------------------------------------------------------------
-
-
-def _check(described: Descriptor, paths: list[str], field: str) -> None:
-    if wrong := _astray(described, paths, field):
-        raise InvalidInput(field, tuple(wrong))
-
-
-def _astray(described: Descriptor, paths: list[str], field: str) -> list[Violation]:
-    """Tell which paths lead nowhere."""
-    return [
-        Violation(field, f"paths of {described.name}, which {path[:80]!r} is not")
-        for path in paths
-        if not _leads(described, path.split("."))
-    ]
 
 
 def _leads(described: Descriptor, parts: list[str]) -> bool:

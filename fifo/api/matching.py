@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf.any_pb2 import Any as Packed
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from fifo.api import masks, sealing
 from fifo.api.faults import Faults
@@ -18,8 +19,6 @@ from fifo.v1 import event_service_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from google.protobuf.field_mask_pb2 import FieldMask
 
     from fifo.api.tables import Change
     from fifo.store.catalog import View
@@ -56,6 +55,8 @@ class Matching:
         if any(kind not in KINDS for kind in request.resource_types):
             faults.add("resource_types", f"some of {', '.join(KINDS)}")
         named = [kind for kind in request.resource_types if kind in KINDS]
+        with faults:
+            _check_mask(named, self._mask)
         if request.parent:
             with faults:
                 _scope(events.TYPE, request.parent)
@@ -63,9 +64,6 @@ class Matching:
         filters = Faults()
         for kind in named or KINDS:
             described = KINDS[kind].described
-            if named and self._mask.paths:
-                with faults:
-                    masks.check_read(described, self._mask)
             with filters:
                 matches = predicate(request.filter, described) if request.filter else None
                 if not faults.violations:
@@ -124,6 +122,23 @@ class Matching:
             uid=described.uid(parts),
             resource=packed,
         )
+
+
+def _check_mask(named: list[str], mask: FieldMask) -> None:
+    """Raise InvalidInput for paths that lead nowhere in a type that is named.
+
+    Without types a mask picks of each resource what it has: a path has to lead somewhere in one.
+    """
+    faults = Faults()
+    for kind in named:
+        with faults:
+            masks.check_read(KINDS[kind].described, mask)
+    for path in () if named else mask.paths:
+        own = FieldMask(paths=[path])
+        if all(masks.astray(kind.described, own, "") for kind in KINDS.values()):
+            told = f"paths of at least one type of resource, which {path[:80]!r} is not"
+            faults.add("read_mask", told)
+    faults.refuse("Watch")
 
 
 def _scope(kind: str, parent: str) -> Callable[[View, Any], bool] | None:

@@ -23,6 +23,7 @@ logger = logging.getLogger("fifo.api")
 
 _READ_BYTES: Final = 1024 * 1024
 _PART: Final = ".part"
+"""How the name of what is not whole ends; before that stands how long it will be."""
 
 
 class Upload:
@@ -52,7 +53,7 @@ class Upload:
         found = hashlib.sha256()
         while data := self._file.read(_READ_BYTES):
             found.update(data)
-        self._path.rename(self._path.with_suffix(""))
+        self._path.rename(self._path.with_name(_id(self._path)))
         return found.hexdigest()
 
     def close(self) -> None:
@@ -77,6 +78,8 @@ class Uploads:
         if not 0 < size_bytes <= limits.UPLOAD_BYTES:
             wanted = f"1 to {limits.UPLOAD_BYTES} bytes"
             raise InvalidInput("UploadImage", (Violation("open.size_bytes", wanted),))
+        # A UUID is the same in capitals (RFC 9562, section 4).
+        upload_id = upload_id.lower()
         if upload_id in self._open:
             raise Busy("another stream writes this upload", upload_id, "end that one first")
         if len(self._open) >= limits.UPLOADS:
@@ -101,7 +104,7 @@ class Uploads:
 
     async def close(self, upload_id: str, upload: Upload) -> None:
         """Let an upload go."""
-        self._open.discard(upload_id)
+        self._open.discard(upload_id.lower())
         await self._run(upload.close)
 
     async def path_of(self, upload_id: str) -> Path | None:
@@ -141,10 +144,7 @@ class Uploads:
 
     def _opened(self, upload_id: str, size_bytes: int, offset_bytes: int) -> Upload:
         private_files.make_directory(self._directory)
-        path = self._directory / f"{upload_id.lower()}{_PART}"
-        if (whole := path.with_suffix("")).is_file():
-            # Who did not hear that all had come asks again, and may be told so.
-            path = whole
+        path = self._path(upload_id, size_bytes)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         file = os.fdopen(os.open(path, flags, private_files.FILE_MODE), "r+b")
         here = file.seek(0, os.SEEK_END)
@@ -157,11 +157,28 @@ class Uploads:
                 reason="WRONG_OFFSET",
                 details={"offset_bytes": str(here)},
             )
-        if path is whole and size_bytes != here:
+        promised_bytes = _promised_bytes(path) or here
+        if size_bytes != promised_bytes:
             file.close()
-            wanted = f"{here} bytes, which this upload has in all"
+            wanted = f"{promised_bytes} bytes, which this upload has in all"
             raise InvalidInput("UploadImage", (Violation("open.size_bytes", wanted),))
         return Upload(path, file, size_bytes)
+
+    def _path(self, own: str, size_bytes: int) -> Path:
+        """Give the file of an upload: what is here of it, else one that says how much is to come.
+
+        Who did not hear that all had come asks again for what is whole, and may be told so.
+        """
+        whole = self._directory / own
+        if whole.is_file():
+            return whole
+        begun = next(self._directory.glob(f"{own}.*{_PART}"), None)
+        if begun is not None and begun.stat().st_size:
+            return begun
+        if begun is not None:
+            # Nothing has come that another size could be wrong for.
+            begun.unlink()
+        return self._directory / f"{own}.{size_bytes}{_PART}"
 
     def _sweep(self) -> None:
         """Throw away what nobody went on with, or imported, for long."""
@@ -169,8 +186,19 @@ class Uploads:
             return
         before = self._utc() - limits.UPLOAD_KEPT_S
         for path in self._directory.iterdir():
-            if path.stem not in self._open and path.stat().st_mtime < before:
+            if _id(path) not in self._open and path.stat().st_mtime < before:
                 _drop(path)
+
+
+def _id(path: Path) -> str:
+    """Give the id of the upload that a file is of."""
+    return path.name.partition(".")[0]
+
+
+def _promised_bytes(path: Path) -> int:
+    """Give how long a part says in its name that the whole will be; 0 for what is whole."""
+    _, _, size = path.name.removesuffix(_PART).partition(".")
+    return int(size or 0)
 
 
 def _drop(path: Path) -> None:

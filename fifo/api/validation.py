@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from google.api import field_behavior_pb2, field_info_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
-from fifo.api import limits
+from fifo.api import limits, masks, name_forms
 from fifo.api.field_rules import PAGE_SIZE, RULES, Rule
 from fifo.model.errors import InvalidInput, Violation
 
@@ -38,6 +38,7 @@ _NANOS: Final = 1_000_000_000
 _YEAR_1_S: Final = -62_135_596_800
 _YEAR_9999_S: Final = 253_402_300_799
 """The bounds of a timestamp, as timestamp.proto has them."""
+_UPDATE_MASK: Final = "update_mask"
 _KEY_CHARACTERS: Final = 255
 """A key of tags or metadata (vmadm's mdata: 255)."""
 
@@ -128,9 +129,10 @@ class Validation:
     def _one(self, field: FieldDescriptor, rule: Rule) -> Check:
         message = field.message_type
         if message is not None:
-            return self._message(message, rule)
+            return self._message(field, message, rule)
         if field.type == FieldDescriptor.TYPE_STRING:
-            return _text(field, rule)
+            reads = name_forms.of_field(field)
+            return _text(field, rule) if reads is None else _name(reads)
         if field.type == FieldDescriptor.TYPE_BYTES:
             return _bytes(rule)
         if field.type == FieldDescriptor.TYPE_ENUM:
@@ -139,7 +141,7 @@ class Validation:
             return _anything
         return _number(rule)
 
-    def _message(self, message: Descriptor, rule: Rule) -> Check:
+    def _message(self, field: FieldDescriptor, message: Descriptor, rule: Rule) -> Check:
         match message.full_name:
             case "google.protobuf.Duration":
                 return _duration(rule)
@@ -151,12 +153,22 @@ class Validation:
                 return _anything
         checks, _ = self._of(message)
         waived = rule.waives
+        owner = field.containing_type
+        assert owner is not None
+        # What is made has the name that its request says beside it; what is changed its own.
+        reads = name_forms.of_resource(message) if owner.name.startswith("Update") else None
+        changed = _changed(owner) if field.name == _UPDATE_MASK else None
 
         def check(value: Any, path: str, found: Found) -> None:
             own, required = self._messages[message.full_name]
             if waived:
                 required = tuple(name for name in required if name not in waived)
             self._run(value, f"{path}.", found, own, required)
+            if reads is not None:
+                _check_name(reads, value.name, f"{path}.name", found)
+            if changed is not None:
+                for _, wanted in masks.astray(changed, value, path):
+                    found.add(path, wanted)
 
         assert checks is not None
         return check
@@ -175,6 +187,12 @@ class Validation:
                 one(value[key], f"{path}.{key[:40]}", found)
 
         return check
+
+
+def _changed(request: Descriptor) -> Descriptor:
+    """Give the type of the resource that an update's mask is of."""
+    inner = (field.message_type for field in request.fields)
+    return next(own for own in inner if own is not None and name_forms.of_resource(own))
 
 
 def _behaviors(field: FieldDescriptor) -> set[str]:
@@ -229,6 +247,26 @@ def _text(field: FieldDescriptor, rule: Rule) -> Check:
             found.add(path, "one line of text, without control characters")
 
     return check
+
+
+def _name(reads: Callable[[str], object]) -> Check:
+    most = limits.STRING_CHARACTERS
+
+    def check(value: str, path: str, found: Found) -> None:
+        if len(value) > most:
+            found.add(path, f"at most {most} characters, not {len(value)}")
+        else:
+            _check_name(reads, value, path, found)
+
+    return check
+
+
+def _check_name(reads: Callable[[str], object], value: str, path: str, found: Found) -> None:
+    try:
+        reads(value)
+    except InvalidInput as error:
+        if all(told.field != path for told in found.violations):
+            found.add(path, error.violations[0].wanted)
 
 
 def _check_address(value: str, path: str, found: Found) -> None:

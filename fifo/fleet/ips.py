@@ -12,7 +12,7 @@ import msgspec
 from fifo.fleet.refusals import holder
 from fifo.fleet.strangers import kept_for
 from fifo.model import address_pool, keys, names
-from fifo.model.errors import Conflict, FifoError, NoRoom, WrongState
+from fifo.model.errors import AlreadyExists, Conflict, FifoError, WrongState
 from fifo.model.network import AddressClaim
 from fifo.model.wires import is_wire, wire_of
 
@@ -38,7 +38,7 @@ class Ips:
         """Give who has an address of a network or a wire, as it will be; None if nobody has."""
         return self._writes.read(self._catalog.addresses, _path(network, text))
 
-    def refuse_taken(self, network: str, text: str) -> NoRoom:
+    def refuse_taken(self, network: str, text: str) -> AlreadyExists:
         """Say that an address is taken, and by whom."""
         held = self.held(network, text)
         who = (
@@ -46,7 +46,7 @@ class Ips:
             if held is not None
             else ""
         )
-        return NoRoom(f"the address is taken{who}", text, "choose another, or none")
+        return AlreadyExists(f"the address is taken{who}", text, "choose another, or none")
 
     def refuse_strangers(self, network: str, text: str, uid: str) -> FifoError | None:
         """Say why an address cannot be a stranger's own; None if it can."""

@@ -27,6 +27,8 @@ PACKAGES: Final = "packages"
 NETWORKS: Final = "networks"
 OPERATIONS: Final = "operations"
 SNAPSHOTS: Final = "snapshots"
+UPLOADS: Final = "uploads"
+"""What callers know bytes of images by, and the directory that keeps them."""
 
 _TENANT: Final = frozenset({INSTANCES})
 _TOP: Final = frozenset({HYPERVISORS, IMAGES, PACKAGES, NETWORKS, OPERATIONS})
@@ -101,6 +103,18 @@ def parse_snapshot(text: str, field: str = "name") -> Name:
 
 SNAPSHOT_ID: Final = re.compile(r"[A-Za-z0-9_.:%-]{1,64}")
 """vmadm's own grammar for snapshot names."""
+
+
+def parse_operation(text: str, field: str = "name") -> str:
+    """Give the id of an operation by its name; raises InvalidInput.
+
+    An id is looked up as it is: whoever made it up finds nothing.
+    """
+    collection, _, own = text.partition("/")
+    if collection == OPERATIONS and own:
+        return own
+    wanted = "a name like operations/op-1" if text else "a name: an operation without one is done"
+    raise InvalidInput(text or field, (Violation(field, wanted),))
 
 
 def parse_org(text: str, field: str = "parent") -> str:

@@ -25,9 +25,19 @@ NEXT: Final[dict[tuple[str, str], OperationState]] = {
 
 FINAL: Final = frozenset({"done", "failed", "cancelled", "needs_attention"})
 
+BATCHES: Final = frozenset({"create_instances", "delete_instances"})
+"""Kinds of which each item is an instance that a request of its own was about."""
+
+
+class FieldViolation(Value, frozen=True):
+    """One thing that was wrong with a request, as `fifo.model.errors.Violation` has it."""
+
+    field: str
+    wanted: str
+
 
 class Failure(Value, frozen=True):
-    """Why an operation failed: the class and reason of the error, and its three parts."""
+    """Why an operation failed: the class and reason of the error, its parts and violations."""
 
     kind: str
     reason: str
@@ -35,6 +45,7 @@ class Failure(Value, frozen=True):
     subject: str = ""
     remedy: str = ""
     details: dict[str, str] = {}
+    violations: tuple[FieldViolation, ...] = ()
 
 
 class StepRecord(Value, frozen=True):

@@ -59,7 +59,9 @@ class WatchRequest(_message.Message):
 
     @_builtins.property
     def read_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields wanted; absent means all."""
+        """The fields wanted; absent means all. Each has to be one of every type that is named, or, where
+        none is, of at least one.
+        """
 
     @_builtins.property
     def max_delay(self) -> _duration_pb2.Duration:

@@ -195,7 +195,7 @@ class Image(_message.Message):
     state_reason: _builtins.str
     """Never set, as no image is kept of an import that failed: see its operation."""
     source: _builtins.str
-    """Where it came from, secrets removed."""
+    """Where it came from, secrets removed; `uploads/{upload}` for what was uploaded."""
     from_instance: _builtins.str
     """The instance that it was made of."""
     sha256: _builtins.str

@@ -213,7 +213,7 @@ class UploadImageRequest(_message.Message):
         upload_id: _builtins.str
         """The caller's UUID4 for it; the same to go on after a break."""
         size_bytes: _builtins.int
-        """Its size in all."""
+        """Its size in all, and the same whenever it goes on."""
         offset_bytes: _builtins.int
         """Where this stream begins; 0 unless it goes on after a break."""
         def __init__(

@@ -137,7 +137,8 @@ class InstanceServiceServicer:
 
     def UpdateInstance(self, request, context):
         """Changes settable fields: live where the host can, else from the next boot on. The operation's
-        metadata says which, and so does the instance.
+        metadata says which, and so does the instance. Where nothing changes by it the operation is done
+        at once, and has no name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -152,14 +153,16 @@ class InstanceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StartInstance(self, request, context):
-        """Starts an instance that is STOPPED or FAILED. One that runs already is no error.
+        """Starts an instance that is STOPPED or FAILED. One that runs already is no error: the operation
+        is done at once then, and has no name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StopInstance(self, request, context):
-        """Asks a guest to end, and ends it at a deadline. One that is down already is no error.
+        """Asks a guest to end, and ends it at a deadline. One that is down already is no error: the
+        operation is done at once then, and has no name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,7 +191,8 @@ class InstanceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchDeleteInstances(self, request, context):
-        """Deletes up to 1,000 instances; what failed is in the metadata's `failed_requests`.
+        """Deletes up to 1,000 instances; what failed is in the metadata's `failed_requests`. Where none can
+        be deleted the operation is done at once, and has no name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

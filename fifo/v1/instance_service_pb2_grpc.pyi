@@ -45,16 +45,21 @@ class InstanceServiceStub:
     """
     UpdateInstance: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.UpdateInstanceRequest, _operations_pb2.Operation]
     """Changes settable fields: live where the host can, else from the next boot on. The operation's
-    metadata says which, and so does the instance.
+    metadata says which, and so does the instance. Where nothing changes by it the operation is done
+    at once, and has no name.
     """
     DeleteInstance: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.DeleteInstanceRequest, _operations_pb2.Operation]
     """Takes an instance away with all it holds, whatever its state. Refused while
     `deletion_protection` is set.
     """
     StartInstance: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.StartInstanceRequest, _operations_pb2.Operation]
-    """Starts an instance that is STOPPED or FAILED. One that runs already is no error."""
+    """Starts an instance that is STOPPED or FAILED. One that runs already is no error: the operation
+    is done at once then, and has no name.
+    """
     StopInstance: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.StopInstanceRequest, _operations_pb2.Operation]
-    """Asks a guest to end, and ends it at a deadline. One that is down already is no error."""
+    """Asks a guest to end, and ends it at a deadline. One that is down already is no error: the
+    operation is done at once then, and has no name.
+    """
     RebootInstance: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.RebootInstanceRequest, _operations_pb2.Operation]
     """Stops a running instance and starts it again, which applies what is `pending_reboot`."""
     BatchGetInstances: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.BatchGetInstancesRequest, _instance_service_pb2.BatchGetInstancesResponse]
@@ -64,7 +69,9 @@ class InstanceServiceStub:
     what failed is in the metadata's `failed_requests`.
     """
     BatchDeleteInstances: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.BatchDeleteInstancesRequest, _operations_pb2.Operation]
-    """Deletes up to 1,000 instances; what failed is in the metadata's `failed_requests`."""
+    """Deletes up to 1,000 instances; what failed is in the metadata's `failed_requests`. Where none can
+    be deleted the operation is done at once, and has no name.
+    """
     ExecInstance: _grpc.StreamStreamMultiCallable[_instance_service_pb2.ExecInstanceRequest, _instance_service_pb2.ExecInstanceResponse]
     """Runs a command in a zone: the first frame opens, the last answer carries the exit status.
     Ending the call early kills the command.
@@ -89,16 +96,21 @@ class InstanceServiceAsyncStub(InstanceServiceStub):
     """
     UpdateInstance: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.UpdateInstanceRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Changes settable fields: live where the host can, else from the next boot on. The operation's
-    metadata says which, and so does the instance.
+    metadata says which, and so does the instance. Where nothing changes by it the operation is done
+    at once, and has no name.
     """
     DeleteInstance: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.DeleteInstanceRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Takes an instance away with all it holds, whatever its state. Refused while
     `deletion_protection` is set.
     """
     StartInstance: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.StartInstanceRequest, _operations_pb2.Operation]  # type: ignore[assignment]
-    """Starts an instance that is STOPPED or FAILED. One that runs already is no error."""
+    """Starts an instance that is STOPPED or FAILED. One that runs already is no error: the operation
+    is done at once then, and has no name.
+    """
     StopInstance: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.StopInstanceRequest, _operations_pb2.Operation]  # type: ignore[assignment]
-    """Asks a guest to end, and ends it at a deadline. One that is down already is no error."""
+    """Asks a guest to end, and ends it at a deadline. One that is down already is no error: the
+    operation is done at once then, and has no name.
+    """
     RebootInstance: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.RebootInstanceRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Stops a running instance and starts it again, which applies what is `pending_reboot`."""
     BatchGetInstances: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.BatchGetInstancesRequest, _instance_service_pb2.BatchGetInstancesResponse]  # type: ignore[assignment]
@@ -108,7 +120,9 @@ class InstanceServiceAsyncStub(InstanceServiceStub):
     what failed is in the metadata's `failed_requests`.
     """
     BatchDeleteInstances: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.BatchDeleteInstancesRequest, _operations_pb2.Operation]  # type: ignore[assignment]
-    """Deletes up to 1,000 instances; what failed is in the metadata's `failed_requests`."""
+    """Deletes up to 1,000 instances; what failed is in the metadata's `failed_requests`. Where none can
+    be deleted the operation is done at once, and has no name.
+    """
     ExecInstance: _aio.StreamStreamMultiCallable[_instance_service_pb2.ExecInstanceRequest, _instance_service_pb2.ExecInstanceResponse]  # type: ignore[assignment]
     """Runs a command in a zone: the first frame opens, the last answer carries the exit status.
     Ending the call early kills the command.
@@ -154,7 +168,8 @@ class InstanceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
         """Changes settable fields: live where the host can, else from the next boot on. The operation's
-        metadata says which, and so does the instance.
+        metadata says which, and so does the instance. Where nothing changes by it the operation is done
+        at once, and has no name.
         """
 
     @_abc_1.abstractmethod
@@ -173,7 +188,9 @@ class InstanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _instance_service_pb2.StartInstanceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
-        """Starts an instance that is STOPPED or FAILED. One that runs already is no error."""
+        """Starts an instance that is STOPPED or FAILED. One that runs already is no error: the operation
+        is done at once then, and has no name.
+        """
 
     @_abc_1.abstractmethod
     def StopInstance(
@@ -181,7 +198,9 @@ class InstanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _instance_service_pb2.StopInstanceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
-        """Asks a guest to end, and ends it at a deadline. One that is down already is no error."""
+        """Asks a guest to end, and ends it at a deadline. One that is down already is no error: the
+        operation is done at once then, and has no name.
+        """
 
     @_abc_1.abstractmethod
     def RebootInstance(
@@ -215,7 +234,9 @@ class InstanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _instance_service_pb2.BatchDeleteInstancesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
-        """Deletes up to 1,000 instances; what failed is in the metadata's `failed_requests`."""
+        """Deletes up to 1,000 instances; what failed is in the metadata's `failed_requests`. Where none can
+        be deleted the operation is done at once, and has no name.
+        """
 
     @_abc_1.abstractmethod
     def ExecInstance(

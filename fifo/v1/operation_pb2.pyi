@@ -25,6 +25,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class OperationMetadata(_message.Message):
     """The metadata of every long-running operation. Operations are served by the standard
     google.longrunning.Operations, named `operations/{operation}`, and kept for 7 days.
+
+    One that had nothing to do, and one that was only tried out (`validate_only`), is done when it is
+    given and has no name: nothing of it is kept, so that there is nothing to get or to wait for. Look
+    at `done` first, as the clients of google.longrunning do.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -95,7 +95,9 @@ class Package(_message.Message):
     max_physical_memory: _builtins.int
     """Memory in MiB; absent means 256."""
     max_swap: _builtins.int
-    """The most virtual memory in MiB, at least 256; absent means `max_physical_memory`."""
+    """The most virtual memory in MiB, at least 256; absent means `max_physical_memory`, or 256 where
+    that is less.
+    """
     max_lwps: _builtins.int
     """The most threads; absent means 2000."""
     cpu_cap: _builtins.int

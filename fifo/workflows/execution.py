@@ -27,7 +27,7 @@ from fifo.model.operation import FINAL, NEXT, StepRecord
 from fifo.store.catalog import Waiting
 from fifo.store.contract import Get, Put, RangeReply, Txn, TxnReply, unchanged
 from fifo.workflows import limits
-from fifo.workflows.failures import failure_of
+from fifo.workflows.failures import failure_of_item
 from fifo.workflows.patience import Patience
 from fifo.workflows.undoing import undo_failed
 from fifo.workflows.workflow import Outcome
@@ -293,7 +293,10 @@ class Execution:
         now = self.world.utc()
         outputs = {str(item): output for item, output in outcome.outputs.items()}
         record = StepRecord(name=step.name, began=began, ended=now, outputs=outputs)
-        failures = {str(item): failure_of(error) for item, error in outcome.failed.items()}
+        failures = {
+            str(item): failure_of_item(self.catalog, operation, item, error)
+            for item, error in outcome.failed.items()
+        }
         return msgspec.structs.replace(
             operation,
             step=operation.step + 1,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fifo.api.resources.partial import failures, told_of
 from fifo.api.services.instance_batches import chunk_size
+from fifo.hypervisors.simulated.faults import Fault
 from fifo.hypervisors.simulated.settings import HostSettings
 from fifo.model import limits
 from fifo.model.instance import Disk, Shares
@@ -253,3 +254,29 @@ def test_a_thousand_refusals_fit_into_a_record() -> None:
     longest = f"orgs/default/instances/{'n' * 63}"
     refused = {n: msgspec.structs.replace(MISSING, subject=longest) for n in range(1_000)}
     assert len(msgspec.json.encode(told_of(range(1_000), refused))) < VALUE_BYTES // 2
+
+
+def test_what_fails_of_a_batch_is_told_by_the_instances_name(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            await create(channel, "taken", {**ZONE, "ram": 64})
+            stage.simulated.faults.add(Fault("start", "error", times=1, text="no start"))
+            requests = [
+                {"instance_id": "stuck", "instance": {**ZONE, "ram": 64}},
+                {"instance_id": "large", "instance": {**ZONE, "ram": 4_000_000}},
+                {"instance_id": "taken", "instance": {**ZONE, "ram": 64}},
+            ]
+            operation = await call(
+                channel,
+                "InstanceService.BatchCreateInstances",
+                parent="orgs/default",
+                requests=requests,
+            )
+            operation = await ended(channel, operation)
+            failed = metadata_of(operation).failed_requests
+            assert sorted(failed) == [0, 1, 2]
+            for index, request in enumerate(requests):
+                own = f"orgs/default/instances/{request['instance_id']}"
+                assert failed[index].message.startswith(f"{own}: "), failed[index].message
+
+    play(scene)

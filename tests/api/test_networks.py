@@ -6,9 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from google.rpc import code_pb2
 
 from fifo.v1 import network_pb2
-from tests.api.calls import call, done, ended, refused
+from tests.api.calls import call, done, ended, metadata_of, refused
 from tests.api.stage import NETWORK
 from tests.api.test_instances import ZONE, create
 
@@ -313,5 +314,59 @@ def test_addresses_asked_for_by_many_at_once_are_given_once_each(play: Play) -> 
                 )
             )
             assert len({answer.address for answer in answers}) == 6
+
+    play(scene)
+
+
+def test_an_address_that_is_taken_exists_already_whoever_asks_for_it(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            await call(
+                channel, "NetworkService.ReserveAddress", parent="networks/lan", address="10.0.0.9"
+            )
+            nic = {"network": "networks/lan", "ips": ["10.0.0.9/24"]}
+            asked = {"instance_id": "web", "instance": {**ZONE, "nics": [nic]}}
+            path = "InstanceService.CreateInstance"
+            told = await refused(
+                call(channel, path, parent="orgs/default", validate_only=True, **asked)
+            )
+            assert (told.code, told.reason) == ("ALREADY_EXISTS", "ALREADY_EXISTS")
+            assert "10.0.0.9" in told.message
+            failed = await ended(channel, await call(channel, path, parent="orgs/default", **asked))
+            assert failed.error.code == code_pb2.ALREADY_EXISTS
+            path = "InstanceService.BatchCreateInstances"
+            for trial in (True, False):
+                batch = await call(
+                    channel, path, parent="orgs/default", requests=[asked], validate_only=trial
+                )
+                batch = await ended(channel, batch)
+                codes = metadata_of(batch).failed_requests
+                assert [(at, own.code) for at, own in codes.items()] == [
+                    (0, code_pb2.ALREADY_EXISTS)
+                ]
+
+    play(scene)
+
+
+def test_a_pool_of_which_nothing_is_free_has_no_room(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            await call(
+                channel,
+                "NetworkService.CreateNetwork",
+                network_id="tiny",
+                network={"nic_tag": "external", "pools": [{"subnet": "10.9.0.0/32"}]},
+            )
+            zone = {**ZONE, "nics": [{"network": "networks/tiny"}]}
+            await create(channel, given=zone)
+            operation = await call(
+                channel,
+                "InstanceService.CreateInstance",
+                parent="orgs/default",
+                instance_id="db",
+                instance=zone,
+            )
+            operation = await ended(channel, operation)
+            assert operation.error.code == code_pb2.RESOURCE_EXHAUSTED
 
     play(scene)

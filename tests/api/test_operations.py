@@ -192,3 +192,17 @@ def test_an_import_tells_how_many_of_its_bytes_have_come(play: Play) -> None:
             assert seen[-1].transferred_bytes == seen[-1].total_bytes == began[0].total_bytes
 
     play(scene, HostSettings(transfer_bytes_s=40_000_000.0))
+
+
+def test_who_waits_for_an_operation_without_a_name_is_told_that_it_is_done(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            await create(channel)
+            operation = await call(channel, "InstanceService.StartInstance", name=WEB)
+            assert (operation.done, operation.name) == (True, "")
+            for method in ("GetOperation", "WaitOperation"):
+                told = await refused(call(channel, f"Operations.{method}", name=operation.name))
+                assert (told.code, told.fields) == ("INVALID_ARGUMENT", ["name"])
+                assert "an operation without one is done" in told.message
+
+    play(scene)

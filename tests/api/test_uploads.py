@@ -11,6 +11,7 @@ import pytest
 
 from fifo.api import limits
 from fifo.api.uploads import Uploads
+from fifo.model.errors import Busy, HistoryGone, InvalidInput
 from tests.api.stage import image
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def test_a_file_of_two_images_stays_until_both_are_made_of_it(
 def test_a_start_throws_away_what_nobody_went_on_with_for_a_day(
     runner: asyncio.Runner, tmp_path: Path
 ) -> None:
-    old, young = tmp_path / IMPORTED, tmp_path / f"{FAILED}.part"
+    old, young = tmp_path / IMPORTED, tmp_path / f"{FAILED}.3.part"
     for file, at in ((old, NOW - limits.UPLOAD_KEPT_S - 1), (young, NOW - 1)):
         file.write_bytes(b"x")
         os.utime(file, (at, at))
@@ -72,3 +73,48 @@ def test_no_file_but_an_upload_is_ever_thrown_away(runner: asyncio.Runner, tmp_p
     known = msgspec.structs.replace(image(), state="ready", source=str(mine))
     runner.run(Uploads(tmp_path / "uploads", lambda: NOW).tidy((known,), 1))
     assert mine.exists()
+
+
+def test_who_goes_on_with_an_upload_cannot_say_another_size(
+    runner: asyncio.Runner, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        uploads = Uploads(tmp_path / "uploads", lambda: NOW)
+
+        async def send(size_bytes: int, offset_bytes: int, data: bytes) -> str:
+            upload = await uploads.open(IMPORTED, size_bytes, offset_bytes)
+            try:
+                await uploads.write(upload, data)
+                return await uploads.end(upload)
+            finally:
+                await uploads.close(IMPORTED, upload)
+
+        # Of what has not begun to come the size is not settled yet.
+        assert await send(7, 0, b"") == ""
+        assert await send(10, 0, b"12345") == ""
+        for size_bytes in (12, 5, 9):
+            with pytest.raises(InvalidInput) as refused:
+                await send(size_bytes, 5, b"")
+            (told,) = refused.value.violations
+            assert told == ("open.size_bytes", "10 bytes, which this upload has in all")
+        with pytest.raises(HistoryGone):
+            await send(10, 0, b"12345")
+        assert await send(10, 5, b"67890")
+        assert [file.name for file in (tmp_path / "uploads").iterdir()] == [IMPORTED]
+
+    runner.run(scene())
+
+
+def test_an_upload_is_one_whichever_way_its_id_is_written(
+    runner: asyncio.Runner, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        uploads = Uploads(tmp_path / "uploads", lambda: NOW)
+        upload = await uploads.open(IMPORTED.upper(), 10, 0)
+        with pytest.raises(Busy):
+            await uploads.open(IMPORTED, 10, 0)
+        await uploads.close(IMPORTED, upload)
+        again = await uploads.open(IMPORTED.upper(), 10, 0)
+        await uploads.close(IMPORTED.upper(), again)
+
+    runner.run(scene())

@@ -38,6 +38,7 @@ def made(path: str, fields: dict[str, Any]) -> Message:
 
 
 CREATE = "InstanceService.CreateInstance"
+ORG = "orgs/default"
 NESTED: dict[str, Any] = {"a": {"b": 1}}
 ROWS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("InstanceService.GetInstance", {}, ["name"]),
@@ -45,37 +46,41 @@ ROWS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("InstanceService.GetInstance", {"name": "x" * 5_000}, ["name"]),
     ("InstanceService.GetInstance", {"name": "orgs/default/instances/web"}, []),
     ("InstanceService.ListInstances", {"parent": "orgs/-", "pageSize": -1}, ["page_size"]),
-    (CREATE, {"parent": "a", "instanceId": "-web"}, ["instance_id"]),
-    (CREATE, {"parent": "a", "instanceId": "web; rm -rf /"}, ["instance_id"]),
-    (CREATE, {"parent": "a", "requestId": "not-a-uuid"}, ["request_id"]),
-    (CREATE, {"parent": "a", "requestId": "6e8bc430-9c3a-11d9-9669-0800200c9a66"}, ["request_id"]),
-    (CREATE, {"parent": "a", "instance": {"alias": "a\0b"}}, ["instance.alias"]),
-    (CREATE, {"parent": "a", "instance": {"alias": "a\u2028b"}}, ["instance.alias"]),
-    (CREATE, {"parent": "a", "instance": {"alias": "-x; $(y) é"}}, []),
-    (CREATE, {"parent": "a", "instance": {"ram": 0}}, ["instance.ram"]),
-    (CREATE, {"parent": "a", "instance": {"maxSwap": 255}}, ["instance.max_swap"]),
-    (CREATE, {"parent": "a", "instance": {"brand": 99}}, ["instance.brand"]),
-    (CREATE, {"parent": "a", "instance": {"hostname": "a b"}}, ["instance.hostname"]),
-    (CREATE, {"parent": "a", "instance": {"resolvers": ["::1", "x"]}}, ["instance.resolvers[1]"]),
-    (CREATE, {"parent": "a", "instance": {"nics": [{"mac": "zz"}]}}, ["instance.nics[0].mac"]),
-    (CREATE, {"parent": "a", "instance": {"nics": [{}] * 33}}, ["instance.nics"]),
-    (CREATE, {"parent": "a", "instance": {"tags": NESTED}}, ["instance.tags.a"]),
-    (CREATE, {"parent": "a", "instance": {"tags": {"a": None}}}, ["instance.tags.a"]),
-    (CREATE, {"parent": "a", "instance": {"tags": {"": 1}}}, ["instance.tags"]),
-    (CREATE, {"parent": "a", "instance": {"customerMetadata": {"s": "#!/bin/sh\nid\n"}}}, []),
-    (CREATE, {"parent": "a", "instance": {"customerMetadata": {"s": "\0"}}},
+    (CREATE, {"parent": ORG, "instanceId": "-web"}, ["instance_id"]),
+    (CREATE, {"parent": ORG, "instanceId": "web; rm -rf /"}, ["instance_id"]),
+    (CREATE, {"parent": ORG, "requestId": "not-a-uuid"}, ["request_id"]),
+    (CREATE, {"parent": ORG, "requestId": "6e8bc430-9c3a-11d9-9669-0800200c9a66"}, ["request_id"]),
+    (CREATE, {"parent": ORG, "instance": {"alias": "a\0b"}}, ["instance.alias"]),
+    (CREATE, {"parent": ORG, "instance": {"alias": "a\u2028b"}}, ["instance.alias"]),
+    (CREATE, {"parent": ORG, "instance": {"alias": "-x; $(y) é"}}, []),
+    (CREATE, {"parent": ORG, "instance": {"ram": 0}}, ["instance.ram"]),
+    (CREATE, {"parent": ORG, "instance": {"maxSwap": 255}}, ["instance.max_swap"]),
+    (CREATE, {"parent": ORG, "instance": {"brand": 99}}, ["instance.brand"]),
+    (CREATE, {"parent": ORG, "instance": {"hostname": "a b"}}, ["instance.hostname"]),
+    (CREATE, {"parent": ORG, "instance": {"resolvers": ["::1", "x"]}}, ["instance.resolvers[1]"]),
+    (CREATE, {"parent": ORG, "instance": {"nics": [{"mac": "zz"}]}}, ["instance.nics[0].mac"]),
+    (CREATE, {"parent": ORG, "instance": {"nics": [{}] * 33}}, ["instance.nics"]),
+    (CREATE, {"parent": ORG, "instance": {"tags": NESTED}}, ["instance.tags.a"]),
+    (CREATE, {"parent": ORG, "instance": {"tags": {"a": None}}}, ["instance.tags.a"]),
+    (CREATE, {"parent": ORG, "instance": {"tags": {"": 1}}}, ["instance.tags"]),
+    (CREATE, {"parent": ORG, "instance": {"customerMetadata": {"s": "#!/bin/sh\nid\n"}}}, []),
+    (CREATE, {"parent": ORG, "instance": {"customerMetadata": {"s": "\0"}}},
      ["instance.customer_metadata.s"]),
-    (CREATE, {"parent": "a", "instance": {"tags": {str(n): n for n in range(1_001)}}},
+    (CREATE, {"parent": ORG, "instance": {"tags": {str(n): n for n in range(1_001)}}},
      ["instance.tags"]),
-    (CREATE, {"parent": "a", "instance": {"filesystems": [{"source": "/a"}]}},
+    (CREATE, {"parent": ORG, "instance": {"filesystems": [{"source": "/a"}]}},
      ["instance.filesystems[0].target"]),
-    (CREATE, {"parent": "a", "instance": {"restartPolicy": {"window": "0s", "factor": 0}}},
+    (CREATE, {"parent": ORG, "instance": {"restartPolicy": {"window": "0s", "factor": 0}}},
      ["instance.restart_policy.factor", "instance.restart_policy.window"]),
-    (CREATE, {"parent": "a", "instance": {"state": 99, "pid": -5}}, []),
-    ("InstanceService.BatchCreateInstances", {"parent": "a"}, ["requests"]),
-    ("InstanceService.BatchCreateInstances", {"parent": "a", "requests": [{}]}, []),
-    ("InstanceService.BatchDeleteInstances", {"parent": "a", "names": ["x"] * 1_001}, ["names"]),
-    ("SnapshotService.CreateSnapshot", {"parent": "a", "snapshotId": "../x"}, ["snapshot_id"]),
+    (CREATE, {"parent": ORG, "instance": {"state": 99, "pid": -5}}, []),
+    ("InstanceService.BatchCreateInstances", {"parent": ORG}, ["requests"]),
+    ("InstanceService.BatchCreateInstances", {"parent": ORG, "requests": [{}]}, []),
+    ("InstanceService.BatchDeleteInstances", {"parent": ORG, "names": ["x"] * 1_001}, ["names"]),
+    (
+        "SnapshotService.CreateSnapshot",
+        {"parent": "orgs/default/instances/web", "snapshotId": "../x"},
+        ["snapshot_id"],
+    ),
     ("EventService.Watch", {"heartbeat": "1s", "maxDelay": "9s"}, ["max_delay", "heartbeat"]),
     ("EventService.Watch", {"filter": "x" * 3_000}, ["filter"]),
     ("NetworkService.CreateNetwork", {"networkId": "a", "network": {"pools": [{}], "mtu": 9}},
@@ -97,7 +102,10 @@ def test_everything_wrong_is_listed_at_once() -> None:
 
 
 def test_bounds_are_written_as_people_write_them() -> None:
-    fields = {"parent": "a", "instance": {"maxLwps": 0, "restartPolicy": {"factor": 0.5}}}
+    fields = {
+        "parent": ORG,
+        "instance": {"maxLwps": 0, "restartPolicy": {"factor": 0.5}},
+    }
     with pytest.raises(InvalidInput) as told:
         check(made(CREATE, fields))
     wanted = [violation.wanted for violation in told.value.violations]

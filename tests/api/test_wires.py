@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from google.rpc import code_pb2
 
 from fifo.model import keys
 from fifo.v1 import instance_pb2
@@ -66,7 +67,9 @@ def test_of_one_payload_given_twice_the_second_is_told_who_has_the_address(
         async with stage.channel() as channel:
             first = await made(channel, "one", nic)
             assert list(first.addresses) == [nic["ip"]]
-            told = (await ask(channel, "two", nic)).error.message
+            error = (await ask(channel, "two", nic)).error
+            assert error.code == code_pb2.ALREADY_EXISTS
+            told = error.message
             assert nic["ip"] in told
             assert "orgs/default/instances/one has it" in told
             assert len(left(stage)[0]) == 1
@@ -220,6 +223,7 @@ def test_an_update_to_what_another_holds_is_refused_before_it_is_accepted(play: 
                     update_mask={"paths": ["nics"]},
                 )
             )
+            assert told.code == "ALREADY_EXISTS"
             assert "orgs/default/instances/one has it" in told.message
             spec = stage.catalog.specs.record(before.uid)
             assert spec is not None

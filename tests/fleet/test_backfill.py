@@ -8,7 +8,7 @@ import msgspec
 
 from fifo.fleet.placement import PlacementClient
 from fifo.model import keys, records
-from fifo.model.errors import AlreadyExists, NoRoom, Unavailable
+from fifo.model.errors import AlreadyExists, Unavailable
 from fifo.model.hypervisor import Allocation
 from fifo.model.instance import Claim, Shares
 from fifo.model.wires import make_mac, wire_of
@@ -64,7 +64,7 @@ def test_what_an_old_instance_has_of_a_wire_is_claimed_when_the_node_starts() ->
     assert claim_of(stage, 1).addresses == {MAC: ("10.9.0.5/24", "10.9.0.6/24")}
     assert held(stage)[1] == claimed(stage)
     (other,) = settled(stage, ask(stage, on_wire(2, "10.9.0.6/24")))
-    assert isinstance(other[uid(2)].error, NoRoom)
+    assert isinstance(other[uid(2)].error, AlreadyExists)
     (other,) = settled(stage, ask(stage, on_wire(2, "10.9.0.9/24", mac=MAC)))
     assert isinstance(other[uid(2)].error, AlreadyExists)
     before = stage.content()

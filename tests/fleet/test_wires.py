@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from fifo.model import keys, limits, records, wires
-from fifo.model.errors import AlreadyExists, Conflict, NoRoom, WrongState
+from fifo.model.errors import AlreadyExists, Conflict, WrongState
 from fifo.model.instance import Claim, InstanceSpec, Nic, Shares
 from fifo.model.wires import is_wire, make_mac, own_macs, wire_of
 from fifo.store.contract import Put
@@ -39,7 +39,7 @@ def test_two_that_ask_at_once_for_one_address_of_a_wire_are_told_apart() -> None
         stage, ask(stage, on_wire(1, "10.9.0.5/24")), ask(stage, on_wire(2, "10.9.0.5/16"))
     )
     assert one[uid(1)].claim.networks == {make_mac(uid(1), 0): WIRE}
-    assert isinstance(other[uid(2)].error, NoRoom)
+    assert isinstance(other[uid(2)].error, AlreadyExists)
     assert held(stage)[1] == claimed(stage)
     settled(stage, client(stage).release((uid(1),)))
     assert held(stage) == NOTHING
@@ -52,7 +52,7 @@ def test_an_instance_does_not_have_one_address_of_a_wire_twice() -> None:
     twin = msgspec.structs.replace(nic, interface="net1", mac=make_mac(uid(1), 1))
     spec = msgspec.structs.replace(spec, nics=(nic, twin))
     (answer,) = settled(stage, ask(stage, spec))
-    assert isinstance(answer[uid(1)].error, NoRoom)
+    assert isinstance(answer[uid(1)].error, AlreadyExists)
     assert held(stage) == NOTHING
 
 
@@ -88,7 +88,7 @@ def test_what_was_claimed_of_a_wire_goes_over_to_the_network_that_was_made_on_it
     settled(stage, ask(stage, on_wire(1, "10.9.0.5/24")))
     network = made_later(stage)
     (taken,) = settled(stage, ask(stage, on_wire(2, "10.9.0.5/24")))
-    assert isinstance(taken[uid(2)].error, NoRoom)
+    assert isinstance(taken[uid(2)].error, AlreadyExists)
     (changed,) = settled(stage, client(stage).resize(on_wire(1, "10.9.0.5/24")))
     assert set(changed.claim.networks.values()) == {LATER}
     assert held(stage)[1] == claimed(stage)

@@ -11,11 +11,11 @@ from fifo.api import masks
 from fifo.api.drafts.disks import disks_of, filesystems_of
 from fifo.api.drafts.nics import HOST_LABEL, is_address, is_network, nics_of
 from fifo.api.resources.instances import BRANDS, MODES, Message, from_table
+from fifo.api.resources.packages import swap_of
 from fifo.api.resources.values import canonical, scalars_of, seconds_of
 from fifo.model import limits, names
 from fifo.model.instance import VM_BRANDS, InstanceSpec, RestartPolicy
 from fifo.model.vmadm import memory as sizes
-from fifo.model.vmadm.limits import SWAP_LEAST_MIB
 from fifo.model.vmadm.validity import OF_VMS, OF_ZONES, violations
 
 if TYPE_CHECKING:
@@ -122,6 +122,15 @@ def redraft(
     return _whole(drafting, InstanceSpec(**fields))
 
 
+def refer(drafting: Drafting, given: Message) -> None:
+    """Note what a message refers to that is not there, of whichever instance it is."""
+    drafting.uid(names.PACKAGES, given.package, "package")
+    for index, nic in enumerate(given.nics):
+        drafting.uid(names.NETWORKS, nic.network, f"nics[{index}].network")
+    for index, disk in enumerate(given.disks):
+        drafting.uid(names.IMAGES, disk.image, f"disks[{index}].image")
+
+
 def _whole(drafting: Drafting, spec: InstanceSpec) -> InstanceSpec:
     """Check the whole by vmadm's rules, of which some were looked at in its parts already."""
     told = {violation.field.removeprefix(drafting.prefix) for violation in drafting.violations}
@@ -203,13 +212,8 @@ def _memory(given: Message, package: Package | None) -> sizes.Given:
         if own["max_physical_memory"] is None and own["ram"] is None:
             own["ram"] = package.max_physical_memory
         if own["max_swap"] is None:
-            own["max_swap"] = _swap(package)
+            own["max_swap"] = swap_of(package)
     return sizes.Given(**own)
-
-
-def _swap(package: Package) -> int:
-    """Give a package's swap: no less than vmadm's floor, which small memory is below."""
-    return max(package.max_swap, SWAP_LEAST_MIB)
 
 
 def _numbers(given: Message, package: Package | None) -> dict[str, int]:
@@ -240,7 +244,7 @@ def _changed_numbers(
         if given["ram"] is None and given["max_physical_memory"] is None:
             given["ram"] = package.max_physical_memory
         if given["max_swap"] is None:
-            given["max_swap"] = _swap(package)
+            given["max_swap"] = swap_of(package)
         numbers |= {name: getattr(package, name) for name in _FROM_PACKAGE if name not in changed}
     old = sizes.Memory(*(getattr(before, name) for name in sizes.Memory._fields))
     usual = _memory(Message(), package)

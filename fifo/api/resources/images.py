@@ -83,8 +83,7 @@ def message(view: View, parts: Parts) -> Message:
         min_ram=image.min_ram,
         format=FORMATS[image.format],
         state=STATES[image.state],
-        # What stands behind a question mark may be a secret.
-        source=image.source.partition("?")[0],
+        source=_told(image.source),
         sha256=image.sha256,
         instance_count=parts.instances,
     )
@@ -96,6 +95,26 @@ def message(view: View, parts: Parts) -> Message:
         made.from_instance = instance_name(view, image.from_instance)
     set_time(made.create_time, image.create_time)
     return made
+
+
+def _told(source: str) -> str:
+    """Give a source as callers know it: of a URL what is no secret, of an upload its id."""
+    if source_field(source) == "upload_id":
+        return f"{names.UPLOADS}/{source.rpartition('/')[2]}"
+    # What stands behind a question mark may be a secret.
+    return source.partition("?")[0]
+
+
+def source_field(source: str) -> str:
+    """Name the field of an import's request that an image's source came in."""
+    if source.startswith(("http://", "https://")):
+        return "url"
+    if not source.startswith("/"):
+        return "oci_reference"
+    # No other file that may be imported is the node's own.
+    directory, _, own = source.rpartition("/")
+    uploaded = directory.endswith(f"/{names.UPLOADS}") and names.is_uid(own)
+    return "upload_id" if uploaded else "file"
 
 
 def described(given: Message, image_format: str) -> dict[str, object]:

@@ -15,6 +15,8 @@ from fifo.api.resources.instances import field_names
 from fifo.api.resources.values import set_time
 from fifo.api.resources.view import hypervisor_name, instance_name
 from fifo.model import names
+from fifo.model.errors import InvalidInput, Violation
+from fifo.model.operation import BATCHES
 from fifo.model.vmadm.in_vain import IN_VAIN
 from fifo.v1 import instance_service_pb2, operation_pb2
 from fifo.workflows.failures import error_of
@@ -99,11 +101,11 @@ def metadata(view: View, record: Operation) -> Metadata:
     steps = WORKFLOWS[record.kind].steps
     if not record.final:
         made.stage = steps[min(record.step, len(steps) - 1)].name
-    if len(record.uids) > 1 or record.kind in _BATCHES:
+    if len(record.uids) > 1 or record.kind in BATCHES:
         for index, failure in partial.failures(record):
             made.failed_requests[index].CopyFrom(_status(view, record, failure))
     # Of a batch it is that of one of its requests, and nobody could tell of which.
-    if record.explanation is not None and record.kind not in _BATCHES:
+    if record.explanation is not None and record.kind not in BATCHES:
         made.placement.CopyFrom(placement(view, record.explanation))
     _add_effects(view, made, record)
     return made
@@ -143,9 +145,21 @@ def _status(view: View, record: Operation, failure: Failure) -> Any:
     """Make the status of a failure; hosts know no names, and who reads it knows no uids."""
     error = error_of(failure)
     if error.subject in record.uids:
-        alone = len(record.uids) == 1 and record.kind not in _BATCHES
+        alone = len(record.uids) == 1 and record.kind not in BATCHES
         error.subject = record.target if alone else instance_name(view, error.subject)
+    if type(error) is InvalidInput and error.violations:
+        told = (Violation(_field(record, field), wanted) for field, wanted in error.violations)
+        error = InvalidInput(error.subject, tuple(told))
     return status.status_of(error)
+
+
+def _field(record: Operation, field: str) -> str:
+    """Give what a request calls the field of a record that a host or the fleet refused."""
+    if record.kind == "import_image":
+        own = {"source": images.source_field(record.input["source"]), "boot": "image.boot"}
+        return own.get(field, field)
+    is_instances = record.kind.removesuffix("s") in {"create_instance", "update_instance"}
+    return f"instance.{field}" if is_instances and not field.startswith("instance.") else field
 
 
 def _add_effects(view: View, made: Metadata, record: Operation) -> None:
@@ -242,4 +256,3 @@ _RESULTS: Final[MappingProxyType[str, Callable[[View, Operation], Any_Message | 
     )
 )
 """Workflow -> what its operation ends with, as the methods' operation_info says."""
-_BATCHES: Final = frozenset({"create_instances", "delete_instances"})

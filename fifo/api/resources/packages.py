@@ -9,6 +9,7 @@ import msgspec
 from fifo.api.resources.values import etag, set_time
 from fifo.model import names
 from fifo.model.package import Package
+from fifo.model.vmadm.limits import SWAP_LEAST_MIB
 from fifo.v1 import package_pb2
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 Message = package_pb2.Package
 TYPE: Final = "fifo/Package"
 NUMBERS: Final = (
-    "max_physical_memory", "max_swap", "max_lwps", "cpu_cap", "vcpus", "quota", "zfs_io_priority",
+    "max_physical_memory", "max_lwps", "cpu_cap", "vcpus", "quota", "zfs_io_priority",
 )  # fmt: skip
 """Fields that are the same numbers in the record and in the message."""
 
@@ -58,6 +59,7 @@ def message(view: View, parts: Parts) -> Message:
         description=package.description,
         tags=package.tags,
         required_labels=package.required_labels,
+        max_swap=swap_of(package),
         instance_count=parts.instances,
         generation=package.generation,
         **{number: getattr(package, number) for number in NUMBERS},
@@ -70,13 +72,19 @@ def changed(package: Package, given: Message) -> Package:
     """Give a package with what a caller set in a whole message; what is absent has its default."""
     numbers = {number: getattr(given, number) for number in NUMBERS if given.HasField(number)}
     defaults = {field.name: field.default for field in msgspec.structs.fields(Package)}
-    memory = numbers.get("max_physical_memory", defaults["max_physical_memory"])
-    absent = {**defaults, "max_swap": max(memory, defaults["max_swap"])}
-    return msgspec.structs.replace(
+    numbers = {number: numbers.get(number, defaults[number]) for number in NUMBERS}
+    made = msgspec.structs.replace(
         package,
         alias=given.alias,
         description=given.description,
         tags=dict(given.tags),
         required_labels=dict(given.required_labels),
-        **{number: numbers.get(number, absent[number]) for number in NUMBERS},
+        max_swap=given.max_swap if given.HasField("max_swap") else numbers["max_physical_memory"],
+        **numbers,
     )
+    return msgspec.structs.replace(made, max_swap=swap_of(made))
+
+
+def swap_of(package: Package) -> int:
+    """Give a package's swap in MiB: no less than vmadm's floor, which small memory is below."""
+    return max(package.max_swap, SWAP_LEAST_MIB)

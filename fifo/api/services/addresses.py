@@ -9,6 +9,7 @@ from google.protobuf import empty_pb2
 
 from fifo.api import listing, references
 from fifo.api.accepting import asked_of
+from fifo.api.faults import Faults
 from fifo.api.ordering import Place
 from fifo.api.resources import networks
 from fifo.fleet import networks as fleet_networks
@@ -40,7 +41,15 @@ class AddressMethods:
         """Give one page of the addresses of a network that are taken, in their own order."""
         backend = self._backend
         catalog = backend.catalog
-        network = self._network(request.parent)
+        network, faults = None, Faults()
+        with faults:
+            network = self._network(request.parent)
+        question = listing.asked(
+            call.method.path, request, "" if network is None else network.record.uid
+        )
+        if network is None:
+            listing.read(backend.seals, question, networks.Address.DESCRIPTOR, faults=faults)
+        assert network is not None, "reading has refused"
         # The path of an address sorts as the address does.
         places = sorted(Place(path, path) for path in networks.paths(catalog, network.record))
 
@@ -48,7 +57,6 @@ class AddressMethods:
             parts = networks.capture_address(catalog, path)
             return None if parts is None else networks.address_message(catalog, parts)
 
-        question = listing.asked(call.method.path, request, network.record.uid)
         page = await listing.page(
             backend.seals, question, places, make, networks.Address.DESCRIPTOR
         )

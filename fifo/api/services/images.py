@@ -86,11 +86,16 @@ class ImageService:
         if (first := accepting.repeated(self._backend, call)) is not None:
             return first
         image_format = from_table(images.FORMATS, request.format)
-        faults, source = Faults(), ""
-        with faults:
-            source = self._source(request, image_format, upload, faults.violations)
         image = self._described(request.image_id, request.image, image_format)
+        faults, source = Faults(), ""
         faults.violations += images.mismatches(image, "image")
+        try:
+            with faults:
+                source = self._source(request, image_format, upload, faults.violations)
+        except NotFound:
+            # That bytes are not there is told of a request that is right else.
+            faults.refuse("ImportImage")
+            raise
         faults.refuse("ImportImage")
         image = msgspec.structs.replace(
             image,
@@ -125,15 +130,15 @@ class ImageService:
         if (first := accepting.repeated(backend, call)) is not None:
             return first
         source = backend.references.instance(request.instance, "instance").record
+        image_format = "qcow2" if source.is_vm else "rootfs_tar"
+        image = self._described(request.image_id, request.image, image_format)
+        if wrong := images.mismatches(image, "image"):
+            raise InvalidInput("CreateImageFromInstance", tuple(wrong))
         now = state(backend, source)
         if now != "stopped":
             raise WrongState(
                 f"it is {now}", request.instance, "stop it first", details={"state": now}
             )
-        image_format = "qcow2" if source.is_vm else "rootfs_tar"
-        image = self._described(request.image_id, request.image, image_format)
-        if wrong := images.mismatches(image, "image"):
-            raise InvalidInput("CreateImageFromInstance", tuple(wrong))
         brands = image.brands if request.image.brands else (source.brand,)
         image = msgspec.structs.replace(image, source="", from_instance=source.uid, brands=brands)
         return await self._accept("create_image", image, call, only_check=request.validate_only)

@@ -192,7 +192,8 @@ def chunk_size(specs: list[InstanceSpec]) -> int:
     Each is accepted with its index, and the images of all are compared once; what they claim is
     cut into transactions by placement itself.
     """
-    largest = max(len(msgspec.json.encode(spec)) for spec in specs)
+    # One: of a batch whose list is refused the rest is looked through without it.
+    largest = max((len(msgspec.json.encode(spec)) for spec in specs), default=1)
     size = max(1, min(model_limits.CHUNK_INSTANCES, limits.INPUT_BYTES // largest))
     used = [spec.images for spec in specs]
     while size > 1 and any(

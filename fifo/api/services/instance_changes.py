@@ -11,7 +11,7 @@ from fifo.api import accepting, masks, second_look, trial
 from fifo.api.accepting import Work
 from fifo.api.drafts import moves, payloads
 from fifo.api.drafts.found import Drafting
-from fifo.api.drafts.instances import Identified, draft, one_memory, redraft
+from fifo.api.drafts.instances import Identified, draft, one_memory, redraft, refer
 from fifo.api.faults import Faults
 from fifo.api.resources import instances
 from fifo.api.resources.values import etag
@@ -87,7 +87,6 @@ class InstanceChanges:
             entry = backend.references.instance(given.name, "instance.name")
         before = entry.record
         accepting.check_etag(given.etag, etag(entry.raw), given.name)
-        admit("update", state(backend, before), given.name)
         present = instances.settable(backend.catalog, entry)
         claim = backend.catalog.claims.record(before.uid)
         if claim is not None:
@@ -99,6 +98,7 @@ class InstanceChanges:
         drafting.violations += wrong
         spec = redraft(drafting, before, present, merged)
         refuse(drafting, given.name)
+        admit("update", state(backend, before), given.name)
         work = Work("update_instance", given.name, (before.uid,), msgspec.to_builtins(spec))
         if msgspec.structs.replace(spec, generation=before.generation) == before:
             return accepting.done_already(backend, call, work, self._message(before.uid))
@@ -111,6 +111,20 @@ class InstanceChanges:
         made = instances.message(backend.catalog, as_if(spec))
         work = work._replace(unhonoured=in_vain(spec))
         return accepting.only_validated(backend, call, work, made)
+
+    async def check_update_instance(
+        self, request: instance_service_pb2.UpdateInstanceRequest, call: Call
+    ) -> None:
+        """Raise InvalidInput with all that is wrong with a change, whatever instance it is of."""
+        given, references = request.instance, self._backend.references
+        # A name that is none was left out.
+        if given.name and (request.allow_missing or references.instance_or_none(given.name)):
+            await self.update_instance(request, call)
+            return
+        merged, _ = masks.merged(instances.Message(), given, request.update_mask, "instance")
+        drafting = Drafting(self._backend.catalog, references, "instance.")
+        refer(drafting, merged)
+        refuse(drafting, given.name)
 
     async def delete_instance(
         self, request: instance_service_pb2.DeleteInstanceRequest, call: Call

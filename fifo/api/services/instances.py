@@ -34,12 +34,24 @@ class InstanceReads:
     ) -> bytes | instances.Message:
         """Give one instance; without a mask as the bytes that are kept of it."""
         del call
+        if request.HasField("read_mask"):
+            return self._get_part(request)
         entry = self._find(request.name)
         data = self._data(entry.record.uid)
         if data is None:
             raise references.absent(request.name)
-        if not request.HasField("read_mask"):
-            return data
+        return data
+
+    def _get_part(self, request: instance_service_pb2.GetInstanceRequest) -> instances.Message:
+        faults, entry = Faults(), None
+        with faults:
+            masks.check_read(instances.Message.DESCRIPTOR, request.read_mask)
+        with faults:
+            entry = self._backend.references.instance_or_none(request.name)
+        faults.refuse(request.name)
+        data = None if entry is None else self._data(entry.record.uid)
+        if data is None:
+            raise references.absent(request.name)
         made: instances.Message = _read(data, request.read_mask)
         return made
 

@@ -16,7 +16,7 @@ from fifo.api.resources.values import etag
 from fifo.api.services import reading
 from fifo.fleet import networks as fleet_networks
 from fifo.fleet.commits import Plan, commit, recall
-from fifo.model import names
+from fifo.model import address_pool, names
 from fifo.model.errors import Conflict, FifoError, InvalidInput, Violation
 from fifo.model.network import Network
 from fifo.v1 import network_service_pb2
@@ -122,6 +122,24 @@ class NetworkService:
 
         await self._closed(cut, uid, given.name, call)
         return self._present(uid, given.name)
+
+    async def check_update_network(
+        self, request: network_service_pb2.UpdateNetworkRequest, call: Call
+    ) -> None:
+        """Raise InvalidInput with all that is wrong with a change, whatever network it is of."""
+        given = request.network
+        # A name that is none was left out.
+        if given.name and (
+            request.allow_missing
+            or reading.find_or_none(self._backend, self._collection, given.name)
+        ):
+            await self.update_network(request, call)
+            return
+        merged, _ = masks.merged(networks.Message(), given, request.update_mask, "network")
+        changed = networks.changed(Network(uid="", id="", create_time=0.0), merged)
+        with _told_of_field():
+            if wrong := tuple(address_pool.violations(changed)):
+                raise InvalidInput("UpdateNetwork", wrong)
 
     def _changed(
         self, request: network_service_pb2.UpdateNetworkRequest

@@ -13,7 +13,7 @@ from fifo.api.faults import Faults
 from fifo.api.resources import operations
 from fifo.api.resources.values import seconds_of
 from fifo.model import names
-from fifo.model.errors import Conflict, FifoError, InvalidInput, NotFound, Violation, WrongState
+from fifo.model.errors import Conflict, FifoError, NotFound, WrongState
 from supervisors import SupervisorsError
 
 if TYPE_CHECKING:
@@ -136,11 +136,7 @@ class OperationsService:
         return empty_pb2.Empty()
 
     def _find(self, name: str) -> Entry[Operation]:
-        collection, _, own = name.partition("/")
-        if collection != names.OPERATIONS or not own:
-            wanted = "a name like operations/op-1"
-            raise InvalidInput(name, (Violation("name", wanted),))
-        return self._backend.operations.get(own)
+        return self._backend.operations.get(names.parse_operation(name))
 
     async def _message(self, entry: Entry[Operation]) -> operations.Message:
         record, backend = entry.record, self._backend

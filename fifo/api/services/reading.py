@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fifo.api import listing, masks, references
+from fifo.api.faults import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +39,13 @@ def find_or_none(
 
 def get(backend: Backend, collection: Collection, request: Any) -> Any:
     """Answer a Get."""
-    entry = find(backend, collection, request.name)
-    message = collection.make(entry.record.uid)
+    faults, entry = Faults(), None
+    with faults:
+        masks.check_read(collection.described, request.read_mask)
+    with faults:
+        entry = find_or_none(backend, collection, request.name)
+    faults.refuse(request.name)
+    message = None if entry is None else collection.make(entry.record.uid)
     if message is None:
         raise references.absent(request.name)
     return masks.read(message, request.read_mask)

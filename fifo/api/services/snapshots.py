@@ -8,6 +8,7 @@ from google.protobuf import empty_pb2
 
 from fifo.api import accepting, listing
 from fifo.api.accepting import Work
+from fifo.api.faults import Faults
 from fifo.api.ordering import Place
 from fifo.api.references import absent
 from fifo.api.resources import instances, snapshots
@@ -47,14 +48,19 @@ class SnapshotService:
         self, request: snapshot_service_pb2.ListSnapshotsRequest, call: Call
     ) -> snapshot_service_pb2.ListSnapshotsResponse:
         """Give one page of an instance's snapshots, oldest first."""
-        entry = self._backend.references.instance(request.parent, "parent")
+        backend, faults = self._backend, Faults()
+        with faults:
+            entry = backend.references.instance(request.parent, "parent")
+        if faults.violations:
+            question = listing.asked(call.method.path, request)
+            listing.read(backend.seals, question, snapshots.Message.DESCRIPTOR, faults=faults)
         found = {own.name: own for own in self._of(entry.record.uid)}
         oldest = sorted(found.values(), key=lambda own: (own.created, own.name))
         places = [Place(f"{index:06}/{own.name}", own.name) for index, own in enumerate(oldest)]
         question = listing.asked(call.method.path, request, entry.record.uid)
-        catalog = self._backend.catalog
+        catalog = backend.catalog
         page = await listing.page(
-            self._backend.seals,
+            backend.seals,
             question,
             places,
             lambda own: snapshots.message(catalog, snapshots.Parts(_name(entry), found[own])),

@@ -34,11 +34,11 @@ class Strangers:
         backend = self._backend
         if (first := accepting.repeated(backend, call)) is not None:
             return first
-        host = backend.references.top(backend.catalog.hosts, names.HYPERVISORS, request.name).record
         call.resource = target = names.instance_name(request.uid)
         if names.uid_from_id(request.instance_id) not in {None, request.uid}:
             wanted = "one that is not made from another's uid"
             raise InvalidInput(target, (Violation("instance_id", wanted),))
+        host = backend.references.top(backend.catalog.hosts, names.HYPERVISORS, request.name).record
         asked = {"host": host.uid, "id": request.instance_id}
         refuse_unfit(backend.catalog, asked, request.uid)
         work = Work("adopt_foreign_instance", target, (request.uid,), asked)

@@ -23,6 +23,7 @@ from fifo.api.services.strangers import Strangers
 from fifo.api.services.supervision import SupervisionService
 from fifo.api.services.watching import Watching
 from fifo.api.uploads import Uploads
+from fifo.model import names
 
 if TYPE_CHECKING:
     from fifo.api.affairs import NodeAffairs
@@ -49,7 +50,7 @@ def services_of(
 ) -> Services:
     """Make all services."""
     insides, health = Insides(backend), Health()
-    uploads = Uploads(backend.settings.directory / "uploads", backend.now)
+    uploads = Uploads(backend.settings.directory / names.UPLOADS, backend.now)
     objects: dict[str, tuple[object, ...]] = {
         "fifo.v1.InstanceService": (
             InstanceReads(backend),

@@ -30,7 +30,15 @@ from fifo.hypervisors.linux.init import ImageConfig
 from fifo.hypervisors.linux.locks import Locks
 from fifo.hypervisors.linux.storage.pool import ROOTFS
 from fifo.model import records
-from fifo.model.errors import DataLoss, InvalidInput, NotFound, NotReady, Unsupported, Violation
+from fifo.model.errors import (
+    DataLoss,
+    FifoError,
+    InvalidInput,
+    NotFound,
+    NotReady,
+    Unsupported,
+    Violation,
+)
 from fifo.model.image import Image
 from fifo.model.names import is_uid
 
@@ -192,7 +200,13 @@ class Cache:
             place.rename(self.place(image.uid))
         except OSError as error:
             await self._storage.destroy(place)
-            raise disk_error(error, image.uid) from error
+            told = disk_error(error, image.uid)
+            refusal.take_out_paths(told, image, place)
+            raise told from error
+        except FifoError as error:
+            await self._storage.destroy(place)
+            refusal.take_out_paths(error, image, place)
+            raise
         except Exception:
             await self._storage.destroy(place)
             raise

@@ -69,8 +69,10 @@ def fetch(place: Path, source: Path | str, form: str = "qcow2", **fields: Any) -
     )  # fmt: skip
     try:
         return asyncio.run(cache.fetch(image, lambda *_: None))
-    except FifoError:
+    except FifoError as error:
         assert list((place / "images").iterdir()) == []
+        told = f"{error} {getattr(error, 'violations', '')}"
+        assert str(place) not in told
         raise
 
 
