@@ -253,8 +253,13 @@ class Session(GenServer):
 
     def handle_call(self, message: Any, caller: Any) -> Any:
         """Pass a command on; the caller gets the agent's answer, or Unavailable."""
+        name = f"hypervisors/{self.host}"
         if not self.ready:
-            caller.fail(Unavailable("the host cannot be reached", f"hypervisors/{self.host}"))
+            caller.fail(Unavailable("the host cannot be reached", name))
+            return NoReply()
+        if message.fence != self.ownership.fence:
+            # Made before this session owned the host, or by an earlier fence of its, and waited.
+            caller.fail(Unavailable("the host has a newer owner by now", name, "order it anew"))
             return NoReply()
         answer = self.settings.link.command(message)
         answer.add_done_callback(lambda own: self.ref.cast(_Answered(message, caller, own)))
