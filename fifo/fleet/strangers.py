@@ -18,6 +18,7 @@ from fifo.model.link import Command
 from fifo.model.network import AddressClaim
 from fifo.model.wires import is_wire, static
 from fifo.store.contract import Delete, Txn, unchanged
+from fifo.workflows.strangers import is_held
 from fifo.workflows.world import Holding
 from supervisors import within
 
@@ -35,13 +36,14 @@ def strangers(catalog: Catalog, hello: Hello) -> tuple[str, ...]:
     """List a host's instances that no record here is of, by uid.
 
     Its agent knows some of them, which it was given before the store went back; not those whose
-    removal it still owes.
+    removal it still owes. One whose adoption is under way has a record, and is one until that has
+    ended: undone, it leaves a stranger behind.
     """
     debts = (entry.record for entry in catalog.cleanups)
     owed = {debt.uid for debt in debts if debt.host == hello.host and debt.what == "instance"}
     told = {status.uid for status in hello.statuses if status.state != "deleted"}
     found = {*hello.foreign, *told} - owed
-    return tuple(sorted(uid for uid in found if catalog.specs.get(uid) is None))
+    return tuple(sorted(u for u in found if catalog.specs.get(u) is None or is_held(catalog, u)))
 
 
 def kept_for(uid: str, now: float) -> AddressClaim:

@@ -7,7 +7,7 @@ about a stranger: it has no spec that two at once would lose a write of, so ther
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fifo.model import keys, limits, names
 from fifo.model.errors import AlreadyExists, NotFound, Unavailable, WrongState
@@ -95,8 +95,20 @@ def order(run: Run, step: str, verb: Verb, uid: str) -> tuple[str, Command]:
     return host, instances.order_to(run, host, step, verb, uid)
 
 
+_HELD: Final = "strangers"
+"""The collection whose index has who holds a stranger: an operation, by the stranger's uid."""
+
+
 def _hold_key(uid: str) -> bytes:
-    return keys.index("strangers", "", uid)
+    return keys.index(_HELD, "", uid)
+
+
+def is_held(catalog: Catalog, uid: str) -> bool:
+    """Tell whether an operation about a stranger has not ended, of an instance with that uid.
+
+    For the session that lists them: what is being adopted has a spec, which may be taken back.
+    """
+    return catalog.uid_of(_HELD, "", uid) is not None
 
 
 async def hold(run: Run, items: Items) -> Outcome:
