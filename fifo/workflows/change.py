@@ -9,16 +9,38 @@ import msgspec
 from fifo.model import limits
 from fifo.model.errors import Cancelled, Conflict, DriverFailed
 from fifo.model.instance import InstanceSpec
+from fifo.model.operation import FINAL
 from fifo.model.vmadm.changes import changed
+from fifo.store.contract import unchanged
 from fifo.workflows import instances
 from fifo.workflows.workflow import Outcome, Step, Workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fifo.model.instance import InstanceStatus
+    from fifo.model.operation import Operation
     from fifo.store.catalog import Entry
-    from fifo.workflows.workflow import Action, Items, Run
+    from fifo.workflows.workflow import Items, Run
+
+
+class _Prior(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an instance was before a change: what was wanted, and what its undo depends on besides.
+
+    `hurried` is the operation that this one is beside, `backing_off` tells of the instance's state.
+    """
+
+    spec: InstanceSpec
+    hurried: str = ""
+    backing_off: bool = False
+
+
+def _prior(operation: Operation) -> _Prior | None:
+    """Give how it was before an operation; None if that has changed nothing."""
+    for record in operation.steps:
+        output = record.outputs.get("0") if record.name == "accept" else None
+        if isinstance(output, dict):
+            # An earlier version wrote the bare spec.
+            return msgspec.convert(output if "spec" in output else {"spec": output}, _Prior)
+    return None
 
 
 async def _write(run: Run, items: Items) -> Outcome:
@@ -34,7 +56,10 @@ async def _write(run: Run, items: Items) -> Outcome:
         raise Conflict("somebody else changed it", run.operation.target, "read it again")
     outcome = instances.write_spec(entry, spec)
     # The output is what an undo goes back to.
-    outcome.outputs[item] = msgspec.to_builtins(entry.record)
+    hurried = next(iter(instances.rivals(run, spec.uid)), "")
+    status = run.catalog.statuses.record(spec.uid)
+    backing_off = status is not None and status.state == "backing_off"
+    outcome.outputs[item] = msgspec.to_builtins(_Prior(entry.record, hurried, backing_off))
     return outcome
 
 
@@ -63,14 +88,17 @@ def _before(run: Run, item: int) -> InstanceSpec | None:
 
     None where that was done already, or something else is wanted since.
     """
-    before = run.output("accept", item)
-    entry = run.catalog.specs.get(run.uid(item))
-    if not isinstance(before, dict) or entry is None or entry.record.deleting:
+    prior, entry = _prior(run.operation), run.catalog.specs.get(run.uid(item))
+    if prior is None or entry is None or entry.record.deleting:
         return None
     generation = entry.record.generation
     if generation != run.operation.input["generation"]:
         return None
-    return msgspec.convert({**before, "generation": generation + 1}, InstanceSpec)
+    return _anew(prior.spec, generation + 1)
+
+
+def _anew(spec: InstanceSpec, generation: int) -> InstanceSpec:
+    return msgspec.structs.replace(spec, generation=generation)
 
 
 def _before_moved(run: Run, item: int) -> InstanceSpec | None:
@@ -78,38 +106,88 @@ def _before_moved(run: Run, item: int) -> InstanceSpec | None:
 
     None after any other failure: then the wish stands, and its host goes on with it.
     """
-    failure = run.operation.failures.get(str(item))
-    spec = _before(run, item)
-    if spec is None or failure is None or failure.kind != Cancelled.__name__:
+    failure, prior = run.operation.failures.get(str(item)), _prior(run.operation)
+    if failure is None or failure.kind != Cancelled.__name__ or prior is None:
         return None
-    if run.operation.kind != START.kind:
+    spec = _before_both(run, item, prior)
+    if spec is None or run.operation.kind != START.kind or prior.backing_off:
         return spec
     # One that had failed was wanted running before, and a new generation would start it again.
     return msgspec.structs.replace(spec, wanted="stopped")
 
 
-def _write_back(before: Callable[[Run, int], InstanceSpec | None]) -> Action:
-    """Make the undo that writes down what is wanted again."""
+def _before_both(run: Run, item: int, prior: _Prior) -> InstanceSpec | None:
+    """Give what was wanted before, also before the operation that this one is or was beside.
 
-    async def undo(run: Run, items: Items) -> Outcome:
-        outcome = Outcome()
-        for item in items:
-            if (spec := before(run, item)) is not None:
-                written = instances.write_spec(instances.spec_entry(run, spec.uid), spec)
-                outcome.compares += written.compares
-                outcome.writes += written.writes
-        return outcome
+    Each of two can be cancelled, in either order. The one by force goes back to what the other
+    asked for, unless that is cancelled too; the other, where it finds its own wish brought back so,
+    to what was before both. Two things to go back to are of two generations, so that a host which
+    was brought the one takes the other.
+    """
+    spec = _before(run, item)
+    if spec is None:
+        return _before_brought_back(run, item, prior)
+    other = run.catalog.operations.record(prior.hurried)
+    if other is None or not other.cancel_requested or other.state in FINAL - {"cancelled"}:
+        return spec
+    first = _prior(other)
+    return spec if first is None else _anew(first.spec, spec.generation + 1)
 
-    return undo
+
+def _before_brought_back(run: Run, item: int, prior: _Prior) -> InstanceSpec | None:
+    """Give what was before this one's wish, where one by force beside it went back to that wish."""
+    present = run.catalog.specs.record(run.uid(item))
+    wish = msgspec.convert(run.operation.input, InstanceSpec)
+    # The one by force made one generation, and went back to the wish in a later one.
+    if present is None or present.generation < wish.generation + 2:
+        return None
+    generation = present.generation
+    return _anew(prior.spec, generation + 1) if present == _anew(wish, generation) else None
+
+
+async def _write_back(run: Run, items: Items) -> Outcome:
+    """Write down what is wanted again after an update."""
+    (item,) = items
+    spec = _before(run, item)
+    return Outcome() if spec is None else _written(run, spec)
+
+
+def _written(run: Run, spec: InstanceSpec) -> Outcome:
+    return instances.write_spec(instances.spec_entry(run, spec.uid), spec)
+
+
+async def _write_moved_back(run: Run, items: Items) -> Outcome:
+    """Write down what is wanted again after a start, stop or reboot.
+
+    If that depends on another operation, as it is when this is written.
+    """
+    (item,) = items
+    prior, spec = _prior(run.operation), _before_moved(run, item)
+    if prior is None or not prior.hurried:
+        return Outcome() if spec is None else _written(run, spec)
+    brought = None
+    while spec is not None and spec != brought:
+        # The other may be cancelled since the host was brought what was wanted then.
+        await _bring_back(run, items, spec)
+        brought, spec = spec, _before_moved(run, item)
+    if spec is None:
+        return Outcome()
+    outcome = _written(run, spec)
+    if (other := run.catalog.operations.get(prior.hurried)) is not None:
+        outcome.compares.append(unchanged(other.key, other.revision))
+    return outcome
+
+
+async def _bring_back(run: Run, items: Items, spec: InstanceSpec) -> Outcome:
+    # A host answers a step that it has done from its record.
+    return await instances.realise(run, items, f"undo-{spec.generation}", lambda _: spec)
 
 
 async def _move_back(run: Run, items: Items) -> Outcome:
     """Bring the host what is wanted again; runs before that is written."""
     (item,) = items
     spec = _before_moved(run, item)
-    if spec is None:
-        return Outcome()
-    return await instances.realise(run, items, "undo", lambda _: spec)
+    return Outcome() if spec is None else await _bring_back(run, items, spec)
 
 
 async def _resize(run: Run, items: Items) -> Outcome:
@@ -122,10 +200,9 @@ async def _resize(run: Run, items: Items) -> Outcome:
 
 
 async def _resize_back(run: Run, items: Items) -> Outcome:
-    (item,) = items
-    before = run.output("accept", item)
-    if isinstance(before, dict):
-        await run.wait(run.placement.resize(msgspec.convert(before, InstanceSpec)))
+    del items
+    if (prior := _prior(run.operation)) is not None:
+        await run.wait(run.placement.resize(prior.spec))
     return Outcome()
 
 
@@ -154,10 +231,8 @@ async def _applied(run: Run, items: Items) -> Outcome:
     if status.generation < spec.generation:
         told = "its host keeps it as it was; see its events, and ask for something else"
         raise DriverFailed(f"it was not changed: {status.reason}", run.operation.target, told)
-    before = run.output("accept", item)
-    names: tuple[str, ...] = ()
-    if isinstance(before, dict):
-        names = changed(msgspec.convert(before, InstanceSpec), spec)
+    prior = _prior(run.operation)
+    names = changed(prior.spec, spec) if prior is not None else ()
     later = [name for name in names if name in status.pending_reboot]
     return Outcome(
         result={"live": [name for name in names if name not in later], "at_start": later}
@@ -172,16 +247,14 @@ def _refuses(status: InstanceStatus, before: object) -> bool:
 
 async def _realise_back(run: Run, items: Items) -> Outcome:
     """Bring the host back to what is wanted again; runs before that is written."""
-    (item,) = items
-    before = run.output("accept", item)
-    if not isinstance(before, dict):
+    prior = _prior(run.operation)
+    if prior is None:
         return Outcome()
-    generation = run.operation.input["generation"] + 1
-    spec = msgspec.convert({**before, "generation": generation}, InstanceSpec)
+    spec = _anew(prior.spec, run.operation.input["generation"] + 1)
     return await instances.realise(run, items, "undo", lambda _: spec)
 
 
-_ACCEPT = Step("accept", _write, _write_back(_before_moved))
+_ACCEPT = Step("accept", _write, _write_moved_back)
 _REALISE = Step("realise", instances.realise, _move_back, repeated=True)
 _REACHED = Step("reach", instances.reached)
 
@@ -193,7 +266,7 @@ REBOOT = Workflow(
 UPDATE = Workflow(
     "update_instance",
     (
-        Step("accept", _write, _write_back(_before)),
+        Step("accept", _write, _write_back),
         Step("resize", _resize, _resize_back),
         Step("realise", _realise, _realise_back),
         Step("apply", _applied),

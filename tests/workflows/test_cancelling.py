@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from fifo.model import keys, records
+from fifo.store.contract import Put
 from supervisors import GenServer
 from tests.workflows.cases import operation
 from tests.workflows.stage import Stage, uid, zone
@@ -15,9 +17,16 @@ if TYPE_CHECKING:
     from fifo.fleet.operations import Operations
 
 
-class _Caller(GenServer):
+class Caller(GenServer):
+    """Cancels in a process, where it can be awaited."""
+
     async def init(self, operations: Operations, operation_id: str) -> None:
         await operations.cancel(operation_id)
+
+
+def cancel(stage: Stage, operation_id: str) -> None:
+    """Have an operation cancelled, as the API does."""
+    stage.node.start(Caller, stage.operations, operation_id).get()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -28,8 +37,7 @@ def test_a_create_that_waits_for_its_host_is_cancelled_and_undone(seed: int) -> 
     made = operation("create_instance", (uid(1),), zone())
     stage.submit(made)
     stage.host.advance(5.0)
-    asked = stage.node.start(_Caller, stage.operations, made.id)
-    asked.get()
+    cancel(stage, made.id)
     stage.truth.away = False
     ended = stage.finish(made)
     assert ended.state == "cancelled"
@@ -61,7 +69,7 @@ def test_what_a_cancelled_start_stop_or_reboot_asked_for_is_wanted_no_more(
     stage.submit(asked)
     stage.host.advance(1.0)
     assert stage.catalog.specs.record(uid(1)) == moved
-    stage.node.start(_Caller, stage.operations, asked.id).get()
+    cancel(stage, asked.id)
     if killed:
         stage.crash()
         stage.start()
@@ -82,7 +90,7 @@ def test_a_stop_is_cancelled_though_its_host_stays_away() -> None:
     stage.truth.away = True
     stage.submit(asked)
     stage.host.advance(1.0)
-    stage.node.start(_Caller, stage.operations, asked.id).get()
+    cancel(stage, asked.id)
     assert stage.finish(asked).state == "cancelled"
     # Whoever settles with the host brings it that, since it is newer than what it has.
     spec = stage.catalog.specs.record(uid(1))
@@ -101,10 +109,32 @@ def test_a_cancelled_start_of_what_failed_does_not_start_it_again() -> None:
     stage.truth.away = True
     stage.submit(asked)
     stage.host.advance(1.0)
-    stage.node.start(_Caller, stage.operations, asked.id).get()
+    cancel(stage, asked.id)
     stage.truth.away = False
     assert stage.finish(asked).state == "cancelled"
     assert stage.truth.instances[uid(1)].wanted == "stopped"
+
+
+def test_a_cancelled_start_of_what_waits_for_its_restart_leaves_it_that() -> None:
+    stage = Stage()
+    assert stage.run(operation("create_instance", (uid(1),), zone(), id="op-made")).state == "done"
+    status = stage.catalog.statuses.record(uid(1))
+    assert status is not None
+    waits = msgspec.structs.replace(status, state="backing_off")
+    stage.write(Put(keys.by_uid(keys.INSTANCE_STATUS, uid(1)), records.encode(waits)))
+    kept = stage.catalog.specs.record(uid(1))
+    assert kept is not None
+    again = msgspec.structs.replace(kept, generation=kept.generation + 1)
+    asked = operation("start_instance", (uid(1),), again)
+    stage.truth.away = True
+    stage.submit(asked)
+    stage.host.advance(1.0)
+    cancel(stage, asked.id)
+    stage.truth.away = False
+    assert stage.finish(asked).state == "cancelled"
+    # It would have been started again by itself, now or later.
+    assert stage.truth.instances[uid(1)].wanted == "running"
+    assert stage.catalog.specs.record(uid(1)) == stage.truth.instances[uid(1)]
 
 
 def test_what_a_stop_that_failed_asked_for_stays_wanted() -> None:
@@ -122,7 +152,7 @@ def test_cancelling_twice_and_after_the_end_changes_nothing() -> None:
     stage = Stage()
     made = operation("create_instance", (uid(1),), zone())
     assert stage.run(made).state == "done"
-    stage.node.start(_Caller, stage.operations, made.id).get()
+    cancel(stage, made.id)
     record = stage.catalog.operations.record(made.id)
     assert record is not None
     assert record.state == "done"
