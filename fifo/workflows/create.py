@@ -160,6 +160,11 @@ async def _unplace(run: Run, items: Items) -> Outcome:
     return Outcome()
 
 
+async def _realise(run: Run, items: Items) -> Outcome:
+    """Hand the specs to the hosts, as those of instances that were never started."""
+    return await instances.realise(run, items, fresh=True)
+
+
 async def _unrealise(run: Run, items: Items) -> Outcome:
     return await instances.remove(run, items, "undo")
 
@@ -175,7 +180,7 @@ _GONE: Final = (
 """What to do about an instance that failed, and is taken back with all that could be looked at."""
 _LATER = (
     Step("place", _place, _unplace, held=True, repeated=True),
-    Step("realise", instances.realise, _unrealise, repeated=True, owes=debts.of_instance),
+    Step("realise", _realise, _unrealise, repeated=True, owes=debts.of_instance),
     Step("start", _reached),
 )
 CREATE = Workflow(

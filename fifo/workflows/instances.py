@@ -156,8 +156,14 @@ async def realise(
     items: Items,
     step: str = "realise",
     spec_of: Callable[[int], InstanceSpec] | None = None,
+    *,
+    fresh: bool = False,
 ) -> Outcome:
-    """Hand each instance's spec to its host: the stored one, or what `spec_of` says."""
+    """Hand each instance's spec to its host: the stored one, or what `spec_of` says.
+
+    `fresh` says that it is being created. Starts that were told of one are then those of another
+    by the same uid, which was deleted and was reported of late: it has nothing to lose.
+    """
 
     def order(item: int) -> tuple[str, Command]:
         uid = run.uid(item)
@@ -168,7 +174,7 @@ async def realise(
             spec=spec,
             networks=networks_of(run.catalog, claim),
             image=image_of(run.catalog, spec),
-            started=last_start_of(run.catalog, claim),
+            started=0 if fresh else last_start_of(run.catalog, claim),
         )  # fmt: skip
 
     return await order_all(run, items, order)
