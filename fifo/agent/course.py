@@ -188,6 +188,7 @@ def after_end(
         return msgspec.structs.replace(
             remembered,
             back_at=end.at + decision.after_s,
+            back_s=decision.after_s,
             restarts=memory.restarts + 1,
         ), decision
     why = decision.reason if decision.what == "give_up" else ""
@@ -244,8 +245,9 @@ def after_return(memory: Memory, observed: Observed, why: str) -> Memory:
 
 
 def wait_s(memory: Memory, intent: Intent, utc: float) -> float:
-    """Give how long to wait for the next start; never longer than the policy's longest wait."""
-    most_s = intent.spec.restart.most_s * 1.2
+    """Give how long to wait for the next start; never longer than was decided."""
+    # A memory of before it was kept has none.
+    most_s = memory.back_s or intent.spec.restart.most_s * 1.2
     return min(max(0.0, memory.back_at - utc), most_s)
 
 

@@ -159,13 +159,19 @@ def test_a_reboot_is_nobodys_fault(autoboot: bool, stayed_down: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("back_at", "utc", "wait_s"),
-    [(110.0, 100.0, 10.0), (90.0, 100.0, 0.0), (90.0, -1e9, 72.0), (1e12, 100.0, 72.0)],
+    ("back_at", "back_s", "utc", "wait_s"),
+    [
+        (110.0, 20.0, 100.0, 10.0),
+        (90.0, 20.0, 100.0, 0.0),
+        (90.0, 20.0, -1e9, 20.0),
+        (1e12, 0.1, 100.0, 0.1),
+        (1e12, 0.0, 100.0, 72.0),
+    ],
 )
 def test_a_clock_that_was_set_back_makes_no_wait_endless(
-    back_at: float, utc: float, wait_s: float
+    back_at: float, back_s: float, utc: float, wait_s: float
 ) -> None:
-    memory = Memory(uid=UID, back_at=back_at)
+    memory = Memory(uid=UID, back_at=back_at, back_s=back_s)
     assert course.wait_s(memory, intent_of(), utc) == wait_s
 
 

@@ -17,6 +17,8 @@ from fifo.store.pages import pages
 from fifo.v1 import event_service_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fifo.api.backend import Backend
     from fifo.api.calls import Call
     from fifo.store.contract import KeyValue
@@ -49,9 +51,7 @@ class EventLists:
         prefix = keys.stories(uid) if uid else keys.STORY
         stored, newest_first = await self._read(prefix), _ORDERS[order]
         by_key = {kv.key.decode(): kv for kv in stored}
-        places = sorted(
-            Place(_rank(kv, newest_first=newest_first), kv.key.decode()) for kv in stored
-        )
+        places = sorted(_places(stored, newest_first=newest_first))
         catalog = self._backend.catalog
         page = await listing.page(
             self._backend.seals,
@@ -87,11 +87,17 @@ class EventLists:
         return tuple(found)
 
 
-def _rank(kv: KeyValue, *, newest_first: bool) -> str:
-    """Give a text that sorts events by time, those of one instance by their own order."""
-    story = records.decode(StoryEvent, kv.value, kv.key.decode())
-    number, after = keys.story_number(kv.key)
-    micros, count = round(story.at * 1_000_000), (number << 16) + after
-    if newest_first:
-        micros, count = _LAST_MICROS - micros, _LAST_COUNT - count
-    return f"{micros:020}/{count:025}/{story.uid}"
+def _places(stored: tuple[KeyValue, ...], *, newest_first: bool) -> Iterator[Place]:
+    """Place events by time, but those of one instance in their own order: clocks are set back.
+
+    `stored` has each story in its order; an event is no earlier there than what it comes after.
+    """
+    latest: dict[str, float] = {}
+    for kv in stored:
+        story = records.decode(StoryEvent, kv.value, kv.key.decode())
+        at = latest[story.uid] = max(story.at, latest.get(story.uid, 0.0))
+        number, after = keys.story_number(kv.key)
+        micros, count = round(at * 1_000_000), (number << 16) + after
+        if newest_first:
+            micros, count = _LAST_MICROS - micros, _LAST_COUNT - count
+        yield Place(f"{micros:020}/{count:025}/{story.uid}", kv.key.decode())
