@@ -199,7 +199,8 @@ class Exit(Value, frozen=True):
 
     `resets` is how often its guest had started anew in a row, when it was ended for that.
     `out_of_memory`: the kernel killed it for want of memory, with `memory_limit_bytes` as its own
-    limit, 0 for none.
+    limit, 0 for none. `not_started` is why its host could not start it, of a start by itself that
+    came to nothing.
     """
 
     at: float
@@ -209,6 +210,7 @@ class Exit(Value, frozen=True):
     resets: int = 0
     out_of_memory: bool = False
     memory_limit_bytes: int = 0
+    not_started: str = ""
 
     @property
     def orderly(self) -> bool:

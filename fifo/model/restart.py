@@ -87,6 +87,8 @@ def within(policy: RestartPolicy, ends: tuple[float, ...], now: float) -> tuple[
 
 def describe(end: Exit) -> str:
     """Say how an instance ended."""
+    if end.not_started:
+        return f"it could not be started: {end.not_started}"
     if end.resets:
         return f"its guest started anew {end.resets} times in a row: most likely it panics"
     if end.out_of_memory:
