@@ -94,9 +94,16 @@ class Input:
         self._heard_s = time.monotonic()
 
     def close(self) -> None:
-        """Read no more."""
+        """Read no more, and send nothing that still waits: there is nobody to take it."""
         os.write(self._wake, b".")
-        self._frames.put(None)
+        while True:
+            try:
+                self._frames.put_nowait(None)
+            except queue.Full:
+                with contextlib.suppress(queue.Empty):
+                    self._frames.get_nowait()
+            else:
+                return
 
     def __iter__(self) -> Iterator[Any]:
         """Give the frames to the call."""

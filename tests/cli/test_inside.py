@@ -39,6 +39,14 @@ def started(at_end: Any = None) -> Input:
     return made
 
 
+def test_who_has_ended_waits_for_nobody_to_take_what_was_typed() -> None:
+    typed = Input("open", bytes.decode, None, detaches=True)
+    for _ in range(inside.FRAMES - 1):
+        typed.put("resize")
+    typed.close()
+    assert list(typed)[-1] == "resize"
+
+
 def test_a_console_is_left_when_it_has_said_nothing_for_a_while(
     monkeypatch: pytest.MonkeyPatch, pipe: int
 ) -> None:
