@@ -77,7 +77,7 @@ async def update(world: World, uid: str, changed: Network, closed: Entry[Network
     after = msgspec.structs.replace(changed, closed=False, generation=closed.record.generation + 1)
     if after == msgspec.structs.replace(closed.record, generation=after.generation):
         return Plan(uid)
-    check(catalog, after)
+    check(catalog, after, closed.record)
     lost = [
         address
         for address in _addresses(catalog, closed.record)
@@ -176,12 +176,16 @@ def delete(catalog: Catalog, closed: Entry[Network]) -> Plan:
     )
 
 
-def check(catalog: Catalog, network: Network) -> None:
-    """Raise InvalidInput for wrong pools and routes, and pools that overlap others of the wire."""
-    wrong = list(address_pool.violations(network))
-    if not wrong:
-        wrong += _overlaps(catalog, network)
-    wrong += routes.violations(network)
+def check(catalog: Catalog, network: Network, before: Network | None = None) -> None:
+    """Raise InvalidInput for wrong pools and routes, and pools that overlap others of the wire.
+
+    What was wrong with the network `before` already, which a later rule refuses, is no fault of the
+    change: it is let be.
+    """
+    known = set() if before is None else {*_violations(before), *_overlaps(catalog, before)}
+    wrong = [own for own in _violations(network) if own not in known]
+    if not any(own.field.startswith("pools") for own in wrong):
+        wrong += (own for own in _overlaps(catalog, network) if own not in known)
     if wrong:
         raise InvalidInput(_name(network), tuple(wrong))
 
@@ -250,6 +254,11 @@ def _addresses(catalog: Catalog, network: Network) -> Iterator[str]:
     for path, entry in catalog.addresses.entries.items():
         if path.startswith(prefix):
             yield entry.record.address
+
+
+def _violations(network: Network) -> Iterator[Violation]:
+    yield from address_pool.violations(network)
+    yield from routes.violations(network)
 
 
 def _in_pools(pools: tuple[AddressPool, ...], address: str) -> bool:

@@ -19,9 +19,10 @@ from fifo.model.vmadm import memory as sizes
 from fifo.model.vmadm.validity import OF_VMS, OF_ZONES, violations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from fifo.api.drafts.found import Drafting
+    from fifo.model.errors import Violation
     from fifo.model.image import Image
     from fifo.model.package import Package
     from fifo.v1 import instance_pb2
@@ -119,7 +120,8 @@ def redraft(
     if "disks" in changed and is_vm:
         fields["disks"] = disks_of(drafting, merged.disks, "")
     _check(drafting, merged, fields, None)
-    return _whole(drafting, InstanceSpec(**fields))
+    # What a later rule refuses in what was stored before is no fault of the change.
+    return _whole(drafting, InstanceSpec(**fields), violations(before))
 
 
 def refer(drafting: Drafting, given: Message) -> None:
@@ -131,13 +133,20 @@ def refer(drafting: Drafting, given: Message) -> None:
         drafting.uid(names.IMAGES, disk.image, f"disks[{index}].image")
 
 
-def _whole(drafting: Drafting, spec: InstanceSpec) -> InstanceSpec:
-    """Check the whole by vmadm's rules, of which some were looked at in its parts already."""
+def _whole(
+    drafting: Drafting, spec: InstanceSpec, known: Collection[Violation] = ()
+) -> InstanceSpec:
+    """Check the whole by vmadm's rules, of which some were looked at in its parts already.
+
+    What is `known` of its record is passed over.
+    """
     told = {violation.field.removeprefix(drafting.prefix) for violation in drafting.violations}
     if any(field.startswith("restart_policy") for field in told):
         # A spec has other words for its parts.
         told.add("restart")
     for path, wanted in violations(spec):
+        if (path, wanted) in known:
+            continue
         # A disk has no size of its own where its image, which says it, was not found.
         if f"{path.removesuffix('.size')}.image" in told:
             continue

@@ -153,7 +153,7 @@ class NetworkService:
         faults.violations += wrong
         changed = networks.changed(entry.record, merged)
         with faults, _told_of_field():
-            fleet_networks.check(backend.catalog, changed)
+            fleet_networks.check(backend.catalog, changed, entry.record)
         faults.refuse(given.name)
         return entry, changed
 
