@@ -18,6 +18,8 @@ from fifo.workflows.accepting import operation_id, request_hash
 from fifo.workflows.registry import WORKFLOWS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fifo.api.backend import Backend
     from fifo.api.calls import Call
 
@@ -76,9 +78,15 @@ def repeated(backend: Backend, call: Call) -> operations.Message | None:
     return operations.of_record(backend.catalog, entry.record)
 
 
-def check_etag(given: str, present: str, name: str) -> None:
-    """Raise Conflict if a caller knows another state than the present one."""
+def check_etag(given: str, present: str, name: str, look: Callable[[], None] | None = None) -> None:
+    """Raise Conflict if a caller knows another state than the present one.
+
+    `look` comes first: it raises InvalidInput for what is wrong with the request whatever the state
+    is, so that nobody reads and repeats in vain.
+    """
     if given and given != present:
+        if look is not None:
+            look()
         raise Conflict(
             "it was changed since it was read",
             name,

@@ -182,12 +182,18 @@ def check(catalog: Catalog, network: Network, before: Network | None = None) -> 
     What was wrong with the network `before` already, which a later rule refuses, is no fault of the
     change: it is let be.
     """
-    known = set() if before is None else {*_violations(before), *_overlaps(catalog, before)}
-    wrong = [own for own in _violations(network) if own not in known]
+    known = set() if before is None else {*violations(before), *_overlaps(catalog, before)}
+    wrong = [own for own in violations(network) if own not in known]
     if not any(own.field.startswith("pools") for own in wrong):
         wrong += (own for own in _overlaps(catalog, network) if own not in known)
     if wrong:
         raise InvalidInput(_name(network), tuple(wrong))
+
+
+def violations(network: Network) -> Iterator[Violation]:
+    """Say what is wrong with the pools and routes of a network, whatever others there are."""
+    yield from address_pool.violations(network)
+    yield from routes.violations(network)
 
 
 # -- addresses ------------------------------------------------------------------------------------
@@ -254,11 +260,6 @@ def _addresses(catalog: Catalog, network: Network) -> Iterator[str]:
     for path, entry in catalog.addresses.entries.items():
         if path.startswith(prefix):
             yield entry.record.address
-
-
-def _violations(network: Network) -> Iterator[Violation]:
-    yield from address_pool.violations(network)
-    yield from routes.violations(network)
 
 
 def _in_pools(pools: tuple[AddressPool, ...], address: str) -> bool:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from google.protobuf import empty_pb2
 
-from fifo.api import accepting, masks, second_look, trial
+from fifo.api import accepting, masks, references, second_look, trial
 from fifo.api.accepting import Work
 from fifo.api.drafts import moves, payloads
 from fifo.api.drafts.found import Drafting
-from fifo.api.drafts.instances import Identified, draft, one_memory, redraft, refer
+from fifo.api.drafts.instances import Identified, check_alone, draft, one_memory, redraft
 from fifo.api.faults import Faults
 from fifo.api.resources import instances
 from fifo.api.resources.values import etag
@@ -84,9 +84,12 @@ class InstanceChanges:
             spec = spec_of(backend, given, parsed.org, parsed.id, "instance.")
             return await self._create(spec, call, only_check=request.validate_only)
         if entry is None:
-            entry = backend.references.instance(given.name, "instance.name")
+            self._refuse_alone(request)
+            raise references.absent(given.name)
         before = entry.record
-        accepting.check_etag(given.etag, etag(entry.raw), given.name)
+        accepting.check_etag(
+            given.etag, etag(entry.raw), given.name, lambda: self._refuse_alone(request)
+        )
         present = instances.settable(backend.catalog, entry)
         claim = backend.catalog.claims.record(before.uid)
         if claim is not None:
@@ -116,14 +119,18 @@ class InstanceChanges:
         self, request: instance_service_pb2.UpdateInstanceRequest, call: Call
     ) -> None:
         """Raise InvalidInput with all that is wrong with a change, whatever instance it is of."""
-        given, references = request.instance, self._backend.references
         # A name that is none was left out.
-        if given.name and (request.allow_missing or references.instance_or_none(given.name)):
+        if request.instance.name:
             await self.update_instance(request, call)
-            return
+        else:
+            self._refuse_alone(request)
+
+    def _refuse_alone(self, request: instance_service_pb2.UpdateInstanceRequest) -> None:
+        """Raise InvalidInput for what is wrong with a change of whichever instance."""
+        given, backend = request.instance, self._backend
         merged, _ = masks.merged(instances.Message(), given, request.update_mask, "instance")
-        drafting = Drafting(self._backend.catalog, references, "instance.")
-        refer(drafting, merged)
+        drafting = Drafting(backend.catalog, backend.references, "instance.")
+        check_alone(drafting, merged)
         refuse(drafting, given.name)
 
     async def delete_instance(

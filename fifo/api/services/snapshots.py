@@ -48,12 +48,13 @@ class SnapshotService:
         self, request: snapshot_service_pb2.ListSnapshotsRequest, call: Call
     ) -> snapshot_service_pb2.ListSnapshotsResponse:
         """Give one page of an instance's snapshots, oldest first."""
-        backend, faults = self._backend, Faults()
+        backend, entry, faults = self._backend, None, Faults()
         with faults:
-            entry = backend.references.instance(request.parent, "parent")
-        if faults.violations:
-            question = listing.asked(call.method.path, request)
-            listing.read(backend.seals, question, snapshots.Message.DESCRIPTOR, faults=faults)
+            entry = backend.references.instance_or_none(request.parent, "parent")
+        if entry is None:
+            question, described = listing.asked(call.method.path, request), snapshots.Message
+            listing.read(backend.seals, question, described.DESCRIPTOR, faults=faults, lost=True)
+            raise absent(request.parent)
         found = {own.name: own for own in self._of(entry.record.uid)}
         oldest = sorted(found.values(), key=lambda own: (own.created, own.name))
         places = [Place(f"{index:06}/{own.name}", own.name) for index, own in enumerate(oldest)]
