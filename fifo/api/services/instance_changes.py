@@ -42,7 +42,7 @@ class InstanceChanges:
     ) -> Message:
         """Have an instance created."""
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call)) is not None:
             return first
         faults = Faults()
         with faults:
@@ -75,7 +75,7 @@ class InstanceChanges:
     ) -> Message:
         """Have an instance changed; with allow_missing created if it is missing."""
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call)) is not None:
             return first
         given = request.instance
         entry = backend.references.instance_or_none(given.name, "instance.name")
@@ -104,7 +104,7 @@ class InstanceChanges:
         admit("update", state(backend, before), given.name)
         work = Work("update_instance", given.name, (before.uid,), msgspec.to_builtins(spec))
         if msgspec.structs.replace(spec, generation=before.generation) == before:
-            return accepting.done_already(backend, call, work, self._message(before.uid))
+            return await accepting.done_already(backend, call, work._replace(input=None))
         if claim is not None:
             error = trial.refused(backend.catalog, backend.now(), spec, claim)
             if error is not None:
@@ -138,12 +138,12 @@ class InstanceChanges:
     ) -> Message:
         """Have an instance deleted; one that is being deleted answers with that operation."""
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call)) is not None:
             return first
         entry = backend.references.instance_or_none(request.name)
         if entry is None and request.allow_missing:
             work = Work("delete_instance", request.name, ())
-            return accepting.done_already(backend, call, work, empty_pb2.Empty())
+            return await accepting.done_already(backend, call, work)
         entry = backend.references.instance(request.name)
         accepting.check_etag(request.etag, etag(entry.raw), request.name)
         check_deletion(backend, entry.record, request.name, force=request.force)
@@ -152,7 +152,7 @@ class InstanceChanges:
             return accepting.only_validated(backend, call, work, empty_pb2.Empty())
         running = _running(backend, entry.record.uid, "delete_instance")
         if running is not None:
-            return accepting.message_of(backend, call, running)
+            return await accepting.under_way(backend, call, running)
         return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
 
     async def start_instance(
@@ -175,7 +175,7 @@ class InstanceChanges:
 
     async def _move(self, request: Any, call: Call, verb: str, patience_s: float | None) -> Message:
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call)) is not None:
             return first
         entry = backend.references.instance(request.name)
         accepting.check_etag(request.etag, etag(entry.raw), request.name)
@@ -195,9 +195,9 @@ class InstanceChanges:
         if needless and not request.validate_only:
             running = _running(backend, before.uid, work.kind)
             if running is not None:
-                return accepting.message_of(backend, call, running)
+                return await accepting.under_way(backend, call, running)
         if needless and not hurried:
-            return accepting.done_already(backend, call, work, self._message(before.uid))
+            return await accepting.done_already(backend, call, work._replace(input=None))
         if request.validate_only:
             return accepting.only_validated(backend, call, work, self._message(before.uid))
         return await accepting.submit(backend, call, accepting.prepare(backend, call, work))

@@ -163,6 +163,9 @@ class NetworkService:
             return empty_pb2.Empty()
         entry = reading.find_or_none(backend, self._collection, request.name)
         if entry is None and request.allow_missing:
+            if not request.validate_only:
+                nothing = Plan("")
+                await commit(backend.world, lambda: nothing, asked_of(call), backend.remembering)
             return empty_pb2.Empty()
         entry = reading.find(backend, self._collection, request.name)
         uid = entry.record.uid

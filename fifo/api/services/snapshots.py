@@ -75,7 +75,7 @@ class SnapshotService:
         self, request: snapshot_service_pb2.CreateSnapshotRequest, call: Call
     ) -> Message:
         """Have a snapshot made."""
-        if (first := accepting.repeated(self._backend, call)) is not None:
+        if (first := await accepting.repeated(self._backend, call)) is not None:
             return first
         entry = self._backend.references.instance(request.parent, "parent")
         name = f"{_name(entry)}/{names.SNAPSHOTS}/{request.snapshot_id}"
@@ -101,7 +101,7 @@ class SnapshotService:
         self, request: snapshot_service_pb2.DeleteSnapshotRequest, call: Call
     ) -> Message:
         """Have a snapshot taken away."""
-        if (first := accepting.repeated(self._backend, call)) is not None:
+        if (first := await accepting.repeated(self._backend, call)) is not None:
             return first
         parsed = names.parse_snapshot(request.name)
         found = self._backend.references.instance_or_none(str(parsed._replace(snapshot="")))
@@ -112,7 +112,7 @@ class SnapshotService:
             if not request.allow_missing:
                 raise absent(request.name)
             work = Work("delete_snapshot", request.name, ())
-            return accepting.done_already(self._backend, call, work, empty_pb2.Empty())
+            return await accepting.done_already(self._backend, call, work)
         work = self._work("delete_snapshot", request.name, found, parsed.snapshot)
         if request.validate_only:
             return accepting.only_validated(self._backend, call, work, empty_pb2.Empty())
@@ -122,7 +122,7 @@ class SnapshotService:
         self, request: snapshot_service_pb2.RollbackSnapshotRequest, call: Call
     ) -> Message:
         """Have an instance made what it was; newer snapshots go with force alone."""
-        if (first := accepting.repeated(self._backend, call)) is not None:
+        if (first := await accepting.repeated(self._backend, call)) is not None:
             return first
         entry, name = self._find(request.name)
         own = self._of(entry.record.uid)
