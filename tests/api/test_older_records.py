@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 LAN = "networks/lan"
 POOL = AddressPool(subnet="10.0.0.0/24", first="10.0.0.0", last="10.0.0.240", gateway="10.0.0.251")
-ROUTES = {"0.0.0.0/0": "10.0.0.1", "10.1.0.0/16": "fd00::1"}
+ROUTES = {
+    "0.0.0.0/0": "10.0.0.1",
+    "10.1.0.0/16": "fd00::1",
+    "10.3.0.7": "10.0.0.1",
+    "10.3.0.7/32": "10.0.0.2",
+}
 FAULTS = {"nics[0].ips[0]": "127.0.0.1/8", "nics[0].gateways[0]": "10.0.0.0"}
 
 
@@ -79,6 +84,7 @@ NEW_FAULTS: list[tuple[str, Any, str]] = [
     ("pools", [{"subnet": "10.0.0.0/24", "last": "10.0.0.255"}], "pools[0].last"),
     ("pools", [{"subnet": "10.0.0.0/24", "gateway": "10.0.0.0"}], "pools[0].gateway"),
     ("routes", {**ROUTES, "10.2.0.0/16": "fd00::1"}, "routes.10.2.0.0/16"),
+    ("routes", {**ROUTES, "10.1.0.0/16": "fd00::2"}, "routes.10.1.0.0/16"),
 ]
 
 
