@@ -76,7 +76,8 @@ def _before(run: Run, item: int) -> InstanceSpec | None:
 def _before_moved(run: Run, item: int) -> InstanceSpec | None:
     """Give what is wanted again after a start, stop or reboot that somebody cancelled.
 
-    None after any other failure: then the wish stands, and its host goes on with it.
+    After a start that is stopped, whatever it was before. None after any other failure: then the
+    wish stands, and its host goes on with it.
     """
     failure = run.operation.failures.get(str(item))
     spec = _before(run, item)
@@ -84,7 +85,7 @@ def _before_moved(run: Run, item: int) -> InstanceSpec | None:
         return None
     if run.operation.kind != START.kind:
         return spec
-    # One that had failed was wanted running before, and a new generation would start it again.
+    # One that had failed, or backs off, was wanted running: a new generation would start it now.
     return msgspec.structs.replace(spec, wanted="stopped")
 
 

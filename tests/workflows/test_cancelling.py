@@ -104,7 +104,8 @@ def test_a_cancelled_start_of_what_failed_does_not_start_it_again() -> None:
     stage.node.start(_Caller, stage.operations, asked.id).get()
     stage.truth.away = False
     assert stage.finish(asked).state == "cancelled"
-    assert stage.truth.instances[uid(1)].wanted == "stopped"
+    wanted = msgspec.structs.replace(kept, generation=again.generation + 1, wanted="stopped")
+    assert stage.catalog.specs.record(uid(1)) == stage.truth.instances[uid(1)] == wanted
 
 
 def test_what_a_stop_that_failed_asked_for_stays_wanted() -> None:

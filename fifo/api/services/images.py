@@ -83,7 +83,7 @@ class ImageService:
         """Have an image brought in."""
         upload = await self._uploads.path_of(request.upload_id) if request.upload_id else None
         # From here on nothing is awaited: another call with this request id comes before, or later.
-        if (first := accepting.repeated(self._backend, call)) is not None:
+        if (first := await accepting.repeated(self._backend, call)) is not None:
             return first
         image_format = from_table(images.FORMATS, request.format)
         image = self._described(request.image_id, request.image, image_format)
@@ -127,7 +127,7 @@ class ImageService:
     ) -> Message:
         """Have an image made of what a stopped instance holds."""
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call)) is not None:
             return first
         source = backend.references.instance(request.instance, "instance").record
         image_format = "qcow2" if source.is_vm else "rootfs_tar"
@@ -148,12 +148,12 @@ class ImageService:
     ) -> Message:
         """Have an image taken away from every host, if no instance is made of it."""
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call)) is not None:
             return first
         entry = reading.find_or_none(backend, self._collection, request.name)
         if entry is None and request.allow_missing:
             work = Work("delete_image", request.name, ())
-            return accepting.done_already(backend, call, work, empty_pb2.Empty())
+            return await accepting.done_already(backend, call, work)
         entry = reading.find(backend, self._collection, request.name)
         accepting.check_etag(request.etag, etag(entry.raw), request.name)
         count = backend.catalog.usage.images[entry.record.uid]
