@@ -62,14 +62,17 @@ def id_of(backend: Backend, call: Call) -> str:
     return "op-" + backend.new_uid().replace("-", "")
 
 
-async def repeated(backend: Backend, call: Call) -> operations.Message | None:
+async def repeated(
+    backend: Backend, call: Call, *, may_idle: bool = True
+) -> operations.Message | None:
     """Give the first answer if this request was made before; raises RequestIdReused.
 
     Asked before anything is checked: what the first one made would stand in the way of the second.
+    A create, which never has nothing to do, does not look for what is remembered of such.
     """
     if not getattr(call.request, "request_id", ""):
         return None
-    idle = await recall_idle(backend.store, asked_of(call))
+    idle = await recall_idle(backend.store, asked_of(call)) if may_idle else None
     if idle is not None:
         return _of_idle(backend, call, idle)
     # Behind the other, which takes its time: what the first one makes meanwhile comes with it.

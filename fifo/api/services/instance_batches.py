@@ -49,7 +49,7 @@ class InstanceBatches:
     ) -> Message:
         """Have many instances created; the whole request is checked before any is."""
         backend = self._backend
-        if (first := await accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call, may_idle=False)) is not None:
             return first
         specs = await self._drafted(request)
         work = Work(

@@ -42,7 +42,7 @@ class InstanceChanges:
     ) -> Message:
         """Have an instance created."""
         backend = self._backend
-        if (first := await accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call, may_idle=False)) is not None:
             return first
         faults = Faults()
         with faults:
