@@ -123,10 +123,11 @@ class Uploads:
             return
         path = self._directory / own
         source = str(path)
+        # Asked before the file: from here on none begins to go, but one may have gone meanwhile.
+        going = source in self._going
         self._wanted[source] += 1
         try:
-            is_there = await self._run(path.is_file)
-            yield path if is_there and source not in self._going else None
+            yield path if not going and await self._run(path.is_file) else None
         finally:
             self._wanted -= Counter((source,))
 
