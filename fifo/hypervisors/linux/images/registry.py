@@ -20,7 +20,7 @@ from fifo.hypervisors.linux.images import oci, refusal, targets
 from fifo.hypervisors.linux.images.archive import Refused
 from fifo.hypervisors.linux.images.egress import Egress
 from fifo.hypervisors.linux.unstarted import NOT_FOUND
-from fifo.model.errors import DataLoss, NotReady
+from fifo.model.errors import DataLoss, NoRoom, NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -126,7 +126,12 @@ class _Image:
         )
 
     async def _succeed(self, argv: list[str], deadline_s: float) -> bytes:
-        """Run skopeo with the egress alone, whose reason goes before its words; FifoError."""
+        """Run skopeo with the egress alone, whose reason goes before its words; FifoError.
+
+        Both are told: what it was not let to may be a mirror that it did without, and then another
+        thing went wrong. That the disk is full is its own to tell.
+        """
+        refused = self._egress.refused()
         done = await self._run(
             # The keeper hands no environment on.
             ["env", *self._egress.environment, *argv],
@@ -135,7 +140,11 @@ class _Image:
         if done.status == NOT_FOUND:
             raise NotReady("it is not installed", "skopeo", "install skopeo on the host")
         if done.status != 0:
-            raise self._egress.error or failure(argv, done, self.reference)
+            fault = failure(argv, done, self.reference)
+            if refused and not isinstance(fault, NoRoom):
+                refused[0].what += f"; skopeo says: {done.words}"
+                raise refused[0]
+            raise fault
         return done.stdout
 
 
