@@ -61,7 +61,7 @@ async def pull(
     A registry within the host's own network, where one has no public name to certify, need not
     prove who it is, nor have TLS; any other has to, whatever `private` allows. It is connected to
     at the addresses that this was decided by; where it redirects to is looked up at each connection
-    and refused where it may not go.
+    and refused where it may not go, to another port of loopback by the registry's own name too.
 
     Manifests say how large the layers are, before any of them is fetched; a layer that lies is
     cut off by a limit on file sizes (prlimit(1)), that of the largest.
@@ -70,7 +70,13 @@ async def pull(
     addresses = await asyncio.to_thread(ask, host, port, private=private)
 
     def admitted(name: str, number: int) -> list[str]:
-        return addresses if name.lower() == host.lower() else ask(name, number, private=private)
+        if name.lower() != host.lower():
+            return ask(name, number, private=private, loopback=False)
+        if number == port:
+            return addresses
+        return targets.admitted(
+            name, number, private=private, loopback=False, ask=lambda *_: addresses
+        )
 
     # One public address is enough to verify: the connection may be made to any of them.
     inside = bool(addresses) and not any(map(targets.is_public, addresses))

@@ -190,6 +190,21 @@ async def test_an_image_is_downloaded_with_its_progress(tmp_path: Path) -> None:
     assert told[-1] == (len(ROOTFS), len(ROOTFS))
 
 
+async def test_a_redirect_reaches_on_loopback_only_the_host_that_was_named(tmp_path: Path) -> None:
+    there = Server(ok(ROOTFS), ok(ROOTFS))
+    server, elsewhere = await there.start()
+    port = elsewhere.rpartition(":")[2]
+    leading = Server(moved(f"{elsewhere}/x.tar"), moved(f"http://localhost:{port}/x.tar"))
+    named, address = await leading.start()
+    async with server, named:
+        cache = cache_of(tmp_path)
+        assert (await fetch(cache, image(f"{address}/x.tar"))).state == "ready"
+        await cache.delete(UID)
+        wanted = image(f"{address}/x.tar")
+        await refused(cache, wanted, Forbidden, r"localhost: leads to .*, which is this host")
+    assert len(there.asked) == 1
+
+
 ANSWERS: dict[str, tuple[bytes, type[FifoError], str]] = {
     "not found": (b"HTTP/1.1 404 Not Found\r\n\r\n", DriverFailed, "404"),
     "cut off": (ok(ROOTFS[:100], len(ROOTFS)), DriverFailed, ""),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,3 +55,19 @@ async def test_who_gives_one_up_waits_for_its_thread_and_the_loop_does_not(
     with pytest.raises(asyncio.CancelledError):
         await using
     assert descriptors() == before
+
+
+def test_a_node_that_may_make_no_namespace_is_told() -> None:
+    script = """
+import asyncio, contextlib
+from fifo.hypervisors.linux.images.namespace import isolated
+from fifo.model.errors import NotReady
+try:
+    asyncio.run(isolated([], contextlib.ExitStack()))
+except NotReady as error:
+    print(error)
+"""
+    argv = ["setpriv", "--bounding-set=-sys_admin", sys.executable, "-c", script]
+    told = subprocess.run(argv, capture_output=True, check=True, text=True).stdout
+    assert "no network namespace can be made" in told
+    assert "CAP_SYS_ADMIN" in told
