@@ -215,7 +215,8 @@ class Settling:
     async def _overtake(self, status: InstanceStatus) -> None:
         """Make a spec newer than what its host has seen, if it is older: the store was put back.
 
-        What is wanted is what the store says. The host obeys no generation that it is beyond.
+        What is wanted is what the store says. The host obeys no generation that it is beyond; this
+        one asks for nothing, so that what is lost is not made anew, nor what stays down started.
         """
         catalog = self.world.catalog
         entry = catalog.specs.get(status.uid)
@@ -224,9 +225,11 @@ class Settling:
             return
         if claim is None or claim.host != self.host:
             return
+        generation = status.generation + 1
         newer = msgspec.structs.replace(
             entry.record,
-            generation=status.generation + 1,
+            generation=generation,
+            unasked=generation,
             boot_generation=max(entry.record.boot_generation, status.boot_generation),
         )
         compares = (self.ownership.own(), unchanged(entry.key, entry.revision))
