@@ -30,8 +30,10 @@ HAPPENINGS = {
 generations = st.integers(1, 4)
 states = st.sampled_from(sorted(set(STATES) - {"deleted"}))
 intents = st.builds(
-    lambda generation, wanted, boot, removing: Intent(
-        spec=spec_of(1, generation=generation, wanted=wanted, boot_generation=boot),
+    lambda generation, wanted, boot, removing, unasked: Intent(
+        spec=spec_of(
+            1, generation=generation, wanted=wanted, boot_generation=boot, unasked=unasked
+        ),
         claim=claim_of(spec_of(1)),
         removing=removing,
     ),
@@ -39,6 +41,7 @@ intents = st.builds(
     st.sampled_from(("running", "stopped")),
     generations,
     st.booleans(),
+    st.integers(0, 4),
 )
 memories = st.builds(
     Memory,
@@ -106,6 +109,20 @@ def test_what_is_wanted_stopped_is_never_started(
 def test_what_is_wanted_running_comes_to_run(state: Any, memory: Any, step: str) -> None:
     intent = intent_of(generation=2)
     assert course.next_step(state, intent, Memory(uid=UID, **memory)) == step
+
+
+@pytest.mark.parametrize("state", ["stopped", "failed"])
+@given(memories)
+def test_what_stays_down_is_started_by_no_generation_that_nobody_asked_for(
+    state: Any, memory: Memory
+) -> None:
+    down = msgspec.structs.replace(memory, stayed_down=2, generation=2)
+    for generation in (3, 4):
+        unasked = intent_of(generation=generation, unasked=generation)
+        assert course.next_step(state, unasked, down) == "rest"
+        down = course.reached(unasked, down)
+        assert down.generation == generation
+    assert course.next_step(state, intent_of(generation=5, unasked=4), down) == "start"
 
 
 @given(intents, memories, st.none() | st.integers(0, 5))
@@ -195,6 +212,7 @@ def test_an_actor_is_who_its_memory_says(intent: Any, memory: Any, state: str) -
     [
         ({"generation": 2}, False),
         ({"generation": 2, "wanted": "stopped", "boot_generation": 9}, False),
+        ({"generation": 2, "unasked": 2}, False),
         ({"generation": 2, "autoboot": False, "restart": RestartPolicy(when="never")}, False),
         ({"generation": 2, "quota": 99}, True),
         ({"generation": 2, "alias": "a name"}, True),
