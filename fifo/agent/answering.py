@@ -58,7 +58,11 @@ class Answering(Acting):
         self.host_has = order.args[0].spec
         self.seen = Observed(self.uid, "stopped")
         self.created_s = self.now_s() - self.began
-        self.made = True
+        if self.intent.spec.wanted == "running":
+            self.made = True  # That is told with how its start went.
+        else:
+            text = f"{self._how_made()} in {self.created_s:.2f} s, to be started later"
+            self.note("created", text, created_s=f"{self.created_s:.3f}")
 
     def updated(self, order: Order, applied: Applied) -> None:
         """The host has the spec, all of it or but for what counts at the next start."""
@@ -88,14 +92,16 @@ class Answering(Acting):
         """Tell of a start that came to something."""
         took_s = self.now_s() - self.began
         if self.made:
-            anew = "made anew, without what was lost," if self.memory.lost else "created"
-            text = f"{anew} and started in {took_s:.2f} s"
+            text = f"{self._how_made()} and started in {took_s:.2f} s"
             self.note("created", text, created_s=f"{self.created_s:.3f}", took_s=f"{took_s:.3f}")
         elif self.restarting:
             self.note("restarted", f"runs again, start {start_id}")
         else:
             self.note("started", f"runs, start {start_id}")
         self.made = self.restarting = False
+
+    def _how_made(self) -> str:
+        return "made anew, without what was lost," if self.memory.lost else "created"
 
     def order_stopped(self, order: Order, end: Exit | None) -> None:
         """It does not run, unless its end was told first."""
@@ -228,7 +234,8 @@ class Answering(Acting):
         if self.at != "starting":
             return
         if self.restarting or self.booting:
-            self.ended(self.memory.start_id, Exit(at=self.settings.utc()))
+            why = error.what[: limits.WHY_CHARACTERS]
+            self.ended(self.memory.start_id, Exit(at=self.settings.utc(), not_started=why))
         else:
             self._fail("start_failed", f"it could not be started: {error.what}")
 

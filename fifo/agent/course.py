@@ -23,7 +23,8 @@ Step = Literal["create", "update", "start", "stop", "delete", "settle", "rest"]
 """`settle` is the event "stop" of a state in which nothing runs; `rest` is to wait."""
 
 _WISHES: Final = (
-    "generation", "wanted", "boot_generation", "patience", "deleting", "autoboot", "restart"
+    "generation", "wanted", "boot_generation", "patience", "unasked", "deleting", "autoboot",
+    "restart",
 )  # fmt: skip
 """Fields of a spec that are for the actor, and nothing of the host's business."""
 
@@ -57,12 +58,12 @@ def _towards_running(
 ) -> Step:
     if state == "running" and spec.boot_generation > memory.boot_generation:
         return "stop"
-    asked = spec.generation > memory.stayed_down
+    asked = spec.asked > memory.stayed_down
     if stale and (state == "running" or (state == "stopped" and asked)):
         return "update"
     if state in {"stopped", "failed"} and asked:
         return "start"
-    if state == "backing_off" and (due or spec.generation > memory.generation):
+    if state == "backing_off" and (due or spec.asked > memory.generation):
         return "start"
     return "rest"
 
@@ -132,6 +133,20 @@ def running(intent: Intent, memory: Memory, observed: Observed) -> Memory:
     )
 
 
+def reached(intent: Intent, memory: Memory) -> Memory:
+    """Remember that the host was brought to the generation.
+
+    What stays down until a later one stays down until one later than this, if nobody asked for it.
+    """
+    spec = intent.spec
+    stays = spec.asked < spec.generation and spec.asked <= memory.stayed_down
+    return msgspec.structs.replace(
+        memory,
+        generation=spec.generation,
+        stayed_down=spec.generation if stays else memory.stayed_down,
+    )
+
+
 def before_start(intent: Intent, memory: Memory, observed: Observed | None, boot: str) -> Memory:
     """Remember a start before it is made, under a number that none before has had.
 
@@ -140,7 +155,7 @@ def before_start(intent: Intent, memory: Memory, observed: Observed | None, boot
     on_host = observed.start_id if observed is not None else 0
     start_id = max(memory.start_id, on_host) + 1
     spec = intent.spec
-    asked_anew = spec.generation > memory.generation
+    asked_anew = spec.asked > memory.generation
     return msgspec.structs.replace(
         memory,
         start_id=start_id,
@@ -188,6 +203,7 @@ def after_end(
         return msgspec.structs.replace(
             remembered,
             back_at=end.at + decision.after_s,
+            back_s=decision.after_s,
             restarts=memory.restarts + 1,
         ), decision
     why = decision.reason if decision.what == "give_up" else ""
@@ -244,8 +260,9 @@ def after_return(memory: Memory, observed: Observed, why: str) -> Memory:
 
 
 def wait_s(memory: Memory, intent: Intent, utc: float) -> float:
-    """Give how long to wait for the next start; never longer than the policy's longest wait."""
-    most_s = intent.spec.restart.most_s * 1.2
+    """Give how long to wait for the next start; never longer than was decided."""
+    # A memory of before it was kept has none.
+    most_s = memory.back_s or intent.spec.restart.most_s * 1.2
     return min(max(0.0, memory.back_at - utc), most_s)
 
 

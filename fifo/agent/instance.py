@@ -20,7 +20,14 @@ from fifo.agent.messages import STATUS, Granted, Inside, Realise, Remove, Wish
 from fifo.agent.orders import Answer, Nudge, Order, Seen, Withdraw
 from fifo.agent.writes import Recalled, Write, Written
 from fifo.hypervisors.driver import Ended
-from fifo.model.errors import DataLoss, FifoError, NotReady, Unavailable, WrongState
+from fifo.model.errors import (
+    DataLoss,
+    DeadlineExceeded,
+    FifoError,
+    NotReady,
+    Unavailable,
+    WrongState,
+)
 from fifo.model.instance import Exit
 from fifo.model.instance_states import admit
 from fifo.model.limits import STOP_PATIENCE_S, STOP_PATIENCE_VM_S
@@ -313,12 +320,25 @@ class Instance(Answering):
         """Let a wish wait for its turn."""
         if self.ready and self.intent.removing:
             wish.to.cast(Granted(wish.token, None, WrongState("it is being removed", self.uid)))
-        elif len(self.wishes) >= limits.WISHES:
+            return
+        self._replace(wish)
+        if len(self.wishes) >= limits.WISHES:
             busy = Unavailable(f"{limits.WISHES} requests wait for it already", self.uid)
             wish.to.cast(Granted(wish.token, None, busy))
         else:
             self.wishes.append(wish)
             self.go_on()
+
+    def _replace(self, wish: Wish) -> None:
+        """Take out what a wish repeats, unless that may be under way.
+
+        The later one counts, and has the later place: behind what it is to follow.
+        """
+        for earlier in tuple(self.wishes)[1 if self.order is not None else 0 :]:
+            if wish.repeats(earlier):
+                self.wishes.remove(earlier)
+                late = DeadlineExceeded("it was asked for anew", self.uid)
+                earlier.to.cast(Granted(earlier.token, None, late))
 
     # -- questions ---------------------------------------------------------------------------
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import msgspec
-
 from fifo.agent import course, limits, names, telling
 from fifo.agent.writes import Recall, Tell, Write
 from fifo.model.instance_states import after
@@ -153,8 +151,7 @@ class Keeping(StateMachine):
     def settle(self) -> None:
         """Note that this generation is reached, if it is, and that nothing is left to be done."""
         if self.memory.generation < self.intent.spec.generation and not self.stale:
-            generation = self.intent.spec.generation
-            self.memory = msgspec.structs.replace(self.memory, generation=generation)
+            self.memory = course.reached(self.intent, self.memory)
             self.journal.cast(Write(memory=self.memory, tells=self._news()))
 
     def _news(self) -> tuple[Tell, ...]:

@@ -124,3 +124,5 @@ SAMPLE_FRESH_S = 1.0
 """How old numbers may be that somebody asked for: a terminal shows them anew once a second."""
 NAMED_USERS = 5
 """Users of an image that a refusal names."""
+WHY_CHARACTERS = 200
+"""Of the reason that an end is remembered with: a sentence; the log has the whole."""

@@ -71,14 +71,20 @@ class Remove(NamedTuple):
 class Wish(NamedTuple):
     """Something to be done once: `snapshot`, `roll_back`, `delete_snapshot`, `capture_image`.
 
-    Answered with Granted, which carries the token.
+    Answered with Granted, which carries the token. Of the same of one operation, which asks anew
+    for what it waits for no more, the later takes the earlier's place.
     """
 
     verb: str
     argument: str
     image: Image | None
+    operation: str
     to: Ref[Any]
     token: int
+
+    def repeats(self, earlier: Wish) -> bool:
+        """Tell whether it is the same of the same operation."""
+        return self[:4] == earlier[:4]
 
 
 # -- from an instance to the gateway --------------------------------------------------------------

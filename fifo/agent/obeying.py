@@ -135,8 +135,8 @@ def wish(gateway: Gateway, opened: Open) -> None:
         return
     actor = _actor(gateway, opened)
     if actor is not None:
-        token = gateway.token_for(opened)
-        actor.cast(Wish(command.verb, command.argument, command.image, gateway.ref, token))
+        token, what = gateway.token_for(opened), (command.verb, command.argument, command.image)
+        actor.cast(Wish(*what, command.operation, gateway.ref, token))
 
 
 def _actor(gateway: Gateway, opened: Open) -> Ref[Any] | None:

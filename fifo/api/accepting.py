@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import msgspec
 
 from fifo.api.resources import operations
-from fifo.fleet.commits import Asked
+from fifo.fleet.commits import Asked, recall_idle, remember_idle
 from fifo.model import records
 from fifo.model.errors import Conflict, RequestIdReused
 from fifo.model.names import OPERATIONS
@@ -18,6 +18,8 @@ from fifo.workflows.accepting import operation_id, request_hash
 from fifo.workflows.registry import WORKFLOWS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fifo.api.backend import Backend
     from fifo.api.calls import Call
 
@@ -60,13 +62,20 @@ def id_of(backend: Backend, call: Call) -> str:
     return "op-" + backend.new_uid().replace("-", "")
 
 
-def repeated(backend: Backend, call: Call) -> operations.Message | None:
+async def repeated(
+    backend: Backend, call: Call, *, may_idle: bool = True
+) -> operations.Message | None:
     """Give the first answer if this request was made before; raises RequestIdReused.
 
     Asked before anything is checked: what the first one made would stand in the way of the second.
+    A create, which never has nothing to do, does not look for what is remembered of such.
     """
     if not getattr(call.request, "request_id", ""):
         return None
+    idle = await recall_idle(backend.store, asked_of(call)) if may_idle else None
+    if idle is not None:
+        return _of_idle(backend, call, idle)
+    # Behind the other, which takes its time: what the first one makes meanwhile comes with it.
     entry = backend.catalog.operations.get(id_of(backend, call))
     if entry is None:
         return None
@@ -76,9 +85,15 @@ def repeated(backend: Backend, call: Call) -> operations.Message | None:
     return operations.of_record(backend.catalog, entry.record)
 
 
-def check_etag(given: str, present: str, name: str) -> None:
-    """Raise Conflict if a caller knows another state than the present one."""
+def check_etag(given: str, present: str, name: str, look: Callable[[], None] | None = None) -> None:
+    """Raise Conflict if a caller knows another state than the present one.
+
+    `look` comes first: it raises InvalidInput for what is wrong with the request whatever the state
+    is, so that nobody reads and repeats in vain.
+    """
     if given and given != present:
+        if look is not None:
+            look()
         raise Conflict(
             "it was changed since it was read",
             name,
@@ -130,15 +145,34 @@ def only_validated(
     return made
 
 
-def done_already(backend: Backend, call: Call, work: Work, response: Any) -> operations.Message:
-    """Give the operation of a request that has nothing to do."""
-    return only_validated(backend, call, work, response, end_time=backend.now())
+async def done_already(backend: Backend, call: Call, work: Work) -> operations.Message:
+    """Give the operation of a request that has nothing to do, and remember that it had not."""
+    made = prepare(backend, call, work)
+    idle = msgspec.structs.replace(
+        made, id="", state="done", progress=100, end_time=made.create_time
+    )
+    if not getattr(call.request, "validate_only", False):
+        idle = await remember_idle(backend.store, asked_of(call), idle, backend.remembering)
+    return _of_idle(backend, call, idle)
 
 
-def message_of(backend: Backend, call: Call, record: Operation) -> operations.Message:
-    """Give an operation that is there already as the answer of a call."""
-    call.operation = f"{OPERATIONS}/{record.id}"
-    return operations.of_record(backend.catalog, record)
+async def under_way(backend: Backend, call: Call, record: Operation) -> operations.Message:
+    """Give an operation that does already what a call asks for, and remember that it was this."""
+    # What it was asked for is in its own record.
+    kept = msgspec.structs.replace(record, input=None, steps=(), request_hash=hash_of(call))
+    idle = await remember_idle(backend.store, asked_of(call), kept, backend.remembering)
+    return _of_idle(backend, call, idle)
+
+
+def _of_idle(backend: Backend, call: Call, idle: Operation) -> operations.Message:
+    """Give what a request was answered with that had nothing to do, as it is now."""
+    if not idle.id:
+        made = operations.of_record(backend.catalog, idle)
+        made.name = ""
+        return made
+    call.operation = f"{OPERATIONS}/{idle.id}"
+    # An operation is kept for longer than what is remembered of a request.
+    return operations.of_record(backend.catalog, backend.catalog.operations.record(idle.id) or idle)
 
 
 def asked_of(call: Call) -> Asked:

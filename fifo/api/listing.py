@@ -79,11 +79,13 @@ def read(
     *,
     mask: FieldMask | None = None,
     faults: Faults | None = None,
+    lost: bool = False,
 ) -> Reading:
     """Understand a question about messages of a type.
 
-    `faults` are those that the caller has found in it. Raises InvalidInput with these and all that
-    is wrong with its mask, filter, order and token.
+    `faults` are those that the caller has found in it; `lost` is one whose parent is not there, so
+    that no token could belong to it. Raises InvalidInput with these and all that is wrong with its
+    mask, filter, order and token.
     """
     faults = faults or Faults()
     matches: Callable[[Any], bool] = bool
@@ -97,7 +99,7 @@ def read(
     with faults:
         orders = parse_order_by(question.order_by, schema_of(described))
     with faults:
-        after = _after(seals, question, others=bool(faults.violations))
+        after = _after(seals, question, others=lost or bool(faults.violations))
     faults.refuse(question.method.rpartition("/")[2])
     return Reading(matches, orders, after)
 
@@ -189,7 +191,7 @@ def _token(seals: Seals, question: Asked, place: list[Any]) -> str:
 def _after(seals: Seals, question: Asked, *, others: bool) -> list[Any] | None:
     """Open the request's token; raises InvalidInput if it belongs to another question.
 
-    With `others` more is wrong with the question, so that no token could belong to it.
+    With `others` something else is wrong, so that no token could belong to it.
     """
     if not question.page_token:
         return None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -15,7 +17,7 @@ from fifo.model.errors import Busy, HistoryGone, InvalidInput, NoRoom, Violation
 from fifo.security import private_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from fifo.model.image import Image
 
@@ -68,6 +70,8 @@ class Uploads:
         self._directory = directory
         self._utc = utc
         self._open: set[str] = set()
+        self._wanted: Counter[str] = Counter()
+        self._going: set[str] = set()
 
     async def open(self, upload_id: str, size_bytes: int, offset_bytes: int) -> Upload:
         """Begin an upload, or go on where it broke off.
@@ -107,17 +111,31 @@ class Uploads:
         self._open.discard(upload_id.lower())
         await self._run(upload.close)
 
-    async def path_of(self, upload_id: str) -> Path | None:
-        """Give the file of a whole upload; None if there is none, or what is named is no uid."""
-        if not names.is_uid(own := upload_id.lower()):
-            return None
-        path = self._directory / own
-        return path if await self._run(path.is_file) else None
+    @contextlib.asynccontextmanager
+    async def wanted(self, upload_id: str) -> AsyncIterator[Path | None]:
+        """Give the file of a whole upload and keep it, while an import of it is not accepted yet.
 
-    def imported(self, image: Image | None, images: Iterable[Image], hosts: int) -> None:
-        """Throw the file of an image away that the only host has; kept where others may want it."""
-        if image is not None and image.source in self._done_with(images, hosts):
-            asyncio.get_running_loop().run_in_executor(None, _drop, Path(image.source))
+        None if there is none, or it is being thrown away, or what is named is no uid. Used by
+        ImportImage, which calls `imported` afterwards: what ended meanwhile left the file.
+        """
+        if not names.is_uid(own := upload_id.lower()):
+            yield None
+            return
+        path = self._directory / own
+        source = str(path)
+        # Asked before the file: from here on none begins to go, but one may have gone meanwhile.
+        going = source in self._going
+        self._wanted[source] += 1
+        try:
+            yield path if not going and await self._run(path.is_file) else None
+        finally:
+            self._wanted -= Counter((source,))
+
+    def imported(self, upload_id: str, images: Iterable[Image], hosts: int) -> None:
+        """Throw an upload's file away if the only host has it; kept where others may want it."""
+        source = str(self._directory / upload_id.lower())
+        if source in self._done_with(images, hosts) and source not in self._going:
+            self._throw_away(source)
 
     async def tidy(self, images: Iterable[Image], hosts: int) -> None:
         """Throw away what a node that was killed left; called before the first upload."""
@@ -126,12 +144,18 @@ class Uploads:
         await self._run(self._sweep)
 
     def _done_with(self, images: Iterable[Image], hosts: int) -> set[str]:
-        """Give the files of ours that images were made of, and that none is being made of."""
+        """Give the files of ours that images were made of, and none is or may soon be made of."""
         if hosts > 1:
             return set()
         own = [image for image in images if Path(image.source).parent == self._directory]
         wanted = {image.source for image in own if image.state == "importing"}
-        return {image.source for image in own if image.state == "ready"} - wanted
+        return {image.source for image in own if image.state == "ready"} - wanted - {*self._wanted}
+
+    def _throw_away(self, source: str) -> None:
+        """Remove a file on a thread; until that has ended the upload is none that is there."""
+        self._going.add(source)
+        going = asyncio.get_running_loop().run_in_executor(None, _drop, Path(source))
+        going.add_done_callback(lambda _: self._going.discard(source))
 
     def expire_time(self) -> float:
         """Give the UTC second after which what came now is thrown away."""
@@ -186,7 +210,8 @@ class Uploads:
             return
         before = self._utc() - limits.UPLOAD_KEPT_S
         for path in self._directory.iterdir():
-            if _id(path) not in self._open and path.stat().st_mtime < before:
+            kept = _id(path) in self._open or str(path) in self._wanted
+            if not kept and path.stat().st_mtime < before:
                 _drop(path)
 
 

@@ -46,24 +46,36 @@ QUIET_S: Final = 1.0
 """A console that was piped into is left when it has said nothing for so long: it is answering."""
 ANSWER_MOST_S: Final = 10.0
 """It is left so long after the end of input at the latest, however much it says."""
+END_AGAIN_S: Final = 1.0
+"""A shell is told of the end of input again after so long, as long as it goes on.
+
+The kernel keeps no Ctrl-D over a change of the terminal's mode, which a shell begins with, and one
+may be meant for a program that the shell runs."""
+END_MOST_S: Final = 600.0
+"""It is told for so long, and left when it has said nothing for as long.
+
+Not sooner, since what was piped in may still be at work in silence."""
 
 
 class Input:
     """Standard input as frames for a stream; a thread reads, gRPC's own takes."""
 
     def __init__(
-        self, first: Any, frame: Callable[[bytes], Any], at_end: Any, *, detaches: bool
-    ) -> None:
+        self, first: Any, frame: Callable[[bytes], Any], at_end: Any, *,
+        detaches: bool, insists: bool = False,
+    ) -> None:  # fmt: skip
         """Take the first frame, what makes one of bytes, and the last.
 
         A last frame of None ends the stream; if anything was typed not before what `heard` tells
-        of has stopped.
+        of has stopped. Who insists sends another one again until this is closed.
         """
         self._frames: queue.Queue[Any] = queue.Queue(FRAMES)
         self._frames.put(first)
         self._frame = frame
         self._at_end = at_end
         self._detaches = detaches
+        self._insists = insists
+        self.gave_up = False
         self._typed = False
         self._heard_s = 0.0
         self._ended, self._wake = os.pipe()
@@ -82,9 +94,16 @@ class Input:
         self._heard_s = time.monotonic()
 
     def close(self) -> None:
-        """Read no more."""
+        """Read no more, and send nothing that still waits: there is nobody to take it."""
         os.write(self._wake, b".")
-        self._frames.put(None)
+        while True:
+            try:
+                self._frames.put_nowait(None)
+            except queue.Full:
+                with contextlib.suppress(queue.Empty):
+                    self._frames.get_nowait()
+            else:
+                return
 
     def __iter__(self) -> Iterator[Any]:
         """Give the frames to the call."""
@@ -120,6 +139,8 @@ class Input:
             if self._typed and self._at_end is None:
                 self._await_answer()
             self._frames.put(self._at_end)
+            if self._insists:
+                self._insist()
         return bool(data) and not found
 
     def _await_answer(self) -> None:
@@ -131,6 +152,19 @@ class Input:
             left_s = until_s - time.monotonic()
             if left_s <= 0.0 or select.select([self._ended], [], [], left_s)[0]:
                 return
+
+    def _insist(self) -> None:
+        """Send the last frame again until this is closed; end the stream if that never helps."""
+        began_s = time.monotonic()
+        while not select.select([self._ended], [], [], END_AGAIN_S)[0]:
+            now_s = time.monotonic()
+            if now_s - max(self._heard_s, began_s) >= END_MOST_S:
+                self.gave_up = True
+                self._frames.put(None)
+                return
+            # One that waits for the network is enough.
+            if now_s - began_s < END_MOST_S and self._frames.empty():
+                self._frames.put(self._at_end)
 
 
 @contextlib.contextmanager
@@ -213,7 +247,8 @@ def attach(client: Client, name: str, *, in_shell: bool) -> int:
     """Attach this terminal to a console or a shell until either side ends.
 
     Gives a shell's exit status, 0 for a console or where the caller left, BROKEN for a session
-    that was open and broke off. Raises gRPC's error for one that was never open.
+    that was open and broke off, or a shell that did not end when its input had. Raises gRPC's
+    error for one that was never open.
     """
     stub = console_service_pb2_grpc.ConsoleServiceStub(client.channel)
     first = console_service_pb2.AttachRequest()
@@ -227,7 +262,8 @@ def attach(client: Client, name: str, *, in_shell: bool) -> int:
 
     # A shell is told that no more comes, and ends by itself with its status; a console is left
     # when it has answered.
-    typed = Input(first, frame, frame(END_OF_INPUT) if in_shell else None, detaches=True)
+    at_end = frame(END_OF_INPUT) if in_shell else None
+    typed = Input(first, frame, at_end, detaches=True, insists=in_shell)
     ending: console_service_pb2.AttachResponse.Exit | None = None
     broken: grpc.RpcError | None = None
     opened = False
@@ -251,10 +287,12 @@ def attach(client: Client, name: str, *, in_shell: bool) -> int:
             typed.close()
     if broken is not None:
         report(broken)
-    return _status_of(ending, in_shell=in_shell)
+    return _status_of(ending, in_shell=in_shell, gave_up=typed.gave_up)
 
 
-def _status_of(ending: console_service_pb2.AttachResponse.Exit | None, *, in_shell: bool) -> int:
+def _status_of(
+    ending: console_service_pb2.AttachResponse.Exit | None, *, in_shell: bool, gave_up: bool
+) -> int:
     """Say why a session ended, None for one that broke off, and give the exit status."""
     reasons = console_service_pb2.AttachResponse.Exit.Reason
     if ending is None:
@@ -263,9 +301,14 @@ def _status_of(ending: console_service_pb2.AttachResponse.Exit | None, *, in_she
     print(f"\n[{reasons.Name(ending.reason).lower().replace('_', ' ')}]", file=sys.stderr)
     if ending.reason == reasons.Value("SHELL_EXITED"):
         return ending.exit_status
+    if gave_up:
+        silent = f"its input did, and said nothing for {END_MOST_S:.0f} s"
+        print(f"[the shell did not end when {silent}: it was left]", file=sys.stderr)
     # A console ends with its instance; a shell that did so was cut off.
-    cut_off = ending.reason == reasons.Value("FELL_BEHIND") or (
-        in_shell and ending.reason == reasons.Value("INSTANCE_STOPPED")
+    cut_off = (
+        gave_up
+        or ending.reason == reasons.Value("FELL_BEHIND")
+        or (in_shell and ending.reason == reasons.Value("INSTANCE_STOPPED"))
     )
     return BROKEN if cut_off else 0
 

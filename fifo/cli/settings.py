@@ -74,8 +74,9 @@ class Settings:
     )
     images_from_private_addresses: bool = _setting(
         default=False,
-        told="Whether images may be fetched from loopback, link-local and private addresses. A"
-        " registry there need not prove who it is (TLS); one at a public address always has to.",
+        told="Whether images may be fetched from loopback, link-local and private addresses; from"
+        " loopback only what is named itself: no server elsewhere may redirect there. A registry"
+        " at one need not prove who it is (TLS); one at a public address always has to.",
     )
     runtime: str = _setting(
         "auto", "`runc` or `crun` for zones, `auto` for the first that has run one on trial."

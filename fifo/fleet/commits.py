@@ -1,18 +1,20 @@
 """Changes that are one commit: planned from the catalog, written if nothing moved, remembered.
 
 What an operator changes at once (packages, networks, hosts' labels, reserved addresses) needs no
-workflow. A request id is kept with the answer in the same transaction, for 24 hours.
+workflow. A request id is kept with the answer in the same transaction, for 24 hours. So are ids of
+requests for which a workflow had nothing to do.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 
 from fifo.model import limits, records
 from fifo.model.errors import Conflict, OutcomeUnknown, RequestIdReused
+from fifo.model.operation import Operation
 from fifo.model.records import Record
 from fifo.store.contract import Compare, Get, Put, RangeReply, Txn, absent, unchanged
 
@@ -37,6 +39,9 @@ class Answered(Record, frozen=True, tag="answered/1"):
 
     request_hash: str
     uid: str
+
+
+R = TypeVar("R", Answered, Operation)
 
 
 class Asked(NamedTuple):
@@ -146,7 +151,40 @@ async def recall(store: Store, asked: Asked) -> Committed | None:
 
 
 def _known(value: bytes, asked: Asked) -> Committed:
-    answer = records.decode(Answered, value)
+    answer = _first(Answered, value, asked)
+    return Committed(answer.uid, repeated=True)
+
+
+async def recall_idle(store: Store, asked: Asked) -> Operation | None:
+    """Give what `remember_idle` keeps of a request; None if it is new. Raises RequestIdReused."""
+    if not asked.id:
+        return None
+    found = (await store.get(REQUEST + asked.id.encode())).kvs
+    return _first(Operation, found[0].value, asked) if found else None
+
+
+async def remember_idle(
+    store: Store, asked: Asked, answer: Operation, remembering: Remembering
+) -> Operation:
+    """Keep the answer of a request that had nothing to do, and give the first one there was.
+
+    Called for methods whose work is an operation: a repeat must not do later what there was not to
+    do now. One key a request, and none without an id. Raises RequestIdReused, OutcomeUnknown.
+    """
+    if not asked.id:
+        return answer
+    key = REQUEST + asked.id.encode()
+    put = Put(key, records.encode(answer), await remembering.lease())
+    reply = await store.txn(Txn((absent(key),), (put,), (Get(key),)))
+    if reply.succeeded:
+        return answer
+    (found,) = reply.responses
+    assert isinstance(found, RangeReply)
+    return _first(Operation, found.kvs[0].value, asked)
+
+
+def _first(kind: type[R], value: bytes, asked: Asked) -> R:
+    answer = records.decode(kind, value)
     if answer.request_hash != asked.request_hash:
         raise RequestIdReused("")
-    return Committed(answer.uid, repeated=True)
+    return answer

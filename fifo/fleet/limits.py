@@ -28,6 +28,10 @@ SETTLE_AT_ONCE = 64
 """Specs and removals that are open with a host at one time: it does that many at once anyway."""
 SETTLE_S = 300.0
 """How long a host may take over what is settled with it."""
+SETTLE_SNAPSHOT_S = 10.0
+"""How long others wait for an owed snapshot to be dropped: its instance's actor does that between
+two steps, and keeps it waiting while the instance starts, stops or backs off, which may take an
+hour. It is dropped in its time all the same, and the debt is settled when it is asked for again."""
 SETTLE_AGAIN_S = 60.0
 """How long after a host that is ready did not do what it owes, or not take a spec, it is asked
 again: what it refuses it seldom does a moment later, and each asking is a record of its agent's."""

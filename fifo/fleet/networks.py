@@ -77,7 +77,7 @@ async def update(world: World, uid: str, changed: Network, closed: Entry[Network
     after = msgspec.structs.replace(changed, closed=False, generation=closed.record.generation + 1)
     if after == msgspec.structs.replace(closed.record, generation=after.generation):
         return Plan(uid)
-    check(catalog, after)
+    check(catalog, after, closed.record)
     lost = [
         address
         for address in _addresses(catalog, closed.record)
@@ -176,14 +176,30 @@ def delete(catalog: Catalog, closed: Entry[Network]) -> Plan:
     )
 
 
-def check(catalog: Catalog, network: Network) -> None:
-    """Raise InvalidInput for wrong pools and routes, and pools that overlap others of the wire."""
-    wrong = list(address_pool.violations(network))
-    if not wrong:
-        wrong += _overlaps(catalog, network)
-    wrong += routes.violations(network)
+def check(catalog: Catalog, network: Network, before: Network | None = None) -> None:
+    """Raise InvalidInput for wrong pools and routes, and pools that overlap others of the wire.
+
+    What was wrong with the network `before` already, which a later rule refuses, is no fault of the
+    change: it is let be.
+    """
+    known: set[Violation] = set()
+    if before is not None:
+        # Of a route that is given another gateway nothing is as it was. Which of two equal ones is
+        # told depends on their order, and a map that was sent back has another.
+        kept = {to: via for to, via in network.routes.items() if before.routes.get(to) == via}
+        known = {*violations(msgspec.structs.replace(before, routes=kept))}
+        known.update(_overlaps(catalog, before))
+    wrong = [own for own in violations(network) if own not in known]
+    if not any(own.field.startswith("pools") for own in wrong):
+        wrong += (own for own in _overlaps(catalog, network) if own not in known)
     if wrong:
         raise InvalidInput(_name(network), tuple(wrong))
+
+
+def violations(network: Network) -> Iterator[Violation]:
+    """Say what is wrong with the pools and routes of a network, whatever others there are."""
+    yield from address_pool.violations(network)
+    yield from routes.violations(network)
 
 
 # -- addresses ------------------------------------------------------------------------------------

@@ -78,7 +78,8 @@ class Reporting:
                 await self.stories.know(uid)
                 figures = {"dropped": str(mark.dropped)}
                 event = self._event(uid, "reports_dropped", mark.at, text, figures)
-                writes += self.stories.add(event, mark.sequence)
+                # What it stands for may be written, where only the acknowledgement was lost.
+                writes += await self.stories.add_beside(event, mark.sequence)
             if writes:
                 await self.write(tuple(writes))
 

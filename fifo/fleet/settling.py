@@ -39,6 +39,12 @@ _REMOVES: Final[dict[Owed, Verb]] = {
     "snapshot": "delete_snapshot",
 }
 """The order by which a host does what it owes."""
+_PATIENCE_S: Final[dict[Owed, float]] = {
+    "instance": limits.SETTLE_S,
+    "image": limits.SETTLE_S,
+    "snapshot": limits.SETTLE_SNAPSHOT_S,
+}
+"""How long the rest of what is open with a host waits for the answer to such an order."""
 LOOK: Final = "look"
 """The message that has a Settler look at what is open."""
 
@@ -100,10 +106,10 @@ class Settling:
         for first in range(0, len(owed), limits.SETTLE_AT_ONCE):
             some = owed[first : first + limits.SETTLE_AT_ONCE]
             asked = [(entry, self._ask_removal(entry, step)) for entry in some]
-            until = self._until()
+            began = self.world.utc()
             for entry, answer in asked:
                 try:
-                    await self._confirm(entry, answer, until)
+                    await self._confirm(entry, answer, began)
                     await self._acquit(entry)
                 except (FifoError, SupervisorsError) as error:
                     logger.warning(
@@ -124,14 +130,15 @@ class Settling:
         return self._order(verb, debt.uid, step, claim=debt.claim, argument=debt.snapshot)
 
     async def _confirm(
-        self, entry: Entry[Cleanup], answer: Future[CommandResult], until: float
+        self, entry: Entry[Cleanup], answer: Future[CommandResult], began: float
     ) -> None:
         """Wait until the host says that it is done; raises what it says otherwise."""
+        what = entry.record.what
         try:
-            await self._answer(answer, until)
+            await self._answer(answer, began, _PATIENCE_S[what])
         except NotFound:
             # Of an instance that the host does not know it has no snapshot.
-            if entry.record.what != "snapshot":
+            if what != "snapshot":
                 raise
 
     async def _acquit(self, entry: Entry[Cleanup]) -> None:
@@ -178,10 +185,10 @@ class Settling:
                 (spec, self._order("realise", spec.uid, _step_of(spec), claim=claim, spec=spec))
                 for spec, claim in due[first : first + limits.SETTLE_AT_ONCE]
             ]
-            until = self._until()
+            began = self.world.utc()
             for spec, answer in asked:
                 try:
-                    await self._answer(answer, until)
+                    await self._answer(answer, began, limits.SETTLE_S)
                 except (Unavailable, SupervisorsError) as error:
                     logger.warning("Host %s did not take %s: %s", self.host, spec.uid, error)
                     key = keys.by_uid(keys.INSTANCE_SPEC, spec.uid)
@@ -208,7 +215,8 @@ class Settling:
     async def _overtake(self, status: InstanceStatus) -> None:
         """Make a spec newer than what its host has seen, if it is older: the store was put back.
 
-        What is wanted is what the store says. The host obeys no generation that it is beyond.
+        What is wanted is what the store says. The host obeys no generation that it is beyond; this
+        one asks for nothing, so that what is lost is not made anew, nor what stays down started.
         """
         catalog = self.world.catalog
         entry = catalog.specs.get(status.uid)
@@ -217,9 +225,11 @@ class Settling:
             return
         if claim is None or claim.host != self.host:
             return
+        generation = status.generation + 1
         newer = msgspec.structs.replace(
             entry.record,
-            generation=status.generation + 1,
+            generation=generation,
+            unasked=generation,
             boot_generation=max(entry.record.boot_generation, status.boot_generation),
         )
         compares = (self.ownership.own(), unchanged(entry.key, entry.revision))
@@ -229,12 +239,9 @@ class Settling:
 
     # -- orders ------------------------------------------------------------------------------
 
-    def _until(self) -> float:
-        return self.world.utc() + limits.SETTLE_S
-
-    async def _answer(self, answer: Future[CommandResult], until: float) -> None:
-        """Wait for an answer, until a UTC second; raises what the host answers as its failure."""
-        left_s = min(limits.SETTLE_S, max(0.0, until - self.world.utc()))
+    async def _answer(self, answer: Future[CommandResult], began: float, most_s: float) -> None:
+        """Wait for the answer to what was asked at a UTC second; raises what it says as failure."""
+        left_s = min(most_s, max(0.0, began + most_s - self.world.utc()))
         result = await within(left_s, answer)
         if result.failure is not None:
             raise error_of(result.failure)
@@ -256,7 +263,7 @@ class Settling:
             step=step,
             verb=verb,
             uid=uid,
-            until=self._until(),
+            until=self.world.utc() + limits.SETTLE_S,
             spec=spec,
             claim=claim,
             argument=argument,

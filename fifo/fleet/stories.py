@@ -62,6 +62,20 @@ class Stories:
         number, after = keys.story_number(own[-1]) if own else (0, 0)
         return self._append(event, keys.story(event.uid, number, after + 1))
 
+    async def add_beside(self, event: StoryEvent, number: int) -> list[Put | Delete]:
+        """Give the writes that append an event behind what has its number; `know` was asked before.
+
+        A repeat writes anew: it is known by its kind and its time.
+        """
+        own, after = self._known[event.uid].keys, 0
+        while (key := keys.story(event.uid, number, after)) in own:
+            found = (await self.store.get(key)).kvs
+            told = records.decode(StoryEvent, found[0].value, key.decode()) if found else event
+            if (told.kind, told.at) == (event.kind, event.at):
+                break
+            after += 1
+        return self._append(event, key)
+
     def _append(self, event: StoryEvent, key: bytes) -> list[Put | Delete]:
         own = self._known[event.uid]
         writes: list[Put | Delete] = []

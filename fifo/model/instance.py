@@ -136,6 +136,9 @@ class InstanceSpec(Record, frozen=True, tag="instance_spec/1"):
     """Raised by a reboot: the instance is started anew once for each value."""
     patience: StopPatience | None = None
     """What a caller said of one stop; it is for its own generation, so that no later one has it."""
+    unasked: int = 0
+    """The generation that nobody asked for: made to be beyond its host's, in a store that was put
+    back. It says what is wanted, but what stays down until it is asked for stays down in it."""
     wanted_host: str = ""
     """The hypervisor that the creator insists on, by uid."""
     unhonoured: tuple[str, ...] = ()
@@ -152,6 +155,11 @@ class InstanceSpec(Record, frozen=True, tag="instance_spec/1"):
     def images(self) -> frozenset[str]:
         """Give the uids of the images that it is made from: a zone's own, and those of disks."""
         return frozenset({self.image, *[disk.image for disk in self.disks]} - {""})
+
+    @property
+    def asked(self) -> int:
+        """The generation to compare with one in which it went down: who asks later starts it."""
+        return self.generation - 1 if self.unasked == self.generation else self.generation
 
     @property
     def patience_s(self) -> float | None:
@@ -199,7 +207,8 @@ class Exit(Value, frozen=True):
 
     `resets` is how often its guest had started anew in a row, when it was ended for that.
     `out_of_memory`: the kernel killed it for want of memory, with `memory_limit_bytes` as its own
-    limit, 0 for none.
+    limit, 0 for none. `not_started` is why its host could not start it, of a start by itself that
+    came to nothing.
     """
 
     at: float
@@ -209,6 +218,7 @@ class Exit(Value, frozen=True):
     resets: int = 0
     out_of_memory: bool = False
     memory_limit_bytes: int = 0
+    not_started: str = ""
 
     @property
     def orderly(self) -> bool:

@@ -15,7 +15,8 @@ class Memory(Record, frozen=True, tag="restart_memory/1"):
     `ended` is the latest start whose end was dealt with. `stayed_down` is the generation in which
     it ended for good, or failed: a later one may ask for it again; `crash_loop` is then why it
     failed. `generation` is the newest that the host was brought to, `pending` what of it waits for
-    the next start. `back_at` is the UTC second of the next start, 0 if none is waited for.
+    the next start. `back_at` is the UTC second of the next start, 0 if none is waited for, and
+    `back_s` how long that wait was to be, for a clock that is set back meanwhile.
     `stop_by` is the UTC second by which a stop that was begun forces it, 0 if none was. `lost` is
     the latest start of which the data was found gone: of those up to it nothing is left to lose.
     """
@@ -31,6 +32,7 @@ class Memory(Record, frozen=True, tag="restart_memory/1"):
     crash_loop: str = ""
     last_exit: Exit | None = None
     back_at: float = 0.0
+    back_s: float = 0.0
     generation: int = 0
     pending: tuple[str, ...] = ()
     stop_by: float = 0.0
@@ -85,6 +87,8 @@ def within(policy: RestartPolicy, ends: tuple[float, ...], now: float) -> tuple[
 
 def describe(end: Exit) -> str:
     """Say how an instance ended."""
+    if end.not_started:
+        return f"it could not be started: {end.not_started}"
     if end.resets:
         return f"its guest started anew {end.resets} times in a row: most likely it panics"
     if end.out_of_memory:

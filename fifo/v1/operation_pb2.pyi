@@ -52,10 +52,12 @@ class OperationMetadata(_message.Message):
         reboot or delete asked for stays wanted, and its host goes on with it.
         """
         CANCELLED: OperationMetadata._State.ValueType  # 5
-        """Ended because it was asked to; nothing of it is left. Of a start, stop or reboot the desired
-        state is again what it was: an instance that is asked to stop is not forced, and one that has
-        ended is started again. What its guest was asked cannot be taken back: it may still end, as
-        by itself. What a delete, or going back to a snapshot, has begun stays as it is.
+        """Ended because it was asked to; nothing of it is left. Of a stop or reboot the desired state is
+        again what it was: an instance that is asked to stop is not forced, and one that has ended is
+        started again. Of a start it is STOPPED: so is that of an instance which had failed, or was
+        between two attempts, though RUNNING was desired before. What a guest was asked cannot be
+        taken back: it may still end, as by itself. What a delete, or going back to a snapshot, has
+        begun stays as it is.
         """
         NEEDS_ATTENTION: OperationMetadata._State.ValueType  # 6
         """Ended, and an undo was refused by a host that answered: an operator has to look."""
@@ -76,10 +78,12 @@ class OperationMetadata(_message.Message):
     reboot or delete asked for stays wanted, and its host goes on with it.
     """
     CANCELLED: OperationMetadata.State.ValueType  # 5
-    """Ended because it was asked to; nothing of it is left. Of a start, stop or reboot the desired
-    state is again what it was: an instance that is asked to stop is not forced, and one that has
-    ended is started again. What its guest was asked cannot be taken back: it may still end, as
-    by itself. What a delete, or going back to a snapshot, has begun stays as it is.
+    """Ended because it was asked to; nothing of it is left. Of a stop or reboot the desired state is
+    again what it was: an instance that is asked to stop is not forced, and one that has ended is
+    started again. Of a start it is STOPPED: so is that of an instance which had failed, or was
+    between two attempts, though RUNNING was desired before. What a guest was asked cannot be
+    taken back: it may still end, as by itself. What a delete, or going back to a snapshot, has
+    begun stays as it is.
     """
     NEEDS_ATTENTION: OperationMetadata.State.ValueType  # 6
     """Ended, and an undo was refused by a host that answered: an operator has to look."""

@@ -23,14 +23,10 @@ if TYPE_CHECKING:
 
 
 class _Prior(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How an instance was before a change: what was wanted, and what its undo depends on besides.
-
-    `hurried` is the operation that this one is beside, `backing_off` tells of the instance's state.
-    """
+    """What was wanted before a change, and the operation that it is beside, which it hurries."""
 
     spec: InstanceSpec
     hurried: str = ""
-    backing_off: bool = False
 
 
 def _prior(operation: Operation) -> _Prior | None:
@@ -57,9 +53,7 @@ async def _write(run: Run, items: Items) -> Outcome:
     outcome = instances.write_spec(entry, spec)
     # The output is what an undo goes back to.
     hurried = next(iter(instances.rivals(run, spec.uid)), "")
-    status = run.catalog.statuses.record(spec.uid)
-    backing_off = status is not None and status.state == "backing_off"
-    outcome.outputs[item] = msgspec.to_builtins(_Prior(entry.record, hurried, backing_off))
+    outcome.outputs[item] = msgspec.to_builtins(_Prior(entry.record, hurried))
     return outcome
 
 
@@ -104,15 +98,16 @@ def _anew(spec: InstanceSpec, generation: int) -> InstanceSpec:
 def _before_moved(run: Run, item: int) -> InstanceSpec | None:
     """Give what is wanted again after a start, stop or reboot that somebody cancelled.
 
-    None after any other failure: then the wish stands, and its host goes on with it.
+    After a start that is stopped, whatever it was before. None after any other failure: then the
+    wish stands, and its host goes on with it.
     """
     failure, prior = run.operation.failures.get(str(item)), _prior(run.operation)
     if failure is None or failure.kind != Cancelled.__name__ or prior is None:
         return None
     spec = _before_both(run, item, prior)
-    if spec is None or run.operation.kind != START.kind or prior.backing_off:
+    if spec is None or run.operation.kind != START.kind:
         return spec
-    # One that had failed was wanted running before, and a new generation would start it again.
+    # One that had failed, or backs off, was wanted running: a new generation would start it now.
     return msgspec.structs.replace(spec, wanted="stopped")
 
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fifo.model import keys
-from fifo.model.errors import FifoError, InvalidInput, OutcomeUnknown, Unavailable
+from fifo.model.errors import (
+    DeadlineExceeded,
+    FifoError,
+    InvalidInput,
+    OutcomeUnknown,
+    Unavailable,
+)
 from fifo.model.operation import NEXT
 from fifo.store.contract import Get, RangeReply, Txn, unchanged
 from fifo.workflows import limits
@@ -39,7 +45,7 @@ async def undo_failed(execution: Execution, failed: Items) -> None:
         )
         if items:
             for item, error in (await _undo(execution, step, items)).items():
-                if isinstance(error, Unavailable):
+                if _is_owed(step, error):
                     owed.add(item)
                     if step.owes is not None:
                         owing.writes += step.owes(execution, execution.uid(item))
@@ -61,6 +67,15 @@ async def undo_failed(execution: Execution, failed: Items) -> None:
         owing,
     )
     execution.undo_until = 0.0
+
+
+def _is_owed(step: Step, error: FifoError) -> bool:
+    """Tell that an undo is left to its host, which has refused nothing.
+
+    One that has not answered in time may do it yet: what it owes is settled either way.
+    """
+    late = step.owes is not None and isinstance(error, DeadlineExceeded)
+    return late or isinstance(error, Unavailable)
 
 
 async def _undo(execution: Execution, step: Step, items: Items) -> dict[int, FifoError]:

@@ -30,8 +30,10 @@ HAPPENINGS = {
 generations = st.integers(1, 4)
 states = st.sampled_from(sorted(set(STATES) - {"deleted"}))
 intents = st.builds(
-    lambda generation, wanted, boot, removing: Intent(
-        spec=spec_of(1, generation=generation, wanted=wanted, boot_generation=boot),
+    lambda generation, wanted, boot, removing, unasked: Intent(
+        spec=spec_of(
+            1, generation=generation, wanted=wanted, boot_generation=boot, unasked=unasked
+        ),
         claim=claim_of(spec_of(1)),
         removing=removing,
     ),
@@ -39,6 +41,7 @@ intents = st.builds(
     st.sampled_from(("running", "stopped")),
     generations,
     st.booleans(),
+    st.integers(0, 4),
 )
 memories = st.builds(
     Memory,
@@ -108,6 +111,20 @@ def test_what_is_wanted_running_comes_to_run(state: Any, memory: Any, step: str)
     assert course.next_step(state, intent, Memory(uid=UID, **memory)) == step
 
 
+@pytest.mark.parametrize("state", ["stopped", "failed"])
+@given(memories)
+def test_what_stays_down_is_started_by_no_generation_that_nobody_asked_for(
+    state: Any, memory: Memory
+) -> None:
+    down = msgspec.structs.replace(memory, stayed_down=2, generation=2)
+    for generation in (3, 4):
+        unasked = intent_of(generation=generation, unasked=generation)
+        assert course.next_step(state, unasked, down) == "rest"
+        down = course.reached(unasked, down)
+        assert down.generation == generation
+    assert course.next_step(state, intent_of(generation=5, unasked=4), down) == "start"
+
+
 @given(intents, memories, st.none() | st.integers(0, 5))
 def test_every_start_has_a_number_of_its_own(
     intent: Intent, memory: Memory, on_host: int | None
@@ -159,13 +176,19 @@ def test_a_reboot_is_nobodys_fault(autoboot: bool, stayed_down: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("back_at", "utc", "wait_s"),
-    [(110.0, 100.0, 10.0), (90.0, 100.0, 0.0), (90.0, -1e9, 72.0), (1e12, 100.0, 72.0)],
+    ("back_at", "back_s", "utc", "wait_s"),
+    [
+        (110.0, 20.0, 100.0, 10.0),
+        (90.0, 20.0, 100.0, 0.0),
+        (90.0, 20.0, -1e9, 20.0),
+        (1e12, 0.1, 100.0, 0.1),
+        (1e12, 0.0, 100.0, 72.0),
+    ],
 )
 def test_a_clock_that_was_set_back_makes_no_wait_endless(
-    back_at: float, utc: float, wait_s: float
+    back_at: float, back_s: float, utc: float, wait_s: float
 ) -> None:
-    memory = Memory(uid=UID, back_at=back_at)
+    memory = Memory(uid=UID, back_at=back_at, back_s=back_s)
     assert course.wait_s(memory, intent_of(), utc) == wait_s
 
 
@@ -189,6 +212,7 @@ def test_an_actor_is_who_its_memory_says(intent: Any, memory: Any, state: str) -
     [
         ({"generation": 2}, False),
         ({"generation": 2, "wanted": "stopped", "boot_generation": 9}, False),
+        ({"generation": 2, "unasked": 2}, False),
         ({"generation": 2, "autoboot": False, "restart": RestartPolicy(when="never")}, False),
         ({"generation": 2, "quota": 99}, True),
         ({"generation": 2, "alias": "a name"}, True),

@@ -62,6 +62,9 @@ def test_one_that_is_wanted_stopped_is_created_only(world: AgentWorld) -> None:
     world.await_state(spec.uid, "stopped")
     assert world.host.find(spec.uid).start_id == 0
     assert world.status(spec.uid).generation == 1
+    world.realise(newer(spec, wanted="running"))
+    world.await_state(spec.uid, "running")
+    assert [kind for _, kind in told(world)] == ["created", "started"]
 
 
 def test_it_is_answered_when_it_is_on_disk_and_not_when_it_is_done() -> None:

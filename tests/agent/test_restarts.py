@@ -276,13 +276,20 @@ def test_a_newer_generation_does_not_wait(world: AgentWorld) -> None:
     world.await_state(spec.uid, "running", patience_s=1.0)
 
 
-def test_a_start_that_fails_after_an_end_counts_as_one(world: AgentWorld) -> None:
+def test_a_start_that_fails_after_an_end_counts_as_one_and_is_told_as_that(
+    world: AgentWorld,
+) -> None:
     spec = running(world)
-    world.host.faults.add(Fault("start", "error", times=2))
+    world.host.faults.add(Fault("start", "error", times=2, text="no runtime works"))
     world.host.end(spec.uid)
     world.until(lambda: world.host.find(spec.uid).running)
     world.await_state(spec.uid, "running")
     assert world.status(spec.uid).restarts == 3
+    events = (entry.event for entry in world.reported())
+    ends = [event.text for event in events if event is not None and event.kind == "ended"]
+    assert [text.partition(";")[0] for text in ends] == [
+        "killed by signal 9", *["it could not be started: start: no runtime works"] * 2
+    ]  # fmt: skip
 
 
 # -- the host -------------------------------------------------------------------------------------

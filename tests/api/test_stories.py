@@ -28,13 +28,13 @@ def reporting(stage: Stage) -> Reporting:
     return Reporting(HOST, stage.world, own)
 
 
-def report(uid: str, *numbers: int) -> Report:
+def report(uid: str, *numbers: int, at: float = 0.0) -> Report:
     entries = tuple(
         JournalEntry(
             sequence=number,
-            at=float(number),
+            at=at or float(number),
             uid=uid,
-            event=StoryEvent(uid=uid, at=float(number), kind="started", text=str(number)),
+            event=StoryEvent(uid=uid, at=at or float(number), kind="started", text=str(number)),
         )
         for number in numbers
     )
@@ -77,5 +77,22 @@ def test_a_page_of_a_story_says_the_same_and_another_story_is_whole(play: Play) 
             assert (len(page.events), page.truncated) == (2, True)
             other = await call(channel, "EventService.ListEvents", parent=WEB[:-3] + "other")
             assert not other.truncated
+
+    play(scene)
+
+
+def test_a_clock_that_was_set_back_turns_no_story_round(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.channel() as channel:
+            uid = (await create(channel)).uid
+            reports = reporting(stage)
+            await reports.take(report(uid, 1000, at=2e9))
+            await reports.take(report(uid, 1001, at=1e9))
+            newest = (
+                await call(channel, "EventService.ListEvents", parent=WEB, page_size=2)
+            ).events
+            assert [own.message for own in newest] == ["1001", "1000"]
+            everything = (await call(channel, "EventService.ListEvents", order_by="time")).events
+            assert [own.message for own in everything][-2:] == ["1000", "1001"]
 
     play(scene)

@@ -48,7 +48,7 @@ def test_a_file_of_two_images_stays_until_both_are_made_of_it(
     second = msgspec.structs.replace(first, uid=FAILED, id="second", state=state)
 
     async def one_is_there() -> None:
-        Uploads(tmp_path, lambda: NOW).imported(first, (first, second), 1)
+        Uploads(tmp_path, lambda: NOW).imported(IMPORTED, (first, second), 1)
 
     # The end of its loop waits for what was given to threads.
     asyncio.run(one_is_there())

@@ -208,6 +208,24 @@ def test_a_console_ends_with_the_status_of_its_shell_or_255_where_it_broke(
     assert run("instance", "console", "web").return_value == of_console
 
 
+@pytest.mark.parametrize(
+    ("last", "status"),
+    [
+        (Exit(reason=Exit.DETACHED), BROKEN),
+        (Exit(reason=Exit.SHELL_EXITED, exit_status=0), 0),
+        (None, BROKEN),
+    ],
+)
+def test_a_shell_that_was_left_because_it_did_not_end_has_no_status(
+    monkeypatch: pytest.MonkeyPatch, run: Run, last: Any, status: int
+) -> None:
+    monkeypatch.setattr(inside.Input, "start", lambda own: setattr(own, "gave_up", True))
+    monkeypatch.setattr(grpc, "insecure_channel", lambda *_: Session(last))
+    done = run("instance", "console", "web", "--shell")
+    assert done.return_value == status
+    assert ("it was left" in done.stderr) == (last is not None and status == BROKEN)
+
+
 def test_a_session_that_never_began_ends_with_the_status_of_its_error(
     run: Run, channel: FakeChannel
 ) -> None:

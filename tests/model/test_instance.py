@@ -31,6 +31,14 @@ def test_patience_is_for_the_generation_that_it_was_given_with_alone(seconds: fl
     assert msgspec.structs.replace(spec, generation=4).patience_s is None
 
 
+@pytest.mark.parametrize(("unasked", "asked"), [(0, 3), (2, 3), (3, 2)])
+def test_a_generation_that_nobody_asked_for_asks_for_what_the_one_before_did(
+    unasked: int, asked: int
+) -> None:
+    spec = msgspec.structs.replace(decode(InstanceSpec, OLD_SPEC), unasked=unasked)
+    assert decode(InstanceSpec, encode(spec)).asked == asked
+
+
 def test_an_instance_is_made_of_its_own_image_and_of_those_of_its_disks() -> None:
     spec = decode(InstanceSpec, OLD_SPEC)
     assert spec.images == frozenset()

@@ -89,3 +89,27 @@ def test_a_mark_is_written_once_for_those_that_were_there_and_nothing_is_lost_be
     assert [event.figures for event in marks(machine, 1)] == [{"dropped": "7"}]
     assert story(machine, 1)[-1] == told
     assert marks(machine, 2) == [], "it was made after what was dropped"
+
+
+def test_a_mark_takes_no_place_of_an_event_that_was_written_and_not_acknowledged() -> None:
+    machine = Machine()
+    made(machine, 1)
+    before = story(machine, 1)
+    prefix = keys.stories(uid(1))
+    stored = machine.catalog.store.range(prefix, keys.end_of(prefix)).get().kvs
+    last, _ = keys.story_number(stored[-1].key)
+    mark = JournalEntry(sequence=last, at=machine.utc(), uid="", dropped=7)
+    for _ in range(2):
+        # A session that has taken nothing yet, as one that took over from who wrote the event.
+        terminate_child(machine.node.address(FLEET), SESSIONS).get()
+        restart_child(machine.node.address(FLEET), SESSIONS).get()
+        terminate_child(machine.node.address(ROOT), "hosts").get()
+        restart_child(machine.node.address(ROOT), "hosts").get()
+        machine.scheduler.advance(10.0)
+        session = machine.node.address(("session", HYPERVISOR))
+        session.cast(Report(host=HYPERVISOR, entries=(mark,)))
+        machine.scheduler.advance(1.0)
+    told = [event for event in story(machine, 1) if event.kind != "cut_off"]
+    assert told[: len(before)] == before
+    (missing,) = told[len(before) :]
+    assert (missing.kind, missing.figures) == ("reports_dropped", {"dropped": "7"})

@@ -13,16 +13,25 @@ from fifo.hypervisors.simulated.faults import Fault
 from fifo.hypervisors.simulated.settings import HostSettings
 from fifo.model import keys, records
 from fifo.model.errors import AlreadyExists
-from fifo.model.instance import Cleanup
+from fifo.model.instance import Cleanup, Exit, RestartPolicy
 from fifo.store.contract import Put, Txn
 from fifo.v1.operation_pb2 import OperationMetadata
+from supervisors import GenServer
 from tests.simulation.machine import HYPERVISOR, Machine
 from tests.simulation.test_one_machine import bare_zone
 from tests.simulation.test_sight import wait_for
 from tests.workflows.stage import uid
 
 if TYPE_CHECKING:
+    from fifo.fleet.operations import Operations
     from fifo.model.operation import Operation
+
+
+class Caller(GenServer):
+    """Cancels an operation."""
+
+    async def init(self, own: Operations, operation_id: str) -> None:
+        await own.cancel(operation_id)
 
 
 def owed(machine: Machine) -> list[str]:
@@ -131,6 +140,23 @@ def test_a_snapshot_that_is_owed_of_an_instance_that_is_gone_is_owed_no_more() -
     machine.scheduler.advance(2 * limits.SETTLE_AGAIN_S)
     assert (owed(machine), owed_snapshots(machine)) == ([], [])
     assert not machine.hypervisor.guests
+
+
+def test_a_snapshot_that_is_cancelled_while_its_instance_backs_off_is_owed() -> None:
+    machine = Machine()
+    patient = RestartPolicy(first_s=200.0, most_s=200.0)
+    made = msgspec.structs.replace(bare_zone(1), restart=patient)
+    machine.run("create_instance", (uid(1),), made)
+    machine.hypervisor.end(uid(1), Exit(at=machine.utc(), signal=9))
+    operation = machine.submit("create_snapshot", (uid(1),), {"snapshot": "before"})
+    machine.scheduler.advance(2.0)
+    machine.node.start(Caller, machine.operations, operation.id).get()
+    ended = machine.finish(operation)
+    assert (ended.state, ended.owed, ended.refused) == ("cancelled", (0,), ())
+    assert len(owed_snapshots(machine)) == 1
+    machine.scheduler.advance(200.0 + 2 * limits.SETTLE_AGAIN_S)
+    assert machine.hypervisor.guests[uid(1)].running
+    assert owed_snapshots(machine) == snapshots(machine) == []
 
 
 def test_several_snapshots_that_are_owed_of_one_instance_are_each_dropped() -> None:

@@ -19,9 +19,10 @@ from fifo.model.vmadm import memory as sizes
 from fifo.model.vmadm.validity import OF_VMS, OF_ZONES, violations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from fifo.api.drafts.found import Drafting
+    from fifo.model.errors import Violation
     from fifo.model.image import Image
     from fifo.model.package import Package
     from fifo.v1 import instance_pb2
@@ -119,25 +120,36 @@ def redraft(
     if "disks" in changed and is_vm:
         fields["disks"] = disks_of(drafting, merged.disks, "")
     _check(drafting, merged, fields, None)
-    return _whole(drafting, InstanceSpec(**fields))
+    # What a later rule refuses in what was stored before is no fault of the change.
+    return _whole(drafting, InstanceSpec(**fields), violations(before))
 
 
-def refer(drafting: Drafting, given: Message) -> None:
-    """Note what a message refers to that is not there, of whichever instance it is."""
+def check_alone(drafting: Drafting, given: Message) -> None:
+    """Note what is wrong with what a message gives, of whichever instance it is a change.
+
+    What it says beside what the instance is otherwise is left out: that is not known.
+    """
     drafting.uid(names.PACKAGES, given.package, "package")
-    for index, nic in enumerate(given.nics):
-        drafting.uid(names.NETWORKS, nic.network, f"nics[{index}].network")
+    nics_of(drafting, given.nics, "", is_vm=False)
+    _check_given(drafting, given)
     for index, disk in enumerate(given.disks):
         drafting.uid(names.IMAGES, disk.image, f"disks[{index}].image")
 
 
-def _whole(drafting: Drafting, spec: InstanceSpec) -> InstanceSpec:
-    """Check the whole by vmadm's rules, of which some were looked at in its parts already."""
+def _whole(
+    drafting: Drafting, spec: InstanceSpec, known: Collection[Violation] = ()
+) -> InstanceSpec:
+    """Check the whole by vmadm's rules, of which some were looked at in its parts already.
+
+    What is `known` of its record is passed over.
+    """
     told = {violation.field.removeprefix(drafting.prefix) for violation in drafting.violations}
     if any(field.startswith("restart_policy") for field in told):
         # A spec has other words for its parts.
         told.add("restart")
     for path, wanted in violations(spec):
+        if (path, wanted) in known:
+            continue
         # A disk has no size of its own where its image, which says it, was not found.
         if f"{path.removesuffix('.size')}.image" in told:
             continue
@@ -305,13 +317,18 @@ def _check(drafting: Drafting, given: Message, fields: dict[str, Any], image: Im
     _check_kind(drafting, given, fields["brand"])
     if image is not None and fields["ram"] < image.min_ram:
         drafting.refuse("ram", f"at least {image.min_ram} MiB, which its image needs")
+    _check_given(drafting, given)
+    _check_metadata(drafting, fields)
+
+
+def _check_given(drafting: Drafting, given: Message) -> None:
+    """Check fields that stand for themselves."""
     if given.desired_state not in {0, Message.RUNNING, Message.STOPPED}:
         drafting.refuse("desired_state", "RUNNING or STOPPED")
     for destination, gateway in given.routes.items():
         if not is_network(destination) or not (is_address(gateway) or BY_NIC.fullmatch(gateway)):
             wanted = "an address or CIDR, and a gateway: an address, nics[0] or macs[02:...]"
             drafting.refuse(f"routes.{destination[:40]}", wanted)
-    _check_metadata(drafting, fields)
 
 
 def _check_kind(drafting: Drafting, given: Message, brand: str) -> None:

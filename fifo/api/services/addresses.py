@@ -43,13 +43,16 @@ class AddressMethods:
         catalog = backend.catalog
         network, faults = None, Faults()
         with faults:
-            network = self._network(request.parent)
+            network = backend.references.top_or_none(
+                catalog.networks, names.NETWORKS, request.parent, "parent"
+            )
         question = listing.asked(
             call.method.path, request, "" if network is None else network.record.uid
         )
         if network is None:
-            listing.read(backend.seals, question, networks.Address.DESCRIPTOR, faults=faults)
-        assert network is not None, "reading has refused"
+            described = networks.Address.DESCRIPTOR
+            listing.read(backend.seals, question, described, faults=faults, lost=True)
+            raise references.absent(request.parent)
         # The path of an address sorts as the address does.
         places = sorted(Place(path, path) for path in networks.paths(catalog, network.record))
 

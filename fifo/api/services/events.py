@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fifo.api import limits, listing
 from fifo.api.faults import Faults
 from fifo.api.ordering import Place
+from fifo.api.references import absent
 from fifo.api.resources import events
 from fifo.fleet.stories import dropped_of
 from fifo.model import keys, names, records
@@ -17,6 +18,8 @@ from fifo.store.pages import pages
 from fifo.v1 import event_service_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fifo.api.backend import Backend
     from fifo.api.calls import Call
     from fifo.store.contract import KeyValue
@@ -38,20 +41,21 @@ class EventLists:
         self, request: event_service_pb2.ListEventsRequest, call: Call
     ) -> event_service_pb2.ListEventsResponse:
         """Give one page of a resource's story, or of all; newest first unless asked otherwise."""
-        order, uid, faults = request.order_by.strip(), "", Faults()
+        order, faults = request.order_by.strip(), Faults()
+        uid: str | None = ""
         if order not in _ORDERS:
             faults.add("order_by", "time, or time desc")
         with faults:
             uid = self._uid(request.parent)
-        question = listing.asked(call.method.path, request, uid)._replace(order_by="")
-        if faults.violations:
-            listing.read(self._backend.seals, question, events.Message.DESCRIPTOR, faults=faults)
+        question = listing.asked(call.method.path, request, uid or "")._replace(order_by="")
+        if uid is None or faults.violations:
+            described = events.Message.DESCRIPTOR
+            listing.read(self._backend.seals, question, described, faults=faults, lost=uid is None)
+            raise absent(request.parent)
         prefix = keys.stories(uid) if uid else keys.STORY
         stored, newest_first = await self._read(prefix), _ORDERS[order]
         by_key = {kv.key.decode(): kv for kv in stored}
-        places = sorted(
-            Place(_rank(kv, newest_first=newest_first), kv.key.decode()) for kv in stored
-        )
+        places = sorted(_places(stored, newest_first=newest_first))
         catalog = self._backend.catalog
         page = await listing.page(
             self._backend.seals,
@@ -67,14 +71,18 @@ class EventLists:
             truncated=bool(uid and stored) and dropped_of(stored[-1]) > 0,
         )
 
-    def _uid(self, parent: str) -> str:
-        """Find whose story is wanted; a uid is taken as it is, for what is gone."""
+    def _uid(self, parent: str) -> str | None:
+        """Find whose story is wanted; a uid is taken as it is, for what is gone; None for nobody's.
+
+        Raises InvalidInput for what is no name.
+        """
         if not parent:
             return ""
         own = parent.rpartition("/")[2]
         if names.is_uid(own):
             return own
-        return self._backend.references.instance(parent, "parent").record.uid
+        entry = self._backend.references.instance_or_none(parent, "parent")
+        return None if entry is None else entry.record.uid
 
     async def _read(self, prefix: bytes) -> tuple[KeyValue, ...]:
         found: list[KeyValue] = []
@@ -87,11 +95,17 @@ class EventLists:
         return tuple(found)
 
 
-def _rank(kv: KeyValue, *, newest_first: bool) -> str:
-    """Give a text that sorts events by time, those of one instance by their own order."""
-    story = records.decode(StoryEvent, kv.value, kv.key.decode())
-    number, after = keys.story_number(kv.key)
-    micros, count = round(story.at * 1_000_000), (number << 16) + after
-    if newest_first:
-        micros, count = _LAST_MICROS - micros, _LAST_COUNT - count
-    return f"{micros:020}/{count:025}/{story.uid}"
+def _places(stored: tuple[KeyValue, ...], *, newest_first: bool) -> Iterator[Place]:
+    """Place events by time, but those of one instance in their own order: clocks are set back.
+
+    `stored` has each story in its order; an event is no earlier there than what it comes after.
+    """
+    latest: dict[str, float] = {}
+    for kv in stored:
+        story = records.decode(StoryEvent, kv.value, kv.key.decode())
+        at = latest[story.uid] = max(story.at, latest.get(story.uid, 0.0))
+        number, after = keys.story_number(kv.key)
+        micros, count = round(at * 1_000_000), (number << 16) + after
+        if newest_first:
+            micros, count = _LAST_MICROS - micros, _LAST_COUNT - count
+        yield Place(f"{micros:020}/{count:025}/{story.uid}", kv.key.decode())

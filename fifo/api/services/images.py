@@ -81,9 +81,20 @@ class ImageService:
         self, request: image_service_pb2.ImportImageRequest, call: Call
     ) -> Message:
         """Have an image brought in."""
-        upload = await self._uploads.path_of(request.upload_id) if request.upload_id else None
+        if not request.upload_id:
+            return await self._import(request, call, None)
+        try:
+            async with self._uploads.wanted(request.upload_id) as upload:
+                return await self._import(request, call, upload)
+        finally:
+            # Another import of it that ended meanwhile left the file to this one.
+            self._imported(request.upload_id)
+
+    async def _import(
+        self, request: image_service_pb2.ImportImageRequest, call: Call, upload: Path | None
+    ) -> Message:
         # From here on nothing is awaited: another call with this request id comes before, or later.
-        if (first := accepting.repeated(self._backend, call)) is not None:
+        if (first := await accepting.repeated(self._backend, call)) is not None:
             return first
         image_format = from_table(images.FORMATS, request.format)
         image = self._described(request.image_id, request.image, image_format)
@@ -107,27 +118,26 @@ class ImageService:
         only_check = request.validate_only
         accepted = await self._accept("import_image", image, call, only_check=only_check)
         if request.upload_id and not only_check:
-            self._follow(accepted, image.uid)
+            self._follow(accepted, request.upload_id)
         return accepted
 
-    def _follow(self, operation: Message, uid: str) -> None:
+    def _follow(self, operation: Message, upload_id: str) -> None:
         """Have an upload thrown away when its image is there; a failed import may be repeated."""
-        backend = self._backend
-
-        def ended(_: Any) -> None:
-            catalog = backend.catalog
-            every = [entry.record for entry in catalog.images]
-            self._uploads.imported(catalog.images.record(uid), every, len(catalog.hosts))
-
         own = operation.name.rpartition("/")[2]
-        backend.operations.ended(own).add_done_callback(ended)
+        ended = self._backend.operations.ended(own)
+        ended.add_done_callback(lambda _: self._imported(upload_id))
+
+    def _imported(self, upload_id: str) -> None:
+        catalog = self._backend.catalog
+        every = [entry.record for entry in catalog.images]
+        self._uploads.imported(upload_id, every, len(catalog.hosts))
 
     async def create_image_from_instance(
         self, request: image_service_pb2.CreateImageFromInstanceRequest, call: Call
     ) -> Message:
         """Have an image made of what a stopped instance holds."""
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call)) is not None:
             return first
         source = backend.references.instance(request.instance, "instance").record
         image_format = "qcow2" if source.is_vm else "rootfs_tar"
@@ -148,12 +158,12 @@ class ImageService:
     ) -> Message:
         """Have an image taken away from every host, if no instance is made of it."""
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call)) is not None:
             return first
         entry = reading.find_or_none(backend, self._collection, request.name)
         if entry is None and request.allow_missing:
             work = Work("delete_image", request.name, ())
-            return accepting.done_already(backend, call, work, empty_pb2.Empty())
+            return await accepting.done_already(backend, call, work)
         entry = reading.find(backend, self._collection, request.name)
         accepting.check_etag(request.etag, etag(entry.raw), request.name)
         count = backend.catalog.usage.images[entry.record.uid]

@@ -49,7 +49,7 @@ class InstanceBatches:
     ) -> Message:
         """Have many instances created; the whole request is checked before any is."""
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call, may_idle=False)) is not None:
             return first
         specs = await self._drafted(request)
         work = Work(
@@ -149,7 +149,7 @@ class InstanceBatches:
     ) -> Message:
         """Have many instances deleted; what one is refused for stops no other."""
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call)) is not None:
             return first
         check_names(request.parent, request.names).refuse("BatchDeleteInstances")
         uids, refused = self._sorted(request)
@@ -157,14 +157,12 @@ class InstanceBatches:
             "delete_instances", request.parent, tuple(uids), told_of(uids.values(), refused),
             chunk_size=DELETE_CHUNK, org=names.parse_org(request.parent),
         )  # fmt: skip
-        empty = empty_pb2.Empty()
         if uids and not request.validate_only:
             return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
+        if not uids and not request.validate_only:
+            return await accepting.done_already(backend, call, work)
         failures = {str(index): failure for index, failure in refused.items()}
-        ended = 0.0 if request.validate_only else backend.now()
-        return accepting.only_validated(
-            backend, call, work, empty, failures=failures, end_time=ended
-        )
+        return accepting.only_validated(backend, call, work, empty_pb2.Empty(), failures=failures)
 
     def _sorted(
         self, request: instance_service_pb2.BatchDeleteInstancesRequest

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from google.protobuf import empty_pb2
 
-from fifo.api import accepting, masks, second_look, trial
+from fifo.api import accepting, masks, references, second_look, trial
 from fifo.api.accepting import Work
 from fifo.api.drafts import moves, payloads
 from fifo.api.drafts.found import Drafting
-from fifo.api.drafts.instances import Identified, draft, one_memory, redraft, refer
+from fifo.api.drafts.instances import Identified, check_alone, draft, one_memory, redraft
 from fifo.api.faults import Faults
 from fifo.api.resources import instances
 from fifo.api.resources.values import etag
@@ -42,7 +42,7 @@ class InstanceChanges:
     ) -> Message:
         """Have an instance created."""
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call, may_idle=False)) is not None:
             return first
         faults = Faults()
         with faults:
@@ -75,7 +75,7 @@ class InstanceChanges:
     ) -> Message:
         """Have an instance changed; with allow_missing created if it is missing."""
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call)) is not None:
             return first
         given = request.instance
         entry = backend.references.instance_or_none(given.name, "instance.name")
@@ -84,9 +84,12 @@ class InstanceChanges:
             spec = spec_of(backend, given, parsed.org, parsed.id, "instance.")
             return await self._create(spec, call, only_check=request.validate_only)
         if entry is None:
-            entry = backend.references.instance(given.name, "instance.name")
+            self._refuse_alone(request)
+            raise references.absent(given.name)
         before = entry.record
-        accepting.check_etag(given.etag, etag(entry.raw), given.name)
+        accepting.check_etag(
+            given.etag, etag(entry.raw), given.name, lambda: self._refuse_alone(request)
+        )
         present = instances.settable(backend.catalog, entry)
         claim = backend.catalog.claims.record(before.uid)
         if claim is not None:
@@ -101,7 +104,7 @@ class InstanceChanges:
         admit("update", state(backend, before), given.name)
         work = Work("update_instance", given.name, (before.uid,), msgspec.to_builtins(spec))
         if msgspec.structs.replace(spec, generation=before.generation) == before:
-            return accepting.done_already(backend, call, work, self._message(before.uid))
+            return await accepting.done_already(backend, call, work._replace(input=None))
         if claim is not None:
             error = trial.refused(backend.catalog, backend.now(), spec, claim)
             if error is not None:
@@ -116,14 +119,18 @@ class InstanceChanges:
         self, request: instance_service_pb2.UpdateInstanceRequest, call: Call
     ) -> None:
         """Raise InvalidInput with all that is wrong with a change, whatever instance it is of."""
-        given, references = request.instance, self._backend.references
         # A name that is none was left out.
-        if given.name and (request.allow_missing or references.instance_or_none(given.name)):
+        if request.instance.name:
             await self.update_instance(request, call)
-            return
+        else:
+            self._refuse_alone(request)
+
+    def _refuse_alone(self, request: instance_service_pb2.UpdateInstanceRequest) -> None:
+        """Raise InvalidInput for what is wrong with a change of whichever instance."""
+        given, backend = request.instance, self._backend
         merged, _ = masks.merged(instances.Message(), given, request.update_mask, "instance")
-        drafting = Drafting(self._backend.catalog, references, "instance.")
-        refer(drafting, merged)
+        drafting = Drafting(backend.catalog, backend.references, "instance.")
+        check_alone(drafting, merged)
         refuse(drafting, given.name)
 
     async def delete_instance(
@@ -131,12 +138,12 @@ class InstanceChanges:
     ) -> Message:
         """Have an instance deleted; one that is being deleted answers with that operation."""
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call)) is not None:
             return first
         entry = backend.references.instance_or_none(request.name)
         if entry is None and request.allow_missing:
             work = Work("delete_instance", request.name, ())
-            return accepting.done_already(backend, call, work, empty_pb2.Empty())
+            return await accepting.done_already(backend, call, work)
         entry = backend.references.instance(request.name)
         accepting.check_etag(request.etag, etag(entry.raw), request.name)
         check_deletion(backend, entry.record, request.name, force=request.force)
@@ -145,7 +152,7 @@ class InstanceChanges:
             return accepting.only_validated(backend, call, work, empty_pb2.Empty())
         running = _running(backend, entry.record.uid, "delete_instance")
         if running is not None:
-            return accepting.message_of(backend, call, running)
+            return await accepting.under_way(backend, call, running)
         return await accepting.submit(backend, call, accepting.prepare(backend, call, work))
 
     async def start_instance(
@@ -168,7 +175,7 @@ class InstanceChanges:
 
     async def _move(self, request: Any, call: Call, verb: str, patience_s: float | None) -> Message:
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call)) is not None:
             return first
         entry = backend.references.instance(request.name)
         accepting.check_etag(request.etag, etag(entry.raw), request.name)
@@ -188,9 +195,9 @@ class InstanceChanges:
         if needless and not request.validate_only:
             running = _running(backend, before.uid, work.kind)
             if running is not None:
-                return accepting.message_of(backend, call, running)
+                return await accepting.under_way(backend, call, running)
         if needless and not hurried:
-            return accepting.done_already(backend, call, work, self._message(before.uid))
+            return await accepting.done_already(backend, call, work._replace(input=None))
         if request.validate_only:
             return accepting.only_validated(backend, call, work, self._message(before.uid))
         return await accepting.submit(backend, call, accepting.prepare(backend, call, work))

@@ -16,7 +16,7 @@ from fifo.api.resources.values import etag
 from fifo.api.services import reading
 from fifo.fleet import networks as fleet_networks
 from fifo.fleet.commits import Plan, commit, recall
-from fifo.model import address_pool, names
+from fifo.model import names
 from fifo.model.errors import Conflict, FifoError, InvalidInput, Violation
 from fifo.model.network import Network
 from fifo.v1 import network_service_pb2
@@ -127,33 +127,30 @@ class NetworkService:
         self, request: network_service_pb2.UpdateNetworkRequest, call: Call
     ) -> None:
         """Raise InvalidInput with all that is wrong with a change, whatever network it is of."""
-        given = request.network
         # A name that is none was left out.
-        if given.name and (
-            request.allow_missing
-            or reading.find_or_none(self._backend, self._collection, given.name)
-        ):
+        if request.network.name:
             await self.update_network(request, call)
-            return
-        merged, _ = masks.merged(networks.Message(), given, request.update_mask, "network")
-        changed = networks.changed(Network(uid="", id="", create_time=0.0), merged)
-        with _told_of_field():
-            if wrong := tuple(address_pool.violations(changed)):
-                raise InvalidInput("UpdateNetwork", wrong)
+        else:
+            _refuse_alone(request)
 
     def _changed(
         self, request: network_service_pb2.UpdateNetworkRequest
     ) -> tuple[Entry[Network], Network]:
         backend, given = self._backend, request.network
-        entry = reading.find(backend, self._collection, given.name, "network.name")
-        accepting.check_etag(given.etag, etag(entry.raw), given.name)
-        present = self._of(entry)
-        merged, wrong = masks.merged(present, given, request.update_mask, "network")
+        entry = reading.find_or_none(backend, self._collection, given.name, "network.name")
+        if entry is None:
+            _refuse_alone(request)
+            raise references.absent(given.name)
+        present = entry.record
+        accepting.check_etag(
+            given.etag, etag(entry.raw), given.name, lambda: _refuse_alone(request, present)
+        )
+        merged, wrong = masks.merged(self._of(entry), given, request.update_mask, "network")
         faults = Faults()
         faults.violations += wrong
-        changed = networks.changed(entry.record, merged)
+        changed = networks.changed(present, merged)
         with faults, _told_of_field():
-            fleet_networks.check(backend.catalog, changed)
+            fleet_networks.check(backend.catalog, changed, present)
         faults.refuse(given.name)
         return entry, changed
 
@@ -166,6 +163,9 @@ class NetworkService:
             return empty_pb2.Empty()
         entry = reading.find_or_none(backend, self._collection, request.name)
         if entry is None and request.allow_missing:
+            if not request.validate_only:
+                nothing = Plan("")
+                await commit(backend.world, lambda: nothing, asked_of(call), backend.remembering)
             return empty_pb2.Empty()
         entry = reading.find(backend, self._collection, request.name)
         uid = entry.record.uid
@@ -197,6 +197,20 @@ class NetworkService:
         if made is None:
             raise references.absent(name)
         return made
+
+
+def _refuse_alone(
+    request: network_service_pb2.UpdateNetworkRequest, present: Network | None = None
+) -> None:
+    """Raise InvalidInput for what is wrong with a change by itself, but not in `present` too."""
+    given = request.network
+    merged, _ = masks.merged(networks.Message(), given, request.update_mask, "network")
+    changed = networks.changed(Network(uid="", id="", create_time=0.0), merged)
+    known = set() if present is None else set(fleet_networks.violations(present))
+    wrong = tuple(own for own in fleet_networks.violations(changed) if own not in known)
+    with _told_of_field():
+        if wrong:
+            raise InvalidInput(given.name, wrong)
 
 
 @contextlib.contextmanager

@@ -48,12 +48,13 @@ class SnapshotService:
         self, request: snapshot_service_pb2.ListSnapshotsRequest, call: Call
     ) -> snapshot_service_pb2.ListSnapshotsResponse:
         """Give one page of an instance's snapshots, oldest first."""
-        backend, faults = self._backend, Faults()
+        backend, entry, faults = self._backend, None, Faults()
         with faults:
-            entry = backend.references.instance(request.parent, "parent")
-        if faults.violations:
-            question = listing.asked(call.method.path, request)
-            listing.read(backend.seals, question, snapshots.Message.DESCRIPTOR, faults=faults)
+            entry = backend.references.instance_or_none(request.parent, "parent")
+        if entry is None:
+            question, described = listing.asked(call.method.path, request), snapshots.Message
+            listing.read(backend.seals, question, described.DESCRIPTOR, faults=faults, lost=True)
+            raise absent(request.parent)
         found = {own.name: own for own in self._of(entry.record.uid)}
         oldest = sorted(found.values(), key=lambda own: (own.created, own.name))
         places = [Place(f"{index:06}/{own.name}", own.name) for index, own in enumerate(oldest)]
@@ -74,7 +75,7 @@ class SnapshotService:
         self, request: snapshot_service_pb2.CreateSnapshotRequest, call: Call
     ) -> Message:
         """Have a snapshot made."""
-        if (first := accepting.repeated(self._backend, call)) is not None:
+        if (first := await accepting.repeated(self._backend, call)) is not None:
             return first
         entry = self._backend.references.instance(request.parent, "parent")
         name = f"{_name(entry)}/{names.SNAPSHOTS}/{request.snapshot_id}"
@@ -100,7 +101,7 @@ class SnapshotService:
         self, request: snapshot_service_pb2.DeleteSnapshotRequest, call: Call
     ) -> Message:
         """Have a snapshot taken away."""
-        if (first := accepting.repeated(self._backend, call)) is not None:
+        if (first := await accepting.repeated(self._backend, call)) is not None:
             return first
         parsed = names.parse_snapshot(request.name)
         found = self._backend.references.instance_or_none(str(parsed._replace(snapshot="")))
@@ -111,7 +112,7 @@ class SnapshotService:
             if not request.allow_missing:
                 raise absent(request.name)
             work = Work("delete_snapshot", request.name, ())
-            return accepting.done_already(self._backend, call, work, empty_pb2.Empty())
+            return await accepting.done_already(self._backend, call, work)
         work = self._work("delete_snapshot", request.name, found, parsed.snapshot)
         if request.validate_only:
             return accepting.only_validated(self._backend, call, work, empty_pb2.Empty())
@@ -121,7 +122,7 @@ class SnapshotService:
         self, request: snapshot_service_pb2.RollbackSnapshotRequest, call: Call
     ) -> Message:
         """Have an instance made what it was; newer snapshots go with force alone."""
-        if (first := accepting.repeated(self._backend, call)) is not None:
+        if (first := await accepting.repeated(self._backend, call)) is not None:
             return first
         entry, name = self._find(request.name)
         own = self._of(entry.record.uid)

@@ -32,7 +32,7 @@ class Strangers:
     ) -> Message:
         """Have the store take a foreign instance over."""
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call)) is not None:
             return first
         call.resource = target = names.instance_name(request.uid)
         if names.uid_from_id(request.instance_id) not in {None, request.uid}:
@@ -50,7 +50,7 @@ class Strangers:
     ) -> Message:
         """Have a foreign instance removed from its host."""
         backend = self._backend
-        if (first := accepting.repeated(backend, call)) is not None:
+        if (first := await accepting.repeated(backend, call)) is not None:
             return first
         host = backend.references.top(backend.catalog.hosts, names.HYPERVISORS, request.name).record
         call.resource = target = names.instance_name(request.uid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,7 +32,14 @@ def COMMAND(  # noqa: N802 - found by this name
     from fifo.v1 import event_service_pb2_grpc as services
 
     def latest(found: list[Any]) -> list[Any]:
-        ordered = sorted(found, key=lambda own: (own.time.seconds, own.time.nanos))
+        # They come story by story, each in its order, which stays when a clock was set back.
+        until: dict[str, tuple[int, int]] = {}
+        timed = []
+        for own in found:
+            at = (own.time.seconds, own.time.nanos)
+            until[own.subject_uid] = max(at, until.get(own.subject_uid, at))
+            timed.append((until[own.subject_uid], own))
+        ordered = [own for _, own in sorted(timed, key=itemgetter(0))]
         return ordered[-limit:] if limit else ordered
 
     with target.client() as client:

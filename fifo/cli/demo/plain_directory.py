@@ -7,14 +7,15 @@ of one that was killed.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fifo.cli.demo import remains
-from fifo.model.errors import DriverFailed, StoreTaken
-from fifo.store.sqlite.directory import DirectoryLock
+from fifo.model.errors import DriverFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,20 +24,28 @@ DIRECTORY: Final = "fifo-simulated-demo-"
 """What the directory of a demo without real zones begins with: nothing is mounted in it."""
 
 
+TRIES: Final = 8
+"""Directories made for one demo: another that begins just then may take one for a killed demo's."""
+
+
 @contextlib.contextmanager
 def make() -> Iterator[Path]:
-    """Give a directory that is held, and removed in the end; raises DriverFailed where it stays."""
-    made = Path(tempfile.mkdtemp(prefix=f".{DIRECTORY}"))
-    lock = DirectoryLock(made)
-    try:
-        # Under the name by which others look for it, it is held from its first moment on.
-        base = made.rename(made.with_name(made.name[1:]))
-        try:
-            yield base
-        finally:
-            _remove(base)
-    finally:
-        lock.release()
+    """Give a directory that is held, and removed in the end.
+
+    Raises DriverFailed where it stays, or where others have cleared away each that was made.
+    """
+    for _ in range(TRIES):
+        base = Path(tempfile.mkdtemp(prefix=DIRECTORY))
+        with _held(base) as ours:
+            if ours:
+                try:
+                    yield base
+                finally:
+                    _remove(base)
+                return
+    raise DriverFailed(
+        "other demos that began have cleared it away each time", str(base), "start this one again"
+    )
 
 
 def clear_earlier() -> list[str]:
@@ -46,16 +55,37 @@ def clear_earlier() -> list[str]:
     """
     cleared: list[str] = []
     for path in sorted(remains.directories(DIRECTORY)):
-        try:
-            lock = DirectoryLock(path)
-        except StoreTaken:
-            continue
-        try:
-            _remove(path)
-        finally:
-            lock.release()
-        cleared.append(str(path))
+        with _held(path) as ours:
+            if ours:
+                _remove(path)
+                cleared.append(str(path))
     return cleared
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[bool]:
+    """Hold a directory, and tell whether it is there and nobody else's.
+
+    It is locked itself: a file in it would be removed before it, and could be made anew meanwhile.
+    """
+    try:
+        opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        yield _lock(opened, path)
+    finally:
+        os.close(opened)
+
+
+def _lock(opened: int, path: Path) -> bool:
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Who held it till now may have removed it.
+        return os.path.samestat(os.fstat(opened), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _remove(path: Path) -> None:

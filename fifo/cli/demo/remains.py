@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import signal
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -95,7 +96,11 @@ async def clear_earlier(base: Path) -> list[str]:
 def directories(beginning: str) -> Iterator[Path]:
     """Yield the directories of this user's demos whose names begin so."""
     for path in Path(tempfile.gettempdir()).glob(f"{beginning}*"):
-        if path.is_dir() and not path.is_symlink() and path.stat().st_uid == os.geteuid():
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            continue  # Its demo has just ended.
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
             yield path
 
 

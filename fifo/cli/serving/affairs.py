@@ -129,7 +129,7 @@ class Affairs:
             packed = scratch / "bundle.tar.gz"
 
             def write() -> None:
-                pack(packed, files | dict(logs_of(logs, max_log_bytes)))
+                pack(packed, files, logs_of(logs, max_log_bytes))
 
             await asyncio.to_thread(write)
             with packed.open("rb") as stream:

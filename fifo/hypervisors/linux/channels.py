@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 SIGNALLED = 128
 """What a shell adds to the number of the signal that ended a command."""
-UNKNOWN = SIGNALLED - 1
-"""The exit code of a command of which nobody can say how it ended: the keeper that ran it has gone,
-or says nothing."""
+UNKNOWN = 255
+"""The exit code of a command of which nobody can say how it ended, as ssh(1) has it: the keeper
+that ran it has gone, or says nothing."""
 
 
 class TerminalChannel:
@@ -131,8 +131,9 @@ class PipeChannel:
         try:
             done = await command.finished()
             code = done.status if done.status is not None else SIGNALLED + (done.signal or 0)
-        except FifoError:
+        except FifoError as error:
             code = UNKNOWN
+            self._unread.append((2, f"fifo: {error}\n".encode()))
         finally:
             self.exit_code = code
             self._done = True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from fifo.model.instance import InstanceSpec
 
-_COUNTERS: Final = frozenset({"generation", "boot_generation", "deleting"})
+_COUNTERS: Final = frozenset({"generation", "boot_generation", "deleting", "unasked"})
 
 
 def changed(before: InstanceSpec, after: InstanceSpec) -> tuple[str, ...]:

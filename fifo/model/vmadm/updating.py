@@ -85,7 +85,9 @@ def _made(before: InstanceSpec, fields: Mapping[str, Any], found: Findings) -> U
     named, dropped = found.unhonoured.listed(), found.dropped.listed()
     wrong = tuple(found.violations)
     spec = msgspec.structs.replace(before, **fields) if not wrong else before
-    wrong = wrong or violations(spec)
+    # What a later rule refuses in what was stored before is no fault of the update.
+    known = violations(before)
+    wrong = wrong or tuple(own for own in violations(spec) if own not in known)
     if wrong:
         return Update(before, (), wrong, named, dropped)
     changed = changes.changed(before, spec)

@@ -23,7 +23,8 @@ VM = msgspec.structs.replace(spec_of(KVM), firewall_enabled=False)
 DRIVERS = {"lx": of_zones, "kvm": of_vms}
 FLEETS = {
     *("uid", "id", "org", "brand", "create_time", "owner_uuid", "billing_id"),  # who it is
-    *("generation", "boot_generation", "wanted", "patience", "deleting"),  # what is to be done
+    # what is to be done
+    *("generation", "boot_generation", "wanted", "patience", "unasked", "deleting"),
     *("package", "wanted_host"),  # where its sizes come from, and where it may go
     *("unhonoured", "extra"),  # what is kept and told
 }

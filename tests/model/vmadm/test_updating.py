@@ -256,3 +256,12 @@ def test_what_is_no_payload_changes_nothing() -> None:
     made = update(VM, b'{"ram": 1, "ram": 2}', macs())
     assert made.spec == VM
     assert [violation.field for violation in made.violations] == ["ram"]
+
+
+def test_what_was_wrong_before_a_rule_was_there_hinders_no_other_change() -> None:
+    older = msgspec.structs.replace(LINUX, resolvers=("x",), quota=-1)
+    assert accepted(older, {"alias": "other"}).resolvers == ("x",)
+    told = changed_by(older, {"cpu_cap": -1}).violations
+    assert [violation.field for violation in told] == ["cpu_cap"]
+    spec = accepted(older, {"quota": 10})
+    assert (spec.quota, spec.resolvers) == (10, ("x",))

@@ -11,12 +11,13 @@ refused image is left.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import platform
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
     from fifo.hypervisors.linux.storage.pool import ZoneStorage
 
     Progress = Callable[[int, int], None]
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 RECORD: Final = "image.json"
 CONFIG: Final = "config.json"
@@ -104,9 +109,11 @@ class Cache:
         """Read an image's record; None if it is not there. Raises DataLoss."""
         path = self.place(uid) / RECORD
         try:
-            return records.decode(Image, path.read_bytes(), str(path))
+            return records.decode(Image, path.read_bytes(), uid)
         except FileNotFoundError:
             return None
+        except DataLoss as error:
+            raise damaged(path, error.what) from error
 
     def place(self, uid: str) -> Path:
         """Give an image's directory; raises NotFound for what is no uid."""
@@ -123,11 +130,7 @@ class Cache:
 
     def config(self, uid: str) -> ImageConfig:
         """Give how an image wants to start; raises DataLoss."""
-        path = self.place(uid) / CONFIG
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=ImageConfig)
-        except (FileNotFoundError, msgspec.DecodeError) as error:
-            raise DataLoss(f"{path}: {error}", uid, "delete the image and fetch it again") from None
+        return read(self.place(uid) / CONFIG, ImageConfig)
 
     # -- coming and going ----------------------------------------------------------------------
 
@@ -297,6 +300,26 @@ class Cache:
         if verdict.failed:
             raise disk_error(OSError(verdict.error_number, verdict.failed), image.uid)
         return verdict
+
+
+def read(path: Path, kind: type[T]) -> T:
+    """Read what is kept of an image beside its record; raises DataLoss. On the node's loop."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        raise damaged(path, "it is missing") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise damaged(path, str(error)) from error
+
+
+def damaged(path: Path, why: str) -> DataLoss:
+    """Say that a file of an image's is not what it has to be.
+
+    Callers of the API read it, whom the host's paths do not concern; the log has the file's.
+    """
+    _log.error("%s: %s", path, why)
+    uid = path.parent.name
+    return DataLoss(f"{path.name}: {why}", uid, "delete the image and fetch it again")
 
 
 def _hidden(directory: Path) -> list[Path]:

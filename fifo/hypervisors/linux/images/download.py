@@ -56,10 +56,11 @@ class Download:
             self._given_up = True
 
     def _fetch(self, path: Path, told: Progress) -> str:
-        url, scheme = self._url, ""
+        url, scheme, named = self._url, "", ""
         for _ in range(limits.REDIRECTS + 1):
             found = targets.target(url, after=scheme)
-            connection = self._connect(found)
+            named = named or found.host
+            connection = self._connect(found, loopback=found.host == named)
             try:
                 answer = self._ask(connection, found)
                 if answer.status in REDIRECTS:
@@ -80,9 +81,11 @@ class Download:
                 connection.close()
         raise self._failed(f"more than {limits.REDIRECTS} redirects")
 
-    def _connect(self, found: Target) -> http.client.HTTPConnection:
+    def _connect(self, found: Target, *, loopback: bool) -> http.client.HTTPConnection:
         """Connect to an address that was checked, never to the name again."""
-        addresses = targets.admitted(found.host, found.port, private=self._private)
+        addresses = targets.admitted(
+            found.host, found.port, private=self._private, loopback=loopback
+        )
         kind = (
             http.client.HTTPSConnection if found.scheme == "https" else http.client.HTTPConnection
         )

@@ -44,17 +44,16 @@ TLS_ADVICE: Final = "have the registry send addresses that begin with https://"
 
 
 class Egress:
-    """A way out, made for one use of `opened`; `netns` and `environment` are for its command.
+    """A way out, made for one use of `opened`; `netns` and `environment` are for its commands.
 
     `ask` gives the addresses that a host may be connected to, on a thread; `plain` allows targets
-    of http:// URLs. `error` is what the command cannot tell when it fails: why the first target
-    that was not let through was not.
+    of http:// URLs.
     """
 
     def __init__(self, ask: Ask, *, plain: bool) -> None:
         self.netns = ""
         self.environment: tuple[str, ...] = ()
-        self.error: FifoError | None = None
+        self._refused: list[FifoError] = []
         self._ask = ask
         self._plain = plain
         self._resolving = asyncio.Lock()
@@ -82,6 +81,14 @@ class Egress:
                 stack.callback(server.close)
             yield
 
+    def refused(self) -> list[FifoError]:
+        """Begin a list for the next command: why the first target that it may not reach is none.
+
+        A command cannot tell that itself, and may get along without that target.
+        """
+        self._refused = []
+        return self._refused
+
     async def _end(self) -> None:
         for each in self._connections:
             each.cancel()
@@ -97,11 +104,12 @@ class Egress:
 
     async def _proxy(self, near: Stream, idle: Timeout, *, plain: bool = False) -> None:
         """Lead to where SOCKS5 asks to; `plain` is for what comes of http:// URLs."""
+        reasons = self._refused
         host, port = await _target(near)
         try:
             far = await self._connect(host, port, plain=plain)
         except FifoError as error:
-            self.error = self.error or error
+            reasons += [] if reasons else [error]
             near[1].write(_reply(NOT_ALLOWED))
             return
         except OSError as error:
@@ -112,11 +120,12 @@ class Egress:
         await _relay(near, far, idle)
 
     async def _door(self, host: str, port: int, near: Stream, idle: Timeout) -> None:
+        reasons = self._refused
         try:
             far = await self._connect(host, port)
         except OSError as error:
             told = DriverFailed(f"no connection ({error})", f"{host}:{port}", "see what is there")
-            self.error = self.error or told
+            reasons += [] if reasons else [told]
             return
         await _relay(near, far, idle)
 

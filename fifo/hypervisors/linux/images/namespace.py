@@ -8,6 +8,7 @@ in there goes on working from the node's own loop, which never leaves the host's
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -46,16 +47,22 @@ async def isolated(addresses: Sequence[tuple[str, int]], held: ExitStack) -> Iso
     """Make one that listens at addresses of loopback, port 0 for any; `held` is to close it all.
 
     By a thread that ends with it: only a thread can be moved to another namespace, and none that
-    is used again may be. Raises NotReady where the node may not make one.
+    is used again may be. Who gives this up waits until the thread has put into `held` what it made,
+    as the kernel may keep it for seconds; the loop does not. Raises NotReady where the node may not
+    make one.
     """
-    with ThreadPoolExecutor(max_workers=1) as own:
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(own, _make, tuple(addresses), held)
-        except OSError as error:
-            raise NotReady(
-                f"no network namespace can be made ({error})", "this host", ADVICE
-            ) from None
+    own = ThreadPoolExecutor(max_workers=1)
+    making = asyncio.get_running_loop().run_in_executor(own, _make, tuple(addresses), held)
+    own.shutdown(wait=False)
+    try:
+        return await asyncio.shield(making)
+    except OSError as error:
+        raise NotReady(f"no network namespace can be made ({error})", "this host", ADVICE) from None
+    finally:
+        # Only after a cancellation is there something to wait for, and another may come then.
+        while not making.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([making])
 
 
 def _make(addresses: tuple[tuple[str, int], ...], held: ExitStack) -> Isolated:

@@ -20,7 +20,7 @@ from fifo.hypervisors.linux.images import oci, refusal, targets
 from fifo.hypervisors.linux.images.archive import Refused
 from fifo.hypervisors.linux.images.egress import Egress
 from fifo.hypervisors.linux.unstarted import NOT_FOUND
-from fifo.model.errors import DataLoss, NotReady
+from fifo.model.errors import DataLoss, NoRoom, NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -61,7 +61,7 @@ async def pull(
     A registry within the host's own network, where one has no public name to certify, need not
     prove who it is, nor have TLS; any other has to, whatever `private` allows. It is connected to
     at the addresses that this was decided by; where it redirects to is looked up at each connection
-    and refused where it may not go.
+    and refused where it may not go, to another port of loopback by the registry's own name too.
 
     Manifests say how large the layers are, before any of them is fetched; a layer that lies is
     cut off by a limit on file sizes (prlimit(1)), that of the largest.
@@ -70,7 +70,13 @@ async def pull(
     addresses = await asyncio.to_thread(ask, host, port, private=private)
 
     def admitted(name: str, number: int) -> list[str]:
-        return addresses if name.lower() == host.lower() else ask(name, number, private=private)
+        if name.lower() != host.lower():
+            return ask(name, number, private=private, loopback=False)
+        if number == port:
+            return addresses
+        return targets.admitted(
+            name, number, private=private, loopback=False, ask=lambda *_: addresses
+        )
 
     # One public address is enough to verify: the connection may be made to any of them.
     inside = bool(addresses) and not any(map(targets.is_public, addresses))
@@ -126,7 +132,12 @@ class _Image:
         )
 
     async def _succeed(self, argv: list[str], deadline_s: float) -> bytes:
-        """Run skopeo with the egress alone, whose reason goes before its words; FifoError."""
+        """Run skopeo with the egress alone, whose reason goes before its words; FifoError.
+
+        Both are told: what it was not let to may be a mirror that it did without, and then another
+        thing went wrong. That the disk is full is its own to tell.
+        """
+        refused = self._egress.refused()
         done = await self._run(
             # The keeper hands no environment on.
             ["env", *self._egress.environment, *argv],
@@ -135,7 +146,11 @@ class _Image:
         if done.status == NOT_FOUND:
             raise NotReady("it is not installed", "skopeo", "install skopeo on the host")
         if done.status != 0:
-            raise self._egress.error or failure(argv, done, self.reference)
+            fault = failure(argv, done, self.reference)
+            if refused and not isinstance(fault, NoRoom):
+                refused[0].what += f"; skopeo says: {done.words}"
+                raise refused[0]
+            raise fault
         return done.stdout
 
 

@@ -30,6 +30,9 @@ REFERENCE: Final = re.compile(
 )
 """A registry's host, a repository, and a tag or digest (the distribution specification 1.0)."""
 ADVICE: Final = "use a public address, or set `images_from_private_addresses`"
+LOOPBACK_ADVICE: Final = (
+    "have the server that leads there send it itself; loopback is reached only as what is named"
+)
 
 
 class Target(NamedTuple):
@@ -104,6 +107,13 @@ def is_public(address: str) -> bool:
     return found.is_global and not found.is_multicast
 
 
+def is_loopback(address: str) -> bool:
+    """Tell whether an address leads back to this host's loopback, as the unspecified ones do."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    inner = getattr(found, "ipv4_mapped", None) or found
+    return bool(inner.is_loopback or inner.is_unspecified)
+
+
 NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 """IPv4 addresses within IPv6 ones (RFC 6052)."""
 
@@ -114,19 +124,23 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def admitted(host: str, port: int, *, private: bool, ask: Resolve = resolve) -> list[str]:
+def admitted(
+    host: str, port: int, *, private: bool, loopback: bool = True, ask: Resolve = resolve
+) -> list[str]:
     """Give the addresses of a host that may be connected to; raises Forbidden if there are none.
 
     One inadmissible address is enough to refuse a host: who answers with both is up to something.
-    Blocks on the resolver; raises DriverFailed if the name has no address.
+    `loopback` is for the host that the caller named, if `private` allows it: what listens there is
+    often for this machine alone, and no server has a say in who asks it. Blocks on the resolver;
+    raises DriverFailed if the name has no address.
     """
     try:
         found = ask(host, port)
     except (OSError, UnicodeError) as error:
         raise DriverFailed(f"cannot be resolved ({error})", host, "see the name") from None
-    if private:
-        return found
-    inside = [address for address in found if not is_public(address)]
-    if inside:
+    if not private and (inside := [each for each in found if not is_public(each)]):
         raise Forbidden(f"leads to {inside[0]}, which is not public", host, ADVICE)
+    if not loopback and (own := [each for each in found if is_loopback(each)]):
+        what = f"leads to {own[0]}, which is this host's own loopback"
+        raise Forbidden(what, host, LOOPBACK_ADVICE)
     return found

@@ -24,7 +24,7 @@ from fifo.hypervisors.linux import layout
 from fifo.hypervisors.linux import limits as linux_limits
 from fifo.hypervisors.linux.commands import failure, succeed
 from fifo.hypervisors.linux.guests import image_cache
-from fifo.hypervisors.linux.images import refusal
+from fifo.hypervisors.linux.images import cache, refusal
 from fifo.hypervisors.linux.vm import confine, limits
 from fifo.hypervisors.linux.vm.disks import make_private, name_of_image
 from fifo.hypervisors.linux.vm.machine import Kernel
@@ -214,13 +214,7 @@ def disk(place: Path) -> Path:
 
 def kernel(place: Path) -> Kernel:
     """Give the kernel of an image in the cache; raises DataLoss."""
-    path = place / BOOT
-    try:
-        boot = msgspec.json.decode(path.read_bytes(), type=Boot)
-    except (FileNotFoundError, msgspec.DecodeError) as error:
-        raise DataLoss(
-            f"{path}: {error}", place.name, "delete the image and fetch it again"
-        ) from None
+    boot = cache.read(place / BOOT, Boot)
     return Kernel(place / KERNEL, place / INITRD, boot.kernel_args)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fifo.hypervisors.linux.settings import ImageLimits
+from fifo.hypervisors.linux.vm.images import kernel
 from fifo.model.errors import (
     DataLoss,
     DriverFailed,
@@ -28,6 +29,8 @@ from tests.hypervisors.linux.images.caching import ROOTFS, UID, cache_of, fetch,
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from fifo.hypervisors.linux.images.cache import Cache
 
 
 @pytest.mark.parametrize(
@@ -136,6 +139,38 @@ async def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
     await refused(cache, image("https://example.org/x", "oci_layout"), InvalidInput)
 
 
+READ: dict[str, Callable[[Cache], object]] = {
+    "image.json": lambda cache: cache.find(UID),
+    "config.json": lambda cache: cache.config(UID),
+    "boot.json": lambda cache: kernel(cache.place(UID)),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("data", [b"{", b'"\xff"', b"[" * 100_000])
+def test_what_is_damaged_of_an_image_is_told_by_the_image_and_logged_by_its_path(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, data: bytes
+) -> None:
+    cache = cache_of(tmp_path)
+    cache.place(UID).mkdir()
+    (cache.place(UID) / name).write_bytes(data)
+    check_damage(cache, name, caplog)
+
+
+@pytest.mark.parametrize("name", ["config.json", "boot.json"])
+def test_what_is_missing_of_an_image_is_told_by_the_image_and_logged_by_its_path(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    check_damage(cache_of(tmp_path), name, caplog)
+
+
+def check_damage(cache: Cache, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(DataLoss, match=f"^{UID}: {name}: .*delete the image") as told:
+        READ[name](cache)
+    assert str(cache.place(UID)) not in str(told.value)
+    assert str(cache.place(UID) / name) in caplog.text
+
+
 async def test_a_fetch_that_is_given_up_is_swept_away(tmp_path: Path) -> None:
     cache = cache_of(tmp_path)
     (tmp_path / "images" / f".new-{UID}" / "rootfs").mkdir(parents=True)
@@ -188,6 +223,21 @@ async def test_an_image_is_downloaded_with_its_progress(tmp_path: Path) -> None:
     assert found.sha256 == hashlib.sha256(ROOTFS).hexdigest()
     assert told == sorted(told)
     assert told[-1] == (len(ROOTFS), len(ROOTFS))
+
+
+async def test_a_redirect_reaches_on_loopback_only_the_host_that_was_named(tmp_path: Path) -> None:
+    there = Server(ok(ROOTFS), ok(ROOTFS))
+    server, elsewhere = await there.start()
+    port = elsewhere.rpartition(":")[2]
+    leading = Server(moved(f"{elsewhere}/x.tar"), moved(f"http://localhost:{port}/x.tar"))
+    named, address = await leading.start()
+    async with server, named:
+        cache = cache_of(tmp_path)
+        assert (await fetch(cache, image(f"{address}/x.tar"))).state == "ready"
+        await cache.delete(UID)
+        wanted = image(f"{address}/x.tar")
+        await refused(cache, wanted, Forbidden, r"localhost: leads to .*, which is this host")
+    assert len(there.asked) == 1
 
 
 ANSWERS: dict[str, tuple[bytes, type[FifoError], str]] = {

@@ -11,8 +11,6 @@ import contextlib
 import shutil
 import socket
 import ssl
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +53,7 @@ class Names:
         self._found = {name.replace("_", "."): answers for name, answers in found.items()}
         self.asked: list[str] = []
 
-    def admitted(self, host: str, port: int, *, private: bool) -> list[str]:
+    def admitted(self, host: str, port: int, *, private: bool, **more: Any) -> list[str]:
         """Do what `targets.admitted` does."""
         self.asked.append(host)
         answers = self._found.get(host, [[host]])
@@ -68,7 +66,7 @@ class Names:
                 raise OSError("no such name")
             return answer
 
-        return targets.admitted(host, port, private=private, ask=ask)
+        return targets.admitted(host, port, private=private, ask=ask, **more)
 
 
 @pytest.fixture
@@ -175,6 +173,44 @@ async def test_a_redirect_to_loopback_itself_reaches_nobody(
         assert nobody_came(listener)
 
 
+@pytest.mark.parametrize(
+    ("host", "listening"),
+    [
+        (OTHER, INSIDE),
+        ("0.0.0.0", WORLD),  # noqa: S104 -- connected to, by which Linux means loopback
+        ("LOCALHOST", WORLD),
+    ],
+)
+async def test_a_redirect_to_a_name_of_loopback_is_refused_where_private_addresses_are_allowed(
+    tmp_path: Path, layout: Layout, host: str, listening: str
+) -> None:
+    names = Names(blobs_example_net=[[INSIDE]], LOCALHOST=[["::1", WORLD]])
+    with socket.create_server((listening, 0)) as listener:
+        listener.setblocking(False)
+        port = listener.getsockname()[1]
+        with (
+            serving(layout, f"http://{host}:{port}") as served,
+            pytest.raises(Forbidden, match=f"{host}: leads to .*, which is this host") as told,
+        ):
+            await pull(served.image, tmp_path, names, private=True)
+        assert told.value.remedy == targets.LOOPBACK_ADVICE
+        assert nobody_came(listener)
+
+
+async def test_a_registry_on_loopback_may_not_lead_to_another_port_by_its_own_name(
+    tmp_path: Path, layout: Layout
+) -> None:
+    names = Names(registry_example_org=[[WORLD]])
+    with socket.create_server((WORLD, 0)) as listener:
+        listener.setblocking(False)
+        with (
+            serving(layout, f"http://{NAME}:{listener.getsockname()[1]}") as served,
+            pytest.raises(Forbidden, match=f"{NAME}: leads to {WORLD}, which is this host"),
+        ):
+            await pull(served.image_of(NAME), tmp_path, names, private=True)
+        assert nobody_came(listener)
+
+
 async def test_a_name_that_leads_elsewhere_the_second_time_is_refused_then(
     tmp_path: Path, layout: Layout
 ) -> None:
@@ -259,22 +295,6 @@ async def test_a_host_without_skopeo_is_told(
     monkeypatch.setenv("PATH", str(tmp_path))
     with serving(layout) as served, pytest.raises(NotReady, match="skopeo: it is not installed"):
         await pull(served.image, tmp_path, Names(), private=True)
-
-
-def test_a_node_that_may_make_no_namespace_is_told() -> None:
-    script = """
-import asyncio, contextlib
-from fifo.hypervisors.linux.images.namespace import isolated
-from fifo.model.errors import NotReady
-try:
-    asyncio.run(isolated([], contextlib.ExitStack()))
-except NotReady as error:
-    print(error)
-"""
-    argv = ["setpriv", "--bounding-set=-sys_admin", sys.executable, "-c", script]
-    told = subprocess.run(argv, capture_output=True, check=True, text=True).stdout
-    assert "no network namespace can be made" in told
-    assert "CAP_SYS_ADMIN" in told
 
 
 # --- bounds ---------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fifo.hypervisors.linux.images.targets import (
+    LOOPBACK_ADVICE,
     admitted,
     is_public,
     registry_host,
@@ -39,6 +40,34 @@ def test_an_address_of_the_outside_is_taken(address: str) -> None:
 def test_a_host_that_answers_with_both_is_refused() -> None:
     with pytest.raises(Forbidden):
         admitted("name.example", 443, private=False, ask=lambda *_: ["1.1.1.1", "10.0.0.1"])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "127.8.8.8", "::1", "::", "::1%lo", "::ffff:127.0.0.1",
+        "0.0.0.0",  # noqa: S104 -- connected to, by which Linux means loopback
+    ],
+)  # fmt: skip
+def test_loopback_is_refused_to_whom_it_may_not_be(address: str) -> None:
+    def admitted_there(*, loopback: bool, private: bool = True) -> list[str]:
+        found = ["10.0.0.1", address]
+        return admitted(
+            "name.example", 443, private=private, loopback=loopback, ask=lambda *_: found
+        )
+
+    assert admitted_there(loopback=True) == ["10.0.0.1", address]
+    with pytest.raises(Forbidden, match="this host's own loopback") as told:
+        admitted_there(loopback=False)
+    assert told.value.remedy == LOOPBACK_ADVICE
+    with pytest.raises(Forbidden, match="is not public"):
+        admitted_there(loopback=False, private=False)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "::ffff:10.0.0.1", "fe80::1%eth0", *OUTSIDE])
+def test_what_is_not_loopback_is_taken_from_whom_loopback_is_not(address: str) -> None:
+    found = admitted("x.example", 443, private=True, loopback=False, ask=lambda *_: [address])
+    assert found == [address]
 
 
 def test_a_name_without_an_address_says_so() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fifo.hypervisors.linux.channels import PipeChannel
+from fifo.hypervisors.linux.channels import UNKNOWN, PipeChannel
 from fifo.hypervisors.linux.keeper import limits
 from fifo.hypervisors.linux.keeper.limits import CHUNK_BYTES
 from fifo.hypervisors.linux.keeper_client import LogFile, Program
@@ -179,6 +179,23 @@ async def test_a_command_waits_for_whoever_reads_its_output_slowly(host: KeeperH
         while (output := await channel.read()) is not None:
             seen += len(output[1])
     assert (seen, channel.exit_code, killed) == (size_bytes, 7, [])
+
+
+async def test_a_command_whose_end_nobody_saw_says_so_and_ends_as_ssh_does(
+    host: KeeperHost,
+) -> None:
+    channel = PipeChannel(lambda: None, lambda: None)
+    async with host.client() as client:
+        command = await KeeperCommand.begin(
+            client, Program(sh("exec cat")), deadline_s=100, on_output=channel.output
+        )
+        channel.begin(command)
+    output = await channel.read()
+    assert output is not None
+    assert output[0] == 2
+    assert output[1].startswith(b"fifo: ")
+    assert await channel.read() is None
+    assert channel.exit_code == UNKNOWN
 
 
 async def test_output_can_go_to_a_log_by_itself(host: KeeperHost, directory: Path) -> None:
