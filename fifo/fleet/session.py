@@ -129,6 +129,7 @@ class Session(GenServer):
             await self._lose(error.what if isinstance(error, FifoError) else str(error))
         else:
             self.ready = self.met = True
+            self.settings.hosts.expected.discard(self.host)
             self.retry_s = limits.RECONNECT_FIRST_S
 
     async def _outbids(self, error: Exception) -> bool:
@@ -210,6 +211,8 @@ class Session(GenServer):
             logger.log(level, "Host %s is unreachable: %s", self.host, why)
             gone = msgspec.structs.replace(status, condition="unreachable", since=now, reason=why)
         missed = self.node.shard.now_s() - self.began_s >= limits.MISSED_S
+        if missed:
+            self.settings.hosts.expected.discard(self.host)
         if not gone.told and (self.met or missed):
             gone = msgspec.structs.replace(gone, told=True)
             await self._tell(gone, f"its host is unreachable: {why}", {})
