@@ -11,7 +11,7 @@ from fifo.agent import limits, names
 from fifo.agent.gates import Gates
 from fifo.agent.orders import Order, Seen, Withdraw
 from fifo.agent.performing import outcome, perform
-from fifo.agent.sight import Sight
+from fifo.agent.sight import PROBE, Sight
 from fifo.model.errors import Cancelled, FifoError, Unavailable
 from supervisors import Continue, Future, GenServer, NoReply, run_task, terminate_child
 
@@ -118,6 +118,8 @@ class HostDriver(GenServer):
         value, error = outcome(order, result)
         if order.began_s is not None:
             self.calls.ended(order.verb, self.node.shard.now_s() - order.began_s, error)
+        if order.verb == PROBE and order.caller is not None and error is None:
+            self.sight.renew(value)
         self._reply(order, value, error)
         if order.subject:
             self.sight.touch(order.subject)

@@ -26,7 +26,7 @@ from fifo.agent.results import result_of, sweep
 from fifo.agent.writes import Read, Write, Written
 from fifo.model import keys, records
 from fifo.model.errors import Conflict, DeadlineExceeded, FifoError, NotFound, Unavailable
-from fifo.model.link import SEEN_FENCE, Acknowledge, Blind, Command, Hello
+from fifo.model.link import SEEN_FENCE, Acknowledge, Blind, Command, Hello, Probed
 from fifo.store.contract import Put
 from supervisors import (
     Continue,
@@ -156,9 +156,11 @@ class Gateway(GenServer):
         If this is not the gateway's first life, actors are there already; one that is between two
         lives itself is given the time to come back, since it must not be started twice.
         """
-        first = self.probe is None
+        first, is_new = self.probe is None, sight.probe != self.probe
         self.present, self.probe, self.blind = sight.uids, sight.probe, ""
         if not first:
+            if is_new:
+                self.reporter.cast(Probed(host=self.host, probe=sight.probe))
             return
         for _ in range(limits.ADOPT_PATIENCE):
             counts = [
@@ -216,7 +218,8 @@ class Gateway(GenServer):
 
         def greet() -> None:
             self.reporter.cast(Attach(message.session))
-            caller.reply(hello)
+            # It may have been found anew since, before there was a session to be told.
+            caller.reply(msgspec.structs.replace(hello, probe=self.probe))
 
         self.write(self._fence_put(), greet)
 

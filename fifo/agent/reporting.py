@@ -8,7 +8,7 @@ from fifo.agent import limits, names
 from fifo.agent.journal import NUMBERS
 from fifo.agent.writes import Entries, Grown
 from fifo.model.limits import JOURNAL_REPORT_ENTRIES
-from fifo.model.link import Acknowledge, Blind, Report
+from fifo.model.link import Acknowledge, Blind, Probed, Report
 from supervisors import Down, GenServer
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Reporter(GenServer):
         self.timer: Any = None
 
     async def handle_cast(self, message: Any) -> None:
-        """Take a session, an acknowledgement, or the news of further entries; pass Blind on."""
+        """Take a session, an acknowledgement, or the news of further ones; pass others on."""
         if isinstance(message, Attach):
             if self.watch is not None:
                 self.demonitor(self.watch, flush=True)
@@ -47,7 +47,7 @@ class Reporter(GenServer):
             numbers = await self.journal.call(NUMBERS, timeout_s=None)
             self.acknowledged = numbers.first_unacknowledged - 1
             self._rest()
-        elif isinstance(message, Blind):
+        elif isinstance(message, Blind | Probed):
             if self.session is not None:
                 self.session.cast(message)
             return

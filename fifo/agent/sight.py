@@ -102,6 +102,12 @@ class Sight:
         else:
             self._asking.append(caller)
 
+    def renew(self, probe: Probe) -> None:
+        """Take what somebody had found out by trial; a host out of sight is probed by itself."""
+        if self._sighted:
+            self._probe = probe
+            self._tell_gateway(Sighted(self._present, probe))
+
     def look(self, look: Look) -> None:
         """Say how an instance is, as soon as the host is in sight.
 

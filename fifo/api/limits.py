@@ -52,6 +52,8 @@ WAITS = 4_000
 """WaitOperation calls that wait at one time: each holds a stream and a timer."""
 OVERLOAD_RETRY_S = 0.5
 """When a caller who was refused for load should try again."""
+PROBE_WRITTEN_S = 2.0
+"""How long a probe's answer waits until it is written down: a commit, on a host that is there."""
 CONNECTIONS = 4_000
 """Connections to the TLS port; below the node's limit of open files."""
 HANDSHAKE_S = 10

@@ -65,14 +65,18 @@ def merge(message: Any, file: str | None, settings: Sequence[str]) -> list[str]:
         try:
             json_format.ParseDict({field: enums.in_capitals(known, value)}, message)
         except json_format.ParseError as error:
-            wrong.append(Violation(field, _wanted(known, error)))
+            wrong.append(Violation(field, _wanted(known, value, error)))
     if wrong:
         raise InvalidInput(_kind(message), tuple(wrong))
     return list(wanted)
 
 
-def _wanted(field: Any, error: json_format.ParseError) -> str:
+def _wanted(field: Any, value: Any, error: json_format.ParseError) -> str:
     """Say what a field takes, where protobuf says what Python made of it."""
+    if (parts := _parts(field)) and not isinstance(value, list if field.is_repeated else dict):
+        example = json.dumps({parts[0]: "..."}, separators=(",", ":"))
+        whole = f"[{example}]" if field.is_repeated else example
+        return f"say which of its parts: {', '.join(parts)}; as in {field.name}={whole}"
     if field.type == field.TYPE_ENUM:
         return enums.listed(field.enum_type)
     if (plain := _PLAIN.get(field.cpp_type)) is not None:
@@ -80,6 +84,14 @@ def _wanted(field: Any, error: json_format.ParseError) -> str:
     # Its first line says what is wrong, behind the names of what it is in.
     told, *_ = str(error).splitlines()
     return told.rpartition("field: ")[2]
+
+
+def _parts(field: Any) -> list[str]:
+    """List what there is to set in a field that has parts of its own; none in any other."""
+    kind = field.message_type
+    if kind is None or kind.GetOptions().map_entry or kind.file.package.startswith("google."):
+        return []
+    return settable(kind)
 
 
 def settable(descriptor: Any) -> list[str]:

@@ -9,7 +9,8 @@ from supervisors import Future
 from supervisors.errors import CallExit, CallTimeout, SupervisorsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from collections.abc import Set as AbstractSet
 
     from fifo.model.link import Command, CommandResult
     from supervisors import Process, Ref
@@ -23,8 +24,12 @@ def session_name(host: str) -> tuple[str, str]:
 class HostsClient:
     """Finds sessions by host; on the node's thread."""
 
-    def __init__(self, whereis: Callable[[Any], Ref[Process] | None]) -> None:
+    def __init__(
+        self, whereis: Callable[[Any], Ref[Process] | None], expected: Iterable[str] = ()
+    ) -> None:
         self._whereis = whereis
+        self.expected = set(expected)
+        """Hosts to be met since the start; each session takes its own out, met or missed."""
         self.fences: dict[str, int] = {}
         """What each session owns its host by, for as long as it does; written by sessions."""
 
@@ -51,6 +56,10 @@ class HostsClient:
     def owners_fence(self, host: str) -> int:
         """The fence of who owns the host; 0 while nobody does, which every host refuses."""
         return self.fences.get(host, 0)
+
+    def awaited(self) -> AbstractSet[str]:
+        """Give the hosts that were neither met since the start nor missed (`limits.MISSED_S`)."""
+        return self.expected
 
 
 def _away(host: str, why: str) -> Unavailable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from fifo.model import limits, names
-from fifo.model.errors import InvalidInput, NoRoom, Violation
+from fifo.model.errors import InvalidInput, NoRoom, Unavailable, Violation
 from fifo.workflows.debts import host_id
 from fifo.workflows.strangers import host_of_stranger
 from fifo.workflows.world import NO_HOST
@@ -25,8 +25,11 @@ def too_many(name: str, addresses: int, networks: int) -> InvalidInput | None:
     return InvalidInput(name, (Violation("nics", wanted),))
 
 
+_NOT_READY: Final = "not ready"
+_USED_UP: Final = frozenset({"memory", "cpu", "disk"})
+"""Rules that refuse a host for what others have of it already."""
 _REMEDIES: Final = {
-    "not ready": "see why a host is not: fifo hypervisor list",
+    _NOT_READY: "see why a host is not: fifo hypervisor list; once it is, ask again",
     "cordoned": "open one again: fifo hypervisor uncordon",
     "brand": "see what stands in the way of a brand, under CANNOT: fifo -o wide hypervisor list",
     "network": "have a host carry its interfaces' nic tags: the setting nic_tags",
@@ -45,16 +48,26 @@ def _remedy(why: Explanation) -> str:
     return _REMEDIES.get(worst, "make it smaller, delete others, or add a host")
 
 
-def no_host(spec: InstanceSpec, why: Explanation) -> NoRoom:
-    """Say that no host takes an instance, and by which rules."""
+def _is_passing(why: Explanation) -> bool:
+    """Tell whether a host that comes back may take what none takes now, with nothing used up."""
+    away = why.refused.get(_NOT_READY, 0)
+    return away > 0 and (away == why.considered or not _USED_UP & why.refused.keys())
+
+
+def no_host(spec: InstanceSpec, why: Explanation) -> NoRoom | Unavailable:
+    """Say that no host takes an instance, and by which rules.
+
+    Unavailable where a host that is away may, else NoRoom. Both have the reason NO_HOST, by which
+    a step tells them from what it tries again by itself.
+    """
     reasons = ", ".join(f"{rule} {count}" for rule, count in why.refused.items())
-    return NoRoom(
-        f"none of {why.considered} hosts takes it ({reasons or 'there is none'})",
-        names.instance_name(spec.id, spec.org),
-        _remedy(why),
-        reason=NO_HOST,
-        details={f"refused_{rule.replace(' ', '_')}": str(n) for rule, n in why.refused.items()},
-    )
+    told = f"none of {why.considered} hosts takes it ({reasons or 'there is none'})"
+    subject = names.instance_name(spec.id, spec.org)
+    details = {f"refused_{rule.replace(' ', '_')}": str(n) for rule, n in why.refused.items()}
+    if _is_passing(why):
+        remedy = _REMEDIES[_NOT_READY]
+        return Unavailable(told, subject, remedy, reason=NO_HOST, details=details)
+    return NoRoom(told, subject, _remedy(why), reason=NO_HOST, details=details)
 
 
 def holder(catalog: Catalog, uid: str) -> str:

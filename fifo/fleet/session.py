@@ -18,7 +18,7 @@ from fifo.fleet.strangers import Keeping, strangers
 from fifo.model import keys, names, records
 from fifo.model.errors import Conflict, FifoError, Unavailable
 from fifo.model.hypervisor import HypervisorSpec, HypervisorStatus
-from fifo.model.link import SEEN_FENCE, Acknowledge, Blind, Command, Report
+from fifo.model.link import SEEN_FENCE, Acknowledge, Blind, Command, Probed, Report
 from fifo.store.contract import Delete, Put, Txn, unchanged
 from supervisors import Continue, Down, GenServer, NoReply, Stop, SupervisorsError, within
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fifo.fleet.hosts import HostsClient
+    from fifo.model.hypervisor import Probe
     from fifo.model.link import CommandResult, Hello
     from fifo.workflows.world import World
     from supervisors import Future, Ref
@@ -129,6 +130,7 @@ class Session(GenServer):
             await self._lose(error.what if isinstance(error, FifoError) else str(error))
         else:
             self.ready = self.met = True
+            self.settings.hosts.expected.discard(self.host)
             self.retry_s = limits.RECONNECT_FIRST_S
 
     async def _outbids(self, error: Exception) -> bool:
@@ -210,6 +212,8 @@ class Session(GenServer):
             logger.log(level, "Host %s is unreachable: %s", self.host, why)
             gone = msgspec.structs.replace(status, condition="unreachable", since=now, reason=why)
         missed = self.node.shard.now_s() - self.began_s >= limits.MISSED_S
+        if missed:
+            self.settings.hosts.expected.discard(self.host)
         if not gone.told and (self.met or missed):
             gone = msgspec.structs.replace(gone, told=True)
             await self._tell(gone, f"its host is unreachable: {why}", {})
@@ -266,7 +270,7 @@ class Session(GenServer):
         return NoReply()
 
     async def handle_cast(self, message: Any) -> Any:
-        """Settle an answered command, or write a report down and acknowledge it."""
+        """Settle an answered command, or write down what the agent says of its host."""
         if isinstance(message, _Answered):
             await self._settle(message)
             return None
@@ -274,15 +278,25 @@ class Session(GenServer):
             if self.ready:
                 await self._lose(f"its agent has lost sight of it: {message.reason}")
             return None
-        assert isinstance(message, Report), message
+        sequence = None
         try:
-            sequence = await self.reporting.take(message)
+            if isinstance(message, Probed):
+                await self._renew(message.probe)
+            else:
+                assert isinstance(message, Report), message
+                sequence = await self.reporting.take(message)
         except Conflict:
             logger.warning("Another session owns host %s", self.host)
             return Stop("normal")
         if sequence is not None:
             self.settings.link.acknowledge(Acknowledge(host=self.host, sequence=sequence))
         return None
+
+    async def _renew(self, probe: Probe) -> None:
+        """Write down what the host can do now; of one that is lost the next hello says it."""
+        status = self.world.catalog.host_statuses.record(self.host)
+        if self.ready and status is not None and status.probe != probe:
+            await self._write_status(msgspec.structs.replace(status, probe=probe))
 
     async def _settle(self, answered: _Answered) -> None:
         try:

@@ -22,7 +22,7 @@ from supervisors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from fifo.store.catalog import Catalog
     from supervisors import Node
@@ -38,9 +38,14 @@ class Fleet(NamedTuple):
     hosts: HostsClient
 
 
-def make_fleet(node: Node, catalog: Catalog, utc: Callable[[], float]) -> Fleet:
-    """Make the values that the fleet's processes and the API share."""
-    hosts = HostsClient(node.whereis)
+def make_fleet(
+    node: Node, catalog: Catalog, utc: Callable[[], float], expected: Iterable[str] = ()
+) -> Fleet:
+    """Make the values that the fleet's processes and the API share.
+
+    `expected` are the hosts, by uid, that sessions are about to be started with.
+    """
+    hosts = HostsClient(node.whereis, expected)
     placing = PlacementClient(lambda: node.address(placement.NAME))
     return Fleet(World(catalog.store, catalog, hosts, placing, utc, WORKFLOWS), hosts)
 

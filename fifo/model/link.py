@@ -98,6 +98,13 @@ class Blind(Record, frozen=True, tag="blind/1"):
     reason: str
 
 
+class Probed(Record, frozen=True, tag="probed/1"):
+    """What an agent's host can do is not what its hello said any more, nor what was told last."""
+
+    host: str
+    probe: Probe
+
+
 class Hello(Record, frozen=True, tag="hello/1"):
     """What an agent says first when a session takes its host over."""
 

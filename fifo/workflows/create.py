@@ -147,7 +147,7 @@ async def _place(run: Run, items: Items) -> Outcome:
         claim, outcome.explanation, error = placed[run.uid(item)]
         if error is not None:
             if error.reason_text == NO_HOST:
-                error = while_unmet(run.catalog, error, {brands[run.uid(item)]})
+                error = while_unmet(run, error, {brands[run.uid(item)]})
             outcome.failed[item] = error
         else:
             outcome.outputs[item] = claim.host

@@ -31,6 +31,7 @@ from fifo.workflows.failures import failure_of_item
 from fifo.workflows.patience import Patience
 from fifo.workflows.undoing import undo_failed
 from fifo.workflows.workflow import Outcome
+from fifo.workflows.world import NO_HOST
 from supervisors import CallTimeout, Future, within
 
 if TYPE_CHECKING:
@@ -273,8 +274,11 @@ class Execution:
         patience = self.patience(until, limits.STEP_PATIENCE_S)
         while True:
             outcome = await self._run(step, live)
-            away = any(isinstance(error, Unavailable) for error in outcome.failed.values())
-            if not away or not await patience.again():
+            away = (
+                isinstance(error, Unavailable) and error.reason_text != NO_HOST
+                for error in outcome.failed.values()
+            )
+            if not any(away) or not await patience.again():
                 return outcome
 
     async def _run(self, step: Step, live: Items) -> Outcome:

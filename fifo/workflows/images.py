@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fifo.model import keys, names, records
-from fifo.model.errors import AlreadyExists, FifoError, NoRoom, NotFound, WrongState
+from fifo.model.errors import AlreadyExists, FifoError, NoRoom, NotFound, Unavailable, WrongState
 from fifo.model.image import Image
 from fifo.store.contract import Delete, Put, absent, unchanged
 from fifo.workflows import debts
 from fifo.workflows.failures import error_of
 from fifo.workflows.instances import order_to
-from fifo.workflows.unmet import while_unmet
+from fifo.workflows.unmet import may_come, while_unmet
 from fifo.workflows.workflow import Outcome, Step, Workflow
+from fifo.workflows.world import NO_HOST
 
 if TYPE_CHECKING:
     from fifo.model.link import Verb
@@ -74,12 +75,14 @@ def _ready_host(run: Run) -> str:
         status = entry.record
         if status.condition == "ready" and status.probe and brands & set(status.probe.brands):
             return status.uid
-    refusal = NoRoom(
-        f"no host that is ready runs {', '.join(sorted(brands))}",
-        run.operation.target,
-        "see `fifo hypervisor list`",
-    )
-    raise while_unmet(run.catalog, refusal, brands)
+    told, target = f"no host that is ready runs {', '.join(sorted(brands))}", run.operation.target
+    refusal: FifoError
+    if may_come(run, brands):
+        remedy = "see why a host is not: fifo hypervisor list; once it is, ask again"
+        refusal = Unavailable(told, target, remedy, reason=NO_HOST)
+    else:
+        refusal = NoRoom(told, target, "see `fifo -o wide hypervisor list`, under CANNOT")
+    raise while_unmet(run, refusal, brands)
 
 
 async def _order(run: Run, host: str, verb: Verb, step: str, uid: str = "") -> object:

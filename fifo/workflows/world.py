@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from collections.abc import Set as AbstractSet
 
     from fifo.model.errors import FifoError
     from fifo.model.instance import Claim, InstanceSpec
@@ -33,9 +34,12 @@ class Hosts(Protocol):
     def owners_fence(self, host: str) -> int:
         """The fence of who owns the host now."""
 
+    def awaited(self) -> AbstractSet[str]:
+        """Give the hosts that this control node has neither met since its start nor missed."""
+
 
 NO_HOST: Final = "NO_HOST"
-"""The reason of a refusal by every host, for programs too."""
+"""The reason of a refusal by every host, for programs too: one that no step tries again itself."""
 
 
 class Placed(NamedTuple):

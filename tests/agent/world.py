@@ -16,7 +16,7 @@ from fifo.hypervisors.simulated.driver import SimulatedDriver
 from fifo.hypervisors.simulated.host import SimulatedHost
 from fifo.model.image import Image
 from fifo.model.instance import Claim, InstanceSpec, InstanceStatus, RestartPolicy, Shares
-from fifo.model.link import Acknowledge, Blind, Command, CommandResult, JournalEntry, Report
+from fifo.model.link import Acknowledge, Blind, Command, CommandResult, JournalEntry, Probed, Report
 from fifo.store.faults import NO_FAULTS
 from fifo.store.memory import MemoryDisk, MemoryStore
 from supervisors import Flags, Future, GenServer, Node, Supervisor, gather
@@ -48,9 +48,13 @@ class Session(GenServer):
         self.acknowledges = acknowledges
         self.entries: list[JournalEntry] = []
         self.blind: list[Blind] = []
+        self.probed: list[Probed] = []
         self.taken = 0
 
-    def handle_cast(self, report: Report | Blind) -> None:
+    def handle_cast(self, report: Report | Blind | Probed) -> None:
+        if isinstance(report, Probed):
+            self.probed.append(report)
+            return
         if isinstance(report, Blind):
             self.blind.append(report)
             return

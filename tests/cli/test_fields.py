@@ -41,6 +41,16 @@ def test_all_that_is_wrong_is_told_field_by_field() -> None:
     assert told["nics"].startswith("JSON: ")
 
 
+def test_a_field_with_parts_says_which_there_are_where_it_is_given_a_word() -> None:
+    told = refused("restart_policy=ALWAYS", "nics=net0")
+    assert told["restart_policy"].startswith("say which of its parts: mode, ")
+    assert told["restart_policy"].endswith('; as in restart_policy={"mode":"..."}')
+    assert told["nics"].startswith("say which of its parts: ")
+    assert 'as in nics=[{"' in told["nics"]
+    assert "parts" not in refused("labels=x")["labels"]
+    assert "parts" not in refused('restart_policy={"mod":"x"}')["restart_policy"]
+
+
 def test_what_only_the_node_sets_is_refused_in_pairs_and_passed_over_in_files(
     tmp_path: Path,
 ) -> None:

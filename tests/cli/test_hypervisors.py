@@ -15,6 +15,8 @@ from fifo.cli.serving import hypervisors, locks
 from fifo.cli.serving.directories import Directories
 from fifo.cli.settings import Settings
 from fifo.model.errors import DataLoss, InvalidInput, NotReady, Violation
+from fifo.model.hypervisor import Probe
+from fifo.model.instance import Shares
 from supervisors import AsyncioHost
 
 if TYPE_CHECKING:
@@ -59,8 +61,8 @@ def opened(settings: Settings) -> Hosts:
 def let_linux(monkeypatch: pytest.MonkeyPatch, error: FifoError | None) -> None:
     """Have the Linux driver open or fail."""
 
-    async def linux(settings: Settings, directories: Directories) -> Hosts:
-        del settings, directories
+    async def linux(settings: Settings, directories: Directories, needed: frozenset[str]) -> Hosts:
+        del settings, directories, needed
         if error is not None:
             raise error
         return hypervisors.Hosts((lambda: pytest.fail("nobody asks it"),), "linux")
@@ -164,3 +166,22 @@ def test_what_a_damaged_identity_held_is_told_from_what_lies_beside_it(tmp_path:
     (directories.private / "node.json").write_text(likely)
     assert directories.used_driver() == "linux"
     assert directories.identity(1, "linux").hosts == ("a-host",)
+
+
+@pytest.mark.parametrize(
+    ("brands", "needed", "told"),
+    [
+        (("lx", "kvm"), {"lx", "kvm"}, ""),
+        (("kvm",), set(), ""),
+        (("kvm",), {"lx", "kvm"}, "it cannot run lx (no OCI runtime works: runc: not there);"),
+        ((), set(), "it can run neither zones nor VMs (lx: no OCI runtime works: runc: not there)"),
+    ],
+)
+def test_a_host_must_run_what_is_needed_or_anything_where_nothing_is(
+    brands: tuple[str, ...], needed: set[str], told: str
+) -> None:
+    missing = {"lx": "no OCI runtime works: runc: not there"} if "lx" not in brands else {}
+    found = Probe(driver="linux", brands=brands, capacity=Shares(), missing=missing)
+    lack = hypervisors._lack(found, frozenset(needed))
+    assert (lack is None) == (told == "")
+    assert lack is None or told in str(lack)

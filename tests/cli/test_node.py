@@ -107,7 +107,7 @@ def test_operations_and_snapshots_are_completed_where_they_are_of_use(
     ended = completed(node, "fifo operation get ")
     assert ended
     assert all(own.startswith("op-") for own in ended)
-    assert node.fifo("snapshot", "delete", "web", "before").returncode == 0
+    assert node.fifo("snapshot", "delete", "web", "before", "--yes").returncode == 0
 
 
 def test_a_reader_that_leaves_is_no_error(node: NodeProcess, image: str) -> None:

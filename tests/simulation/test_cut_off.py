@@ -125,3 +125,25 @@ def test_a_start_of_the_node_is_no_news_but_a_host_that_stays_away_is() -> None:
     machine.hypervisor.faults.clear()
     wait_for(machine, "ready", 120.0)
     assert len(told(machine)) == 2
+
+
+def test_a_create_waits_for_a_host_whose_absence_only_the_node_before_has_told_of() -> None:
+    machine = Machine()
+    machine.run("create_instance", (uid(1),), bare_zone())
+    machine.hypervisor.faults.add(Fault("probe", "hang"))
+    machine.hypervisor.break_events("the keeper is gone")
+    wait_for(machine, "unreachable", 20.0)
+    assert status(machine).told
+    machine.kill()
+    machine.start()
+    operation = machine.submit("create_instance", (uid(2),), bare_zone(2))
+    machine.scheduler.advance(5.0)
+    found = machine.catalog.operations.record(operation.id)
+    assert found is not None
+    assert (status(machine).condition, found.final) == ("unreachable", False)
+    machine.hypervisor.faults.clear()
+    wait_for(machine, "ready", 60.0)
+    machine.scheduler.advance(10.0)
+    found = machine.catalog.operations.record(operation.id)
+    assert found is not None
+    assert found.state == "done"

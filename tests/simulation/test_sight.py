@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fifo.agent import limits, names
+from fifo.agent.orders import Order
+from fifo.agent.sight import PROBE
 from fifo.fleet import limits as fleet_limits
+from fifo.fleet.hosts import session_name
 from fifo.hypervisors.simulated.faults import EVENTS, Fault
+from supervisors import Future
 from tests.simulation.machine import HYPERVISOR, Machine
 from tests.simulation.test_one_machine import bare_zone
 from tests.workflows.stage import uid
@@ -15,8 +20,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     import pytest
-
-    from supervisors import Future
 
 
 def condition(machine: Machine) -> str:
@@ -108,3 +111,52 @@ def test_an_agent_that_does_not_answer_is_told_as_unreachable_and_greeted_again(
     wait_for(machine, "unreachable", most_s + 1.0)
     monkeypatch.setattr(front, "handle_call", answer)
     wait_for(machine, "ready", 120.0)
+
+
+def look_again(machine: Machine, brands: tuple[str, ...]) -> Future[Any]:
+    """Have a host that can do other things by now look at what it can do."""
+    machine.hypervisor.settings = replace(machine.hypervisor.settings, brands=brands)
+    answer: Future[Any] = Future()
+    order = Order(PROBE, (), limits.TRIAL_DEADLINE_S, caller=answer)
+    machine.node.address(names.driver(HYPERVISOR)).cast(order)
+    machine.scheduler.advance(1.0)
+    return answer
+
+
+def brands(machine: Machine) -> tuple[str, ...]:
+    status = machine.catalog.host_statuses.record(HYPERVISOR)
+    assert status is not None
+    assert status.probe is not None
+    return status.probe.brands
+
+
+def test_what_somebody_has_a_host_find_out_anew_counts_for_placement_and_for_whoever_takes_it() -> (
+    None
+):
+    machine = Machine()
+    assert look_again(machine, ("kvm",)).result().brands == ("kvm",)
+    assert brands(machine) == ("kvm",)
+    refused = machine.run("create_instance", (uid(1),), bare_zone())
+    assert refused.failure is not None
+    assert "brand 1" in refused.failure.what
+    machine.node.address(session_name(HYPERVISOR)).kill()
+    machine.scheduler.advance(30.0)
+    assert (condition(machine), brands(machine)) == ("ready", ("kvm",))
+    look_again(machine, ("lx",))
+    assert machine.run("create_instance", (uid(2),), bare_zone(2)).state == "done"
+
+
+def test_what_a_host_can_do_that_was_out_of_sight_for_a_moment_is_told_too() -> None:
+    machine = Machine()
+    machine.hypervisor.settings = replace(machine.hypervisor.settings, brands=("kvm",))
+    machine.hypervisor.break_events("the keeper is gone", limits.BLIND_S / 2)
+    machine.scheduler.advance(limits.BLIND_S)
+    assert (condition(machine), brands(machine)) == ("ready", ("kvm",))
+
+
+def test_a_probe_that_fails_changes_nothing() -> None:
+    machine = Machine()
+    before = brands(machine)
+    machine.hypervisor.faults.add(Fault(PROBE, "error", times=1))
+    look_again(machine, ("kvm",))
+    assert brands(machine) == before

@@ -151,7 +151,7 @@ def test_with_no_room_for_anything_what_makes_room_is_done(short_path: Path) -> 
             ("instance", "stop", "one"),
             ("instance", "delete", "one", "--yes"),
             ("instance", "delete", "two", "--yes"),
-            ("image", "delete", "zone"),
+            ("image", "delete", "zone", "--yes"),
             ("admin", "token", "reset", "--yes"),
         ):
             # Others take at once what is given back.

@@ -77,7 +77,7 @@ def import_killed(node: NodeProcess, stall: Stall, *words: str) -> None:
     assert image["state"] == "READY"
     (made,) = images(node) - before
     assert not made.startswith(".")
-    assert node.fifo("image", "delete", "image").returncode == 0
+    assert node.fifo("image", "delete", "image", "--yes").returncode == 0
     assert images(node) == before
 
 

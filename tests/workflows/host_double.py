@@ -39,6 +39,8 @@ class HostTruth:
     """Verbs of the commands that reached it."""
     creates: int = 0
     away: bool = False
+    awaited: frozenset[str] = frozenset()
+    """Hosts that are still to be met since the start."""
     silent: bool = False
     """It answers nothing."""
     refuses: frozenset[str] = frozenset()
@@ -56,6 +58,9 @@ class HostDouble:
         self.truth = truth
         self.store = store
         self.catalog = catalog
+
+    def awaited(self) -> frozenset[str]:
+        return self.truth.awaited
 
     def owners_fence(self, host: str) -> int:
         return 1

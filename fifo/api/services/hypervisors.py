@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
-from fifo.api import accepting, masks, references
+from fifo.api import accepting, limits, masks, references
 from fifo.api.accepting import asked_of
 from fifo.api.places import list_token
 from fifo.api.resources import hypervisors
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
 
     from fifo.api.backend import Backend
     from fifo.api.calls import Call
-    from fifo.model.hypervisor import Admission, HypervisorSpec
+    from fifo.model.hypervisor import Admission, HypervisorSpec, Probe
     from fifo.store.catalog import Entry
+
+logger = logging.getLogger("fifo.api")
 
 
 class HypervisorService:
@@ -94,13 +98,33 @@ class HypervisorService:
     async def probe_hypervisor(
         self, request: hypervisor_service_pb2.ProbeHypervisorRequest, call: Call
     ) -> hypervisors.Message:
-        """Give a host as it is found by trying now."""
+        """Give a host as it is found by trying now, and have it known so from then on."""
         del call
         entry = reading.find(self._backend, self._collection, request.name)
         found = await self._backend.gateway.probe(entry.record.uid)
+        await self._written(entry.record.uid, found)
         made = self._present(entry.record.uid, request.name)
         hypervisors.add_probe(made, found)
         return made
+
+    async def _written(self, uid: str, found: Probe) -> None:
+        """Wait until the host's session has written a probe down, so that who reads next has it.
+
+        Not for long: one that lost its host meanwhile, or was told of a later probe, never does.
+        """
+        catalog = self._backend.catalog
+        waiting = catalog.when(
+            catalog.host_statuses,
+            uid,
+            lambda entry: entry is not None and entry.record.probe == found,
+        )
+        try:
+            async with asyncio.timeout(limits.PROBE_WRITTEN_S):
+                await waiting
+        except TimeoutError:
+            logger.warning("Host %s was probed, and its session has not written that yet", uid)
+        finally:
+            waiting.cancel()
 
     async def _admit(self, request: Any, call: Call, admission: Admission) -> hypervisors.Message:
         def plan(entry: Entry[HypervisorSpec]) -> Plan:

@@ -264,10 +264,11 @@ class ImageService:
                     raise NotFound(what, own, told)
                 return str(upload)
             case "oci_reference":
-                if _REFERENCE.fullmatch(request.oci_reference) is None:
+                reference = request.oci_reference.removeprefix(REGISTRY)  # As skopeo has it.
+                if _REFERENCE.fullmatch(reference) is None:
                     told = "host/repository:tag or host/repository@sha256:..."
                     wrong.append(Violation("oci_reference", told))
-                return REGISTRY + request.oci_reference
+                return REGISTRY + reference
         wrong.append(Violation("url", "one of url, file, upload_id or oci_reference"))
         return ""
 

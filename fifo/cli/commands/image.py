@@ -8,7 +8,7 @@ import click
 
 from fifo.cli.completing import resource
 from fifo.cli.kinds import stub_of
-from fifo.cli.options import allow_missing, fill, guarded, pass_target, waiting
+from fifo.cli.options import allow_missing, confirm, fill, guarded, pass_target, waiting
 from fifo.cli.resources import add_get, add_list
 
 if TYPE_CHECKING:
@@ -123,16 +123,20 @@ def capture(target: Target, image: str, instance: str, **options: Any) -> int:
 
 @COMMAND.command()
 @resource("image", name="image")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @allow_missing
 @guarded
 @waiting
 @pass_target
-def delete(target: Target, image: str, **options: Any) -> int:
+def delete(target: Target, image: str, *, yes: bool, **options: Any) -> int:
     """Delete an image that nothing is made from."""
     from fifo.cli.finishing import finish
     from fifo.cli.naming import name_of
+    from fifo.cli.text import safe
     from fifo.v1 import image_service_pb2 as messages
 
+    if not yes and not options["validate_only"]:
+        confirm(f"Delete the image {safe(image)}?")
     with target.client() as client:
         request = messages.DeleteImageRequest(name=name_of(client, target, "image", image))
         fill(client, request, options)

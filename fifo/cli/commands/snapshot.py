@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fifo.cli.completing import resource, snapshots
-from fifo.cli.options import allow_missing, fill, listing, pass_target, waiting
+from fifo.cli.options import allow_missing, confirm, fill, listing, pass_target, waiting
 
 if TYPE_CHECKING:
     from fifo.cli.client import Client
@@ -79,8 +79,11 @@ def _change(name: str, told: str) -> None:
     def run(target: Target, instance: str, snapshot: str, **options: Any) -> int:
         from fifo.cli.finishing import finish
         from fifo.cli.naming import name_of
+        from fifo.cli.text import safe
         from fifo.v1 import snapshot_service_pb2 as messages
 
+        if name == "delete" and not options["yes"] and not options["validate_only"]:
+            confirm(f"Delete the snapshot {safe(snapshot)} of {safe(instance)}?")
         with target.client() as client:
             parent = name_of(client, target, "instance", instance)
             verb = f"{name.title()}Snapshot"
@@ -100,6 +103,7 @@ def _change(name: str, told: str) -> None:
         )(command)
     elif name == "delete":
         command = allow_missing(command)
+        command = click.option("--yes", is_flag=True, help="Do not ask.")(command)
     # A new one has a name that nobody knows yet.
     known = None if name == "create" else snapshots
     command = click.argument("snapshot", shell_complete=known)(waiting(command))

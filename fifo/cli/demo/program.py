@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 CLEARED: Final = "cleared away what an earlier demo left in"
+BRANDS: Final = frozenset({"lx", "kvm"})
+"""What the play is about: a host that runs one of them alone would have it fail half way."""
 
 
 def main(*, stay: bool, simulated: bool = False) -> int:
@@ -63,7 +65,7 @@ async def _demo(screen: Screen, *, stay: bool, real: bool) -> tuple[int, Interru
         )
         course = Course(images, screen, interruption, stay=stay)
         try:
-            status = await run(settings, course.ready)
+            status = await run(settings, course.ready, BRANDS)
         finally:
             await course.ended()
         if interruption.number:

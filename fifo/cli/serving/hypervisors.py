@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fifo.cli.serving.directories import Directories
     from fifo.cli.settings import Settings
     from fifo.hypervisors.driver import Driver
+    from fifo.model.hypervisor import Probe
     from fifo.store.embedded import EmbeddedStore
     from supervisors import Future, Node
 
@@ -86,8 +87,12 @@ async def open_hosts(
     directories: Directories,
     utc: Callable[[], float],
     held: ExitStack,
+    *,
+    needed: frozenset[str] = frozenset(),
 ) -> Hosts:
     """Open this machine's driver, or make simulated hosts; `held` gets the locks of a real host.
+
+    `needed` are the brands that a real one must run, none for any one of them.
 
     Raises NotReady where another node has what a real host would take over (simulated hosts are no
     way round that); with what is missing, where `driver = "linux"` cannot be had; where the data
@@ -103,7 +108,7 @@ async def open_hosts(
     with ExitStack() as real:
         real.enter_context(locks.of_host(directories, settings.prefix))
         try:
-            hosts = await _linux(settings, directories)
+            hosts = await _linux(settings, directories, needed)
         except InvalidInput:
             raise  # What is written wrong is to be corrected, whatever this machine can do.
         except FifoError as error:
@@ -147,10 +152,10 @@ async def _end_keeper(directories: Directories) -> None:
         logger.warning("The keeper that was started goes on: %s", error)
 
 
-async def _linux(settings: Settings, directories: Directories) -> Hosts:
+async def _linux(settings: Settings, directories: Directories, needed: frozenset[str]) -> Hosts:
     began = await start_keeper(directories.keeper)
     try:
-        hosts = await _opened(settings, directories)
+        hosts = await _opened(settings, directories, needed)
     except BaseException:
         if began:
             await _end_keeper(directories)
@@ -158,7 +163,7 @@ async def _linux(settings: Settings, directories: Directories) -> Hosts:
     return hosts._replace(began_keeper=began)
 
 
-async def _opened(settings: Settings, directories: Directories) -> Hosts:
+async def _opened(settings: Settings, directories: Directories, needed: frozenset[str]) -> Hosts:
     keeper = await KeeperClient.connect(directories.keeper)
     wanted = LinuxSettings(
         state_dir=directories.instances,
@@ -179,16 +184,25 @@ async def _opened(settings: Settings, directories: Directories) -> Hosts:
         driver = await open_driver(wanted, keeper, directories.keeper)
         opened.push_async_callback(driver.close)
         found = await driver.probe()
-        if not found.brands:
-            missing = "; ".join(f"{what}: {why}" for what, why in sorted(found.missing.items()))
-            raise NotReady(
-                f"it can run neither zones nor VMs ({missing})",
-                "this machine",
-                "install runc and qemu-system-x86, and run as root",
-            )
+        if (lack := _lack(found, needed)) is not None:
+            raise lack
         opened.pop_all()
     wrapped = cast("Driver", InTasks(driver))
     return Hosts((lambda: wrapped,), "linux", keeper=keeper)
+
+
+def _lack(found: Probe, needed: frozenset[str]) -> NotReady | None:
+    """Say what this machine lacks to be a host; None if it runs what is needed, or anything."""
+    remedy = "install runc and qemu-system-x86, and run as root"
+    if not found.brands:
+        missing = "; ".join(f"{what}: {why}" for what, why in sorted(found.missing.items()))
+        told = f"it can run neither zones nor VMs ({missing})"
+        return NotReady(told, "this machine", remedy)
+    lacking = sorted(needed.difference(found.brands))
+    if not lacking:
+        return None
+    missing = "; ".join(found.missing.get(brand, "it says no more") for brand in lacking)
+    return NotReady(f"it cannot run {', '.join(lacking)} ({missing})", "this machine", remedy)
 
 
 def _nic_tag(text: str) -> tuple[str, NicTag]:

@@ -66,9 +66,14 @@ class Running:
         self.ending.set()
 
 
-async def run(settings: Settings, ready: Callable[[Running, Directories], None]) -> int:
+async def run(
+    settings: Settings,
+    ready: Callable[[Running, Directories], None],
+    needed: frozenset[str] = frozenset(),
+) -> int:
     """Run a node until SIGTERM or SIGINT, or until its root gives up; gives the exit status.
 
+    `needed` are brands without which this machine counts as having no hypervisor at all.
     Raises FifoError where it cannot start; then nothing that the start began is left running.
     """
     directories = Directories(settings)
@@ -77,7 +82,7 @@ async def run(settings: Settings, ready: Callable[[Running, Directories], None])
         held.enter_context(locks.of_node(directories))
         handler = log_to(directories.logs, settings.log_level, settings.log_file_bytes)
         try:
-            return await _run(settings, directories, held, ready)
+            return await _run(settings, directories, held, ready, needed)
         finally:
             logging.getLogger().removeHandler(handler)
             handler.close()
@@ -88,6 +93,7 @@ async def _run(
     directories: Directories,
     held: ExitStack,
     ready: Callable[[Running, Directories], None],
+    needed: frozenset[str],
 ) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     host = AsyncioHost()
@@ -98,7 +104,7 @@ async def _run(
         loop.add_signal_handler(number, running.end)
     watchdog = Watchdog(node)
     try:
-        hosts = await open_hosts(node, settings, directories, time.time, held)
+        hosts = await open_hosts(node, settings, directories, time.time, held, needed=needed)
         try:
             parts = _parts(node, hosts, settings, directories, running)
             running.root = root = await _start(node, parts)

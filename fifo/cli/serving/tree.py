@@ -70,7 +70,8 @@ async def start_fleet(supervisor: Supervisor, parts: Parts) -> Ref[Any]:
     """Start the fleet on the present catalog."""
     node = supervisor.node
     catalog = await node.address(CATALOG).call(CATALOG)
-    parts.fleet = make_fleet(node, catalog, parts.utc)
+    expected = (agent.host for agent in parts.agents)
+    parts.fleet = make_fleet(node, catalog, parts.utc, expected)
     flags = Flags(REST_FOR_ONE, intensity=10, period=60)
     return await supervisor.start_link(
         Supervisor, flags, fleet_children(parts.fleet.world), name=FLEET

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -96,10 +97,16 @@ def _assemble(host: Host, found: Found) -> tuple[LinuxDriver, dict[str, Kind]]:
     kinds: dict[str, Kind] = dict.fromkeys(zones.brands, zones)
     kinds |= dict.fromkeys(machines.brands, machines)
 
+    # The trials have their names on the host: two at one time would end each other.
+    alone = asyncio.Lock()
+
     async def look() -> Probe:
-        again = await probe.find_runtime(host.run, host.settings, host.facts, host.layout.runtime)
-        seen = await probe.probe(host, again, zones.brands if again.runtime else ())
-        return with_machines(seen, await accelerators.find(), machines.brands)
+        async with alone:
+            given = host.run, host.settings, host.facts, host.layout.runtime
+            again = await probe.find_runtime(*given)
+            zones.take(again.runtime, again.missing.get("lx", ""))
+            seen = await probe.probe(host, again, zones.brands if again.runtime else ())
+            return with_machines(seen, await accelerators.find(), machines.brands)
 
     return LinuxDriver(host, kinds, look), kinds
 

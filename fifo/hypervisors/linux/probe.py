@@ -55,10 +55,13 @@ async def find_runtime(run: Run, settings: Settings, known: Facts, directory: Pa
             version = await _version(run, name)
             await _try_runtime(run, runtime, settings, known)
         except (FifoError, OSError) as error:
-            missing[name] = str(error)
+            # Whoever shows it says whose it is: the name stands before it already.
+            missing[name] = str(error).removeprefix(f"{name}: ")
             continue
         return Found(runtime, version, missing)
-    missing["lx"] = "no OCI runtime works: " + "; ".join(missing.values())
+    missing["lx"] = "no OCI runtime works: " + "; ".join(
+        ": ".join(each) for each in missing.items()
+    )
     return Found(None, "", missing)
 
 

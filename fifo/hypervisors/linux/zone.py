@@ -73,6 +73,11 @@ class Zones:
         self._why_not = why_not
         self._inside = Inside(host.keeper, host.watch, host.layout.run_dir)
 
+    def take(self, runtime: Runtime | None, why_not: str) -> None:
+        """Take a runtime that works by now; one that was there before is kept, for what runs."""
+        if self._found is None:
+            self._found, self._why_not = runtime, why_not
+
     @property
     def _runtime(self) -> Runtime:
         if self._found is None:

@@ -86,6 +86,7 @@ class Accelerators:
         self._scratch = settings.run_dir / "trial-kvm"
         self._user = confine.import_user(settings.uid_base)
         self._device = device
+        self._absent = f"no {device}"
         self._kernels = kernels
         self._found: Found | None = None
         self._lock = asyncio.Lock()
@@ -102,9 +103,13 @@ class Accelerators:
     async def find(self) -> Found:
         """Give what works here; makes a trial if nobody has since the host booted."""
         async with self._lock:
-            if self._found is None or not self._found.decided:
+            if self._found is None or not self._found.decided or self._is_overtaken(self._found):
                 self._found = await self._look()
             return self._found
+
+    def _is_overtaken(self, found: Found) -> bool:
+        """Tell whether KVM has come since it was found to be absent, as with its module."""
+        return found.why_not == self._absent and self._device.exists()
 
     async def _look(self) -> Found:
         program = QEMU.get(self._facts.machine)
@@ -114,8 +119,9 @@ class Accelerators:
             version = await self._version(program)
         except FifoError as error:
             return Found(why_not=f"no QEMU works: {error}")
-        known = self._remembered()
-        if known is not None and (known.boot_id, known.version) == (self._facts.boot_id, version):
+        known = self._remembered() or Found()
+        is_of_now = (known.boot_id, known.version) == (self._facts.boot_id, version)
+        if is_of_now and not self._is_overtaken(known):
             return known
         found = await self._decide(program, version)
         if found.decided:
@@ -145,7 +151,7 @@ class Accelerators:
     async def _decide(self, program: str, version: str) -> Found:
         own = Found(boot_id=self._facts.boot_id, version=version)
         if not self._device.exists():
-            return msgspec.structs.replace(own, why_not=f"no {self._device}", decided=True)
+            return msgspec.structs.replace(own, why_not=self._absent, decided=True)
         kernel = next(self._candidates(), None)
         if kernel is None:
             why = "not tried: there is no kernel to try it with; fetch an image that has one"

@@ -96,6 +96,23 @@ def test_the_trial_succeeds_where_the_accelerator_works(
     assert list(host.settings.run_dir.iterdir()) == []
 
 
+def test_a_device_that_came_since_is_tried(host: Host, tmp_path: Path) -> None:
+    device = tmp_path / "kvm"
+    storage = OverlayStorage(host.run, host.settings.state_dir)
+    images = host.settings.state_dir / "none"
+    images.mkdir()
+    cache = Cache(host.run, host.settings, images, storage, {})
+    known = Accelerators(
+        host.run, host.settings, facts.gather(), cache, device=device, kernels=images
+    )
+    absent = asyncio.run(known.find())
+    assert (absent.why_not, absent.decided) == (f"no {device}", True)
+    device.touch()
+    assert asyncio.run(known.find()).why_not.startswith("not tried")
+    # Nor does a node that is started then go by the record.
+    assert host.find(device=device).why_not.startswith("not tried")
+
+
 def test_what_another_boot_or_another_qemu_found_does_not_count(host: Host) -> None:
     record = host.settings.state_dir / accelerator.RECORD
     here = host.find(device=Path("/absent"))
