@@ -34,7 +34,8 @@ LIVE: Final = (
 )
 """Properties that count at once; the last of them are for the host and the fleet alone."""
 GUARDED: Final = (
-    *("allow_ip_spoofing", "allow_mac_spoofing", "allow_dhcp_spoofing", "allowed_ips"),
+    *("allow_ip_spoofing", "allow_mac_spoofing", "allow_dhcp_spoofing"),
+    *("allow_restricted_traffic", "allowed_ips"),
 )
 """Parts of a nic that only the rules of its port know of: a change of nothing else is live."""
 

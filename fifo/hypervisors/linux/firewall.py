@@ -82,7 +82,7 @@ def guard(port: str, attachment: Attachment) -> Guard:
         dhcp_spoofing=loose or nic.allow_dhcp_spoofing,
         dynamic_v4="dhcp" in nic.ips,
         dynamic_v6="addrconf" in nic.ips,
-        restricted=loose,
+        restricted=loose or nic.allow_restricted_traffic,
     )
 
 

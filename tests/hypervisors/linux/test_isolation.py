@@ -312,6 +312,7 @@ SPOOFING: dict[str, set[Callable[[End, End], bytes]]] = {
         advertisement_of_the_neighbours_link_local, duplicate_detection_for_another,
     },
     "allow_dhcp_spoofing": {dhcp_server, dhcpv6_server, router_advertisement, redirect},
+    "allow_restricted_traffic": {another_protocol, a_bridges_message},
 }  # fmt: skip
 
 
