@@ -42,7 +42,7 @@ _NUMBERS: Final = (
 ETHERNET_MTU: Final = 1500
 _NIC: Final = (
     "interface", "mac", "nic_tag", "primary", "model", "vlan_id", "allow_ip_spoofing",
-    "allow_mac_spoofing", "allow_dhcp_spoofing",
+    "allow_mac_spoofing", "allow_dhcp_spoofing", "allow_restricted_traffic",
 )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ class Nic(Value, frozen=True):
     allow_mac_spoofing: bool = False
     allow_dhcp_spoofing: bool = False
     allowed_ips: tuple[str, ...] = ()
+    allow_restricted_traffic: bool = False
 
 
 class Disk(Value, frozen=True):

@@ -482,6 +482,7 @@ class Nic(_message.Message):
     ALLOW_IP_SPOOFING_FIELD_NUMBER: _builtins.int
     ALLOW_MAC_SPOOFING_FIELD_NUMBER: _builtins.int
     ALLOWED_IPS_FIELD_NUMBER: _builtins.int
+    ALLOW_RESTRICTED_TRAFFIC_FIELD_NUMBER: _builtins.int
     interface: _builtins.str
     """The guest's name of it, net0 for one; made in order if absent."""
     mac: _builtins.str
@@ -508,6 +509,8 @@ class Nic(_message.Message):
     """May send from other addresses."""
     allow_mac_spoofing: _builtins.bool
     """May send from other hardware addresses."""
+    allow_restricted_traffic: _builtins.bool
+    """May send what is neither ARP nor IPv4 nor IPv6; never frames with a VLAN tag."""
     @_builtins.property
     def ips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """CIDRs, `dhcp` or `addrconf`. Absent with `network`: one is claimed from each family's pool. By `dhcp`
@@ -539,10 +542,11 @@ class Nic(_message.Message):
         allow_ip_spoofing: _builtins.bool = ...,
         allow_mac_spoofing: _builtins.bool = ...,
         allowed_ips: _abc.Iterable[_builtins.str] | None = ...,
+        allow_restricted_traffic: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_mtu", b"_mtu", "mtu", b"mtu"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mtu", b"_mtu", "allow_dhcp_spoofing", b"allow_dhcp_spoofing", "allow_ip_spoofing", b"allow_ip_spoofing", "allow_mac_spoofing", b"allow_mac_spoofing", "allowed_ips", b"allowed_ips", "gateways", b"gateways", "interface", b"interface", "ips", b"ips", "mac", b"mac", "model", b"model", "mtu", b"mtu", "network", b"network", "nic_tag", b"nic_tag", "primary", b"primary", "vlan_id", b"vlan_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mtu", b"_mtu", "allow_dhcp_spoofing", b"allow_dhcp_spoofing", "allow_ip_spoofing", b"allow_ip_spoofing", "allow_mac_spoofing", b"allow_mac_spoofing", "allow_restricted_traffic", b"allow_restricted_traffic", "allowed_ips", b"allowed_ips", "gateways", b"gateways", "interface", b"interface", "ips", b"ips", "mac", b"mac", "model", b"model", "mtu", b"mtu", "network", b"network", "nic_tag", b"nic_tag", "primary", b"primary", "vlan_id", b"vlan_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__mtu: _TypeAlias = _typing.Literal["mtu"]  # noqa: Y015
     _WhichOneofArgType__mtu: _TypeAlias = _typing.Literal["_mtu", b"_mtu"]  # noqa: Y015

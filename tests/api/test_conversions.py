@@ -103,6 +103,7 @@ NICS = st.builds(
     vlan_id=st.integers(0, 4094),
     mtu=st.integers(1500, 9000),
     allow_ip_spoofing=st.booleans(),
+    allow_restricted_traffic=st.booleans(),
     allowed_ips=st.sampled_from([(), ("10.0.0.0/28",)]),
 )
 SCALARS = st.dictionaries(

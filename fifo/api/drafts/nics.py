@@ -70,6 +70,7 @@ def _nic(drafting: Drafting, given: instance_pb2.Nic, index: int, uid: str, *, i
         allow_ip_spoofing=given.allow_ip_spoofing,
         allow_mac_spoofing=given.allow_mac_spoofing,
         allow_dhcp_spoofing=given.allow_dhcp_spoofing,
+        allow_restricted_traffic=given.allow_restricted_traffic,
         allowed_ips=_allowed(drafting, given.allowed_ips, f"{field}.allowed_ips"),
     )
 

@@ -217,6 +217,7 @@ def _add_parts(view: View, made: Message, spec: InstanceSpec) -> None:
             allow_dhcp_spoofing=nic.allow_dhcp_spoofing,
             allow_ip_spoofing=nic.allow_ip_spoofing,
             allow_mac_spoofing=nic.allow_mac_spoofing,
+            allow_restricted_traffic=nic.allow_restricted_traffic,
             allowed_ips=nic.allowed_ips,
         )
     for disk in spec.disks:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from fifo.hypervisors.driver import Wanted
+from fifo.hypervisors.linux import addresses
+
 if TYPE_CHECKING:
     from fifo.hypervisors.linux.addresses import Attachment
+    from fifo.hypervisors.linux.layout import Kept, Started
     from fifo.model.instance import InstanceSpec
 
 LIMITS: Final = (
@@ -28,7 +34,8 @@ LIVE: Final = (
 )
 """Properties that count at once; the last of them are for the host and the fleet alone."""
 GUARDED: Final = (
-    *("allow_ip_spoofing", "allow_mac_spoofing", "allow_dhcp_spoofing", "allowed_ips"),
+    *("allow_ip_spoofing", "allow_mac_spoofing", "allow_dhcp_spoofing"),
+    *("allow_restricted_traffic", "allowed_ips"),
 )
 """Parts of a nic that only the rules of its port know of: a change of nothing else is live."""
 
@@ -49,6 +56,24 @@ def only_guards(runs: tuple[Attachment, ...], wanted: tuple[Attachment, ...]) ->
     Compared with what runs and not with what was wanted before: that may wait for the next start.
     """
     return [_unguarded(each) for each in runs] == [_unguarded(each) for each in wanted]
+
+
+def in_force(kept: Kept) -> tuple[Attachment, ...]:
+    """Work out the interfaces of what runs, with the leave that they have by now.
+
+    A leave counts at once, unless it came with what waits for the next start. Records of an older
+    FiFo have it in the spec alone.
+    """
+    runs = addresses.of_running(kept)
+    wanted = addresses.attachments(Wanted(kept.spec, kept.claim, kept.networks))
+    return wanted if only_guards(runs, wanted) else runs
+
+
+def with_leave(runs: Started, wanted: Wanted) -> Started:
+    """Give what an instance was started with, and what it may send as is wanted now."""
+    return msgspec.structs.replace(
+        runs, nics=wanted.spec.nics, claim=wanted.claim, networks=wanted.networks
+    )
 
 
 def _unguarded(attachment: Attachment) -> tuple[object, ...]:

@@ -4,14 +4,21 @@ One table of the bridge family a node, with a map from port to chain: a frame co
 however many ports there are, and rules are there before their port is. The text for a port replaces
 what was there in one transaction, and may be applied again; so may the text that removes it.
 
+Whatever the leave, frames with a VLAN tag (IEEE 802.1Q, 802.1ad) are dropped: on an operator's
+trunk a tag leads to another wire than the network's, and one for VLAN 0, which receivers take for
+none, hides what is behind it from the rules.
+
 Without leave to do otherwise, of what comes from a port is dropped:
-- frames from another hardware address, and all that is not ARP, IPv4 or IPv6 (VLAN tags too);
+- frames from another hardware address, and all that is not ARP, IPv4 or IPv6;
 - ARP that names another sender, by hardware or IP address (RFC 826); a probe without a sender (RFC
   5227) may only ask for an address of its own;
 - IPv4 and IPv6 from another address; IPv6 also from its link-local one;
 - neighbour advertisements for what is another's (RFC 4861), router advertisements and redirects;
 - IPv6 fragments but those of transports: ICMPv6 and further headers would hide them (RFC 6980);
 - answers of DHCP and DHCPv6 servers.
+
+Each leave is for its kind alone: to send from any IP address is none to be a router or a DHCP
+server (`dhcp_spoofing`), nor to send what is neither ARP nor IP (`restricted`).
 
 By DHCP an interface is held to the addresses that servers gave it (`leases`). With `addrconf` it
 may use any IPv6 address: prefixes come from routers, and the rest of one it makes up itself.
@@ -42,6 +49,11 @@ FRAGMENTED: Final = ("6", "17", "50", "51", "132")
 are in netbase's file, which small hosts do not have."""
 
 
+TAGGED: Final = "@ll,96,16 { 0x8100, 0x88a8 }"
+"""A frame with a tag of either kind. The kernel takes the tag off into metadata: rules about the
+frame's type see the tag's, those about IP what is behind it; `ether type vlan` misses 802.1ad."""
+
+
 class Guard(NamedTuple):
     """A port and what may come from it; no addresses of a family: nothing of that family."""
 
@@ -53,10 +65,11 @@ class Guard(NamedTuple):
     dhcp_spoofing: bool = False
     dynamic_v4: bool = False
     dynamic_v6: bool = False
+    restricted: bool = False
 
 
 def guard(port: str, attachment: Attachment) -> Guard:
-    """Work out what an interface may send; on a network without isolation, anything."""
+    """Work out what an interface may send; on a network without isolation, all but tags."""
     nic = attachment.nic
     loose = not attachment.isolated
     own = (*(str(each.ip) for each in attachment.addresses), *nic.allowed_ips)
@@ -69,6 +82,7 @@ def guard(port: str, attachment: Attachment) -> Guard:
         dhcp_spoofing=loose or nic.allow_dhcp_spoofing,
         dynamic_v4="dhcp" in nic.ips,
         dynamic_v6="addrconf" in nic.ips,
+        restricted=loose or nic.allow_restricted_traffic,
     )
 
 
@@ -148,26 +162,33 @@ def rules(guarded: Guard) -> Iterator[str]:
     own = [ipaddress.ip_network(each, strict=False) for each in guarded.addresses]
     v4 = [_text(net) for net in own if isinstance(net, ipaddress.IPv4Network)]
     v6 = [net for net in own if isinstance(net, ipaddress.IPv6Network)]
+    # Before all others: a rule that does not see behind a tag would let the frame go on.
+    yield f"{TAGGED} counter drop"
     if not guarded.mac_spoofing:
         yield f"ether saddr != {guarded.mac} counter drop"
     if not guarded.dhcp_spoofing:
         yield "ether type ip udp sport 67 counter drop"
         yield "ether type ip6 udp sport 547 counter drop"
-    if guarded.ip_spoofing:
-        # Whoever may use any address may also speak for it; frames still are its own.
-        yield "counter accept"
-        return
     yield from _arp(guarded, v4)
     yield from _ipv4(guarded, v4)
     yield from _ipv6(guarded, v6)
+    if guarded.restricted:
+        yield "ether type != { arp, ip, ip6 } accept"
     yield "counter drop"
 
 
 def _arp(guarded: Guard, own: list[str]) -> Iterator[str]:
+    if guarded.ip_spoofing and guarded.mac_spoofing:
+        yield "ether type arp accept"
+        return
     form = "ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4"
     form += " arp operation { request, reply }"
     if not guarded.mac_spoofing:
         yield f"{form} arp saddr ether != {guarded.mac} counter drop"
+    if guarded.ip_spoofing:
+        # Whoever may use any address may also speak for it; frames still are its own.
+        yield f"{form} accept"
+        return
     if guarded.dynamic_v4:
         yield from leases.arp(guarded.port, form)
     if own:
@@ -176,6 +197,9 @@ def _arp(guarded: Guard, own: list[str]) -> Iterator[str]:
 
 
 def _ipv4(guarded: Guard, own: list[str]) -> Iterator[str]:
+    if guarded.ip_spoofing:
+        yield "ether type ip accept"
+        return
     if guarded.dynamic_v4:
         yield from leases.ipv4(guarded.port, guarded.mac, mac_spoofing=guarded.mac_spoofing)
     if own:
@@ -183,13 +207,16 @@ def _ipv4(guarded: Guard, own: list[str]) -> Iterator[str]:
 
 
 def _ipv6(guarded: Guard, own: list[ipaddress.IPv6Network]) -> Iterator[str]:
-    if not own and not guarded.dynamic_v6:
+    any_address = guarded.dynamic_v6 or guarded.ip_spoofing
+    if not own and not any_address:
         return
     # Of what a fragment holds the kernel knows only what its header says comes next: behind other
     # headers it finds no protocol, and a rule about the protocol would not match.
-    yield f"ether type ip6 frag nexthdr != {_set(list(FRAGMENTED))} counter drop"
-    yield "ether type ip6 icmpv6 type { nd-router-advert, nd-redirect } counter drop"
-    if guarded.dynamic_v6:
+    if not (any_address and guarded.dhcp_spoofing):
+        yield f"ether type ip6 frag nexthdr != {_set(list(FRAGMENTED))} counter drop"
+    if not guarded.dhcp_spoofing:
+        yield "ether type ip6 icmpv6 type { nd-router-advert, nd-redirect } counter drop"
+    if any_address:
         yield "ether type ip6 accept"
         return
     local = link_local(guarded.mac)

@@ -39,7 +39,10 @@ PASSABLE: Final = 0o711
 
 
 class Started(records.Value, frozen=True):
-    """The interfaces that an instance was started with: its spec may want others by now."""
+    """The interfaces that an instance was started with: its spec may want others by now.
+
+    What they may send is as it was changed last, since that counts at once.
+    """
 
     nics: tuple[Nic, ...]
     routes: dict[str, str]

@@ -15,7 +15,7 @@ from fifo.hypervisors.linux.bridges import exists, links
 from fifo.hypervisors.linux.commands import succeed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from fifo.hypervisors.linux.addresses import Attachment
     from fifo.hypervisors.linux.bridges import Bridges
@@ -53,6 +53,22 @@ class Networking:
         guards = [firewall.guard(*each) for each in zip(ports, attachments, strict=True)]
         self._guarded.update(ports)
         await self._nft(firewall.apply(self._settings.table, guards), uid)
+
+    async def renew(self, running: Mapping[str, tuple[Attachment, ...]]) -> None:
+        """Put the ports of what runs, by uid, under the rules of today: an older node made theirs.
+
+        Called once, at the start, before ends are heard of. Each port's are replaced in one
+        transaction, so that it is never without any.
+        """
+        guards = [
+            firewall.guard(*each)
+            for uid, attachments in running.items()
+            for each in zip(self._ports(uid, attachments), attachments, strict=True)
+        ]
+        for begin in range(0, len(guards), limits.PORTS_AT_ONCE):
+            part = guards[begin : begin + limits.PORTS_AT_ONCE]
+            self._guarded.update(each.port for each in part)
+            await self._nft(firewall.apply(self._settings.table, part), "rules of what runs")
 
     async def hold(self, uid: str, attachments: tuple[Attachment, ...]) -> tuple[str, ...]:
         """Have the bridges for the ports and give their names."""

@@ -7,7 +7,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from fifo.hypervisors.linux import facts, limits, probe, reboot
+from fifo.hypervisors.linux import changes, facts, limits, probe, reboot
 from fifo.hypervisors.linux import settings as of_settings
 from fifo.hypervisors.linux.bridges import Bridges
 from fifo.hypervisors.linux.driver import LinuxDriver
@@ -129,6 +129,8 @@ async def _take_over(host: Host, driver: LinuxDriver, kinds: dict[str, Kind]) ->
             )
     for name in [each for each in watched if each.startswith(SESSION)]:
         await _end_session(host.keeper, watched[name])
+    # Before ends are heard of: what one takes back would be made again.
+    await host.networking.renew({each.uid: changes.in_force(each) for each in driver.running()})
     await host.watch.open()
     running = driver.running()
     runs = {kept.uid for kept in running}

@@ -249,6 +249,7 @@ class Zones:
         runs, attachments = addresses.of_running(kept), addresses.attachments(wanted)
         live = list(changes.changed(old, new, changes.LIVE))
         later = list(changes.changed(old, new, changes.AT_START))
+        started = kept.started
         if "quota" in live:
             await host.storage.resize(directory, host.cache.rootfs(old.image), new.quota)
         if running:
@@ -264,6 +265,7 @@ class Zones:
                 self._tell(directory, effective(wanted), runs)
             if "nics" in later and changes.only_guards(runs, attachments):
                 await host.networking.guard(kept.uid, attachments)
+                started = changes.with_leave(kept.runs_with, wanted)
                 later.remove("nics")
                 live.append("nics")
         else:
@@ -277,6 +279,7 @@ class Zones:
                 claim=wanted.claim,
                 networks=wanted.networks,
                 pending=pending,
+                started=started,
             )
         )
         return Applied(tuple(live), pending)

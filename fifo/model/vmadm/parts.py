@@ -70,7 +70,7 @@ NIC: Final[Mapping[str, Property]] = {
         "allowed_ips", ALL, "au", "list", most=limits.ALLOWED_IPS,
         test=texts.is_network, wanted="an address or a CIDR",
     ),
-    "allow_restricted_traffic": flag(ALL, "au"),
+    "allow_restricted_traffic": to("allow_restricted_traffic", ALL, "au", "boolean"),
     "allow_unfiltered_promisc": flag(HVM, "au"),
     "blocked_outgoing_ports": Property(ALL, "au", "list"),
     "dhcp_server": flag(ALL, "au"),

@@ -135,7 +135,7 @@ def _nic(nic: Nic, claimed: tuple[str, ...]) -> dict[str, Any]:
     made |= {
         name: own
         for name in ("vlan_id", "model", "allow_ip_spoofing", "allow_mac_spoofing",
-                     "allow_dhcp_spoofing", "primary")
+                     "allow_dhcp_spoofing", "allow_restricted_traffic", "primary")
         if (own := getattr(nic, name))
     }  # fmt: skip
     if nic.allowed_ips:

@@ -9,9 +9,13 @@ import socket
 import struct
 import threading
 
-ARP, IPV4, IPV6, VLAN = 0x0806, 0x0800, 0x86DD, 0x8100
+ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
+VLAN, SERVICE_VLAN = 0x8100, 0x88A8
 ALL_FRAMES = 3
 NEW_NETWORK = 0x40000000
+PACKET, AUXILIARY = 263, 8
+TAG_VALID, TAG_KIND_VALID = 0x10, 0x40
+"""What packet(7) says beside a frame: the tag is not in it any more."""
 UDP, ICMPV6, FRAGMENT, DESTINATION_OPTIONS = 17, 58, 44, 60
 SOLICIT, ADVERTISE, ROUTER_ADVERT, REDIRECT = 135, 136, 134, 137
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -29,6 +33,7 @@ def raw_socket(pid: int, interface: str) -> socket.socket:
         finally:
             os.close(descriptor)
         found = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_FRAMES))
+        found.setsockopt(PACKET, AUXILIARY, 1)
         found.bind((interface, ALL_FRAMES))
         found.settimeout(5.0)
         made.append(found)
@@ -38,6 +43,29 @@ def raw_socket(pid: int, interface: str) -> socket.socket:
     thread.start()
     thread.join()
     return made[0]
+
+
+def receive(line: socket.socket) -> bytes:
+    """Give the next frame as it was on the wire: the kernel has taken its outer tag off."""
+    data, beside, _, _ = line.recvmsg(2048, 64)
+    for _, kind, value in beside:
+        if kind == AUXILIARY:
+            status, *_, tag, ethertype = struct.unpack("=IIIHHHH", value)
+            if status & TAG_VALID:
+                return tagged(data, ethertype if status & TAG_KIND_VALID else VLAN, tag)
+    return data
+
+
+def tagged(sent: bytes, ethertype: int, vlan: int) -> bytes:
+    """Put a tag into a frame (IEEE 802.1Q)."""
+    return sent[:12] + struct.pack(">HH", ethertype, vlan) + sent[12:]
+
+
+def untagged(sent: bytes) -> bytes:
+    """Give a frame without any of its tags."""
+    while int.from_bytes(sent[12:14]) in {VLAN, SERVICE_VLAN}:
+        sent = sent[:12] + sent[16:]
+    return sent
 
 
 def frame(source: str, target: str, kind: int, payload: bytes) -> bytes:

@@ -12,7 +12,11 @@ import msgspec
 import pytest
 
 from fifo.hypervisors.driver import Broken, Ended, Inventory
+from fifo.hypervisors.linux import firewall
 from fifo.hypervisors.linux.layout import Layout
+from tests.hypervisors.linux import runner
+from tests.hypervisors.linux.ethernet import receive, tagged
+from tests.hypervisors.linux.test_isolation import TAGS, Pair, end, forged_mac, own_v4
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,3 +173,29 @@ async def test_what_was_half_made_or_half_removed_is_swept_away(zones: ZoneHost,
     await zones.open()
     assert not half.exists()
     assert await zones.driver.inventory() == ()
+
+
+async def test_a_node_that_starts_brings_the_rules_of_what_runs_up_to_date(
+    zones: ZoneHost,
+) -> None:
+    await zones.open()
+    pair = Pair(zones, await end(zones), await end(zones))
+    here, there = pair.here, pair.there
+    frames = [tagged(own_v4(here, there), *tag) for tag in TAGS]
+    (port,) = zones.driver.host.networking.ports(here.wanted.spec.uid, here.wanted.spec.nics)
+    # As an older node left it; and then what a tag hides from the socket is seen all the same.
+    old = f"flush chain bridge {zones.settings.table} {firewall.chain(port)}".split()
+    assert (await runner.run(["nft", *old], deadline_s=5.0)).status == 0
+    assert [pair.passes(each) for each in frames] == [True] * len(TAGS)
+    for each in frames:
+        here.line.send(each)
+        while receive(there.line) != each:
+            pass
+    assert pair.passes(forged_mac(here, there))
+    await zones.close()
+    await zones.open()
+    assert [pair.passes(each) for each in frames] == [False] * len(TAGS)
+    assert not pair.passes(forged_mac(here, there))
+    assert pair.passes(own_v4(here, there))
+    here.line.close()
+    there.line.close()

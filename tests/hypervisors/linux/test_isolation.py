@@ -23,6 +23,7 @@ from tests.hypervisors.linux.ethernet import (
     IPV6,
     REDIRECT,
     ROUTER_ADVERT,
+    SERVICE_VLAN,
     SOLICIT,
     VLAN,
     arp,
@@ -30,7 +31,9 @@ from tests.hypervisors.linux.ethernet import (
     ipv4,
     ipv6,
     neighbour,
+    tagged,
     udp,
+    untagged,
 )
 from tests.hypervisors.linux.zone_host import ZoneHost, small_zone, why_not
 
@@ -62,7 +65,9 @@ class Pair(NamedTuple):
     there: End
 
     def passes(self, sent: bytes) -> bool:
-        """Send a frame from the one, and tell whether the other has seen it."""
+        """Send a frame from the one, and tell whether the other has seen it, tagged or not."""
+        # The kernel hands a frame over without its tag, and may pad it.
+        body = untagged(sent)[14:]
         mark = frame(
             self.here.mac,
             self.there.mac,
@@ -73,8 +78,7 @@ class Pair(NamedTuple):
         self.here.line.send(mark)
         seen = False
         while (received := self.there.line.recv(2048)) != mark:
-            # Short frames may have been padded on the way.
-            seen = seen or received[: len(sent)] == sent
+            seen = seen or body in received
         return seen
 
 
@@ -203,13 +207,24 @@ def duplicate_detection_for_another(a: End, _: End) -> bytes:
     return frame(a.mac, ALL_NODES_MAC, IPV6, neighbour("::", ALL_NODES, SOLICIT, a.other6))
 
 
-def a_tagged_frame(a: End, b: End) -> bytes:
-    inner = struct.pack(">HH", 7, IPV4) + ipv4(a.v4, b.v4, udp(7, 7, b"x"))
-    return frame(a.mac, b.mac, VLAN, inner)
+def a_bridges_message(a: End, _: End) -> bytes:
+    message = b"\x42\x42\x03" + bytes(35)
+    return frame(a.mac, "01:80:c2:00:00:00", len(message), message)
 
 
 def another_protocol(a: End, b: End) -> bytes:
     return frame(a.mac, b.mac, 0x88B5, b"local experimental")
+
+
+def an_old_kind_of_tag(a: End, b: End) -> bytes:
+    return tagged(own_v4(a, b), 0x9100, 7)
+
+
+def a_packet_in_a_session(a: End, b: End) -> bytes:
+    packet = ipv4(a.v4, b.v4, udp(7, 7, b"x"))
+    return frame(
+        a.mac, b.mac, 0x8864, struct.pack(">BBHHH", 0x11, 0, 1, 2 + len(packet), 0x21) + packet
+    )
 
 
 FORGED = (
@@ -218,7 +233,8 @@ FORGED = (
     advertisement_of_another, advertisement_of_the_neighbours_link_local,
     advertisement_in_a_fragment, router_advertisement, redirect, duplicate_detection_for_another,
     options_before_a_router_advertisement, router_advertisement_behind_options,
-    options_before_options, a_fragment_in_a_fragment, a_tagged_frame, another_protocol,
+    options_before_options, a_fragment_in_a_fragment, another_protocol, a_bridges_message,
+    an_old_kind_of_tag, a_packet_in_a_session,
 )  # fmt: skip
 
 
@@ -288,19 +304,35 @@ def test_what_is_its_own_reaches_the_neighbour(
     assert pair.passes(make(pair.here, pair.there))
 
 
+TAGS = ((VLAN, 0), (VLAN, 7), (SERVICE_VLAN, 0), (SERVICE_VLAN, 7))
+
+
+@pytest.mark.parametrize("make", [*FORGED, *RIGHT])
+def test_no_frame_passes_by_a_tag(pair: Pair, make: Callable[[End, End], bytes]) -> None:
+    sent = make(pair.here, pair.there)
+    assert [tag for tag in TAGS if pair.passes(tagged(sent, *tag))] == []
+    double = [(outer, inner) for outer in TAGS for inner in TAGS]
+    assert [two for two in double if pair.passes(tagged(tagged(sent, *two[1]), *two[0]))] == []
+
+
 SPOOFING: dict[str, set[Callable[[End, End], bytes]]] = {
     "allow_mac_spoofing": {forged_mac, arp_with_another_mac},
     "allow_ip_spoofing": {
         forged_v4, forged_v6, forged_link_local, arp_of_another, gratuitous_arp_for_the_neighbour,
-        arp_probe_for_another, advertisement_of_another, advertisement_in_a_fragment,
+        arp_probe_for_another, advertisement_of_another,
         advertisement_of_the_neighbours_link_local, duplicate_detection_for_another,
     },
-    "allow_dhcp_spoofing": {dhcp_server, dhcpv6_server},
+    "allow_dhcp_spoofing": {dhcp_server, dhcpv6_server, router_advertisement, redirect},
+    "allow_restricted_traffic": {
+        another_protocol, a_bridges_message, an_old_kind_of_tag, a_packet_in_a_session,
+    },
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("flag", SPOOFING)
-async def test_a_nic_may_send_what_it_is_allowed_to(zones: ZoneHost, flag: str) -> None:
+async def test_a_nic_may_send_what_it_is_allowed_to_and_nothing_else(
+    zones: ZoneHost, flag: str
+) -> None:
     await zones.open()
     there = await end(zones)
     here = await end(zones)
@@ -313,9 +345,24 @@ async def test_a_nic_may_send_what_it_is_allowed_to(zones: ZoneHost, flag: str) 
     applied = await zones.driver.update(changed)
     assert applied.live == ("nics",)
     found = {make.__name__ for make in FORGED if pair.passes(make(here, there))}
-    assert {make.__name__ for make in SPOOFING[flag]} <= found
+    assert found == {make.__name__ for make in SPOOFING[flag]}
+    for tag in TAGS:
+        sent = [tagged(make(here, there), *tag) for make in (*FORGED, *RIGHT)]
+        assert [each for each in sent if pair.passes(each)] == []
     here.line.close()
     there.line.close()
+
+
+async def test_on_a_network_without_isolation_all_but_tagged_frames_pass(zones: ZoneHost) -> None:
+    zones.network = msgspec.structs.replace(zones.network, isolated=False)
+    await zones.open()
+    pair = Pair(zones, await end(zones), await end(zones))
+    for make in (*FORGED, *RIGHT):
+        sent = make(pair.here, pair.there)
+        assert pair.passes(sent), make.__name__
+        assert [tag for tag in TAGS if pair.passes(tagged(sent, *tag))] == []
+    pair.here.line.close()
+    pair.there.line.close()
 
 
 async def test_zones_reach_each_other_and_the_host_reaches_them(zones: ZoneHost) -> None:

@@ -21,6 +21,7 @@ from fifo.model.wires import wire_of
 UID = "00000000-0000-4000-8000-000000000001"
 NET = "00000000-0000-4000-a000-000000000001"
 MAC, OTHER_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
+TAGGED = "@ll,96,16 { 0x8100, 0x88a8 }"
 PREFIXES = st.from_regex(r"[a-z][a-z0-9]{1,4}", fullmatch=True)
 
 
@@ -102,6 +103,7 @@ def test_the_rules_of_a_port_in_full() -> None:
     arp = "ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4"
     arp += " arp operation { request, reply }"
     assert list(firewall.rules(guarded)) == [
+        f"{TAGGED} counter drop",
         f"ether saddr != {MAC} counter drop",
         "ether type ip udp sport 67 counter drop",
         "ether type ip6 udp sport 547 counter drop",
@@ -120,15 +122,51 @@ def test_the_rules_of_a_port_in_full() -> None:
 
 
 @given(
-    flags=st.tuples(*[st.booleans()] * 5),
+    flags=st.tuples(*[st.booleans()] * 6),
     own=st.lists(st.ip_addresses().map(str), max_size=4),
 )
 def test_whatever_is_allowed_the_last_word_is_said(flags: tuple[bool, ...], own: list[str]) -> None:
     guarded = Guard("tavx", MAC, tuple(own), *flags)
     rules = list(firewall.rules(guarded))
-    assert rules[-1] in {"counter drop", "counter accept"}
-    assert (rules[-1] == "counter accept") == guarded.ip_spoofing
+    assert rules[0] == f"{TAGGED} counter drop"
+    assert rules[-1] == "counter drop"
+    assert "counter accept" not in rules
+    routers = "ether type ip6 icmpv6 type { nd-router-advert, nd-redirect } counter drop"
+    if "ether type ip6 accept" in rules and not guarded.dhcp_spoofing:
+        assert routers in rules
+    assert ("ether type != { arp, ip, ip6 } accept" in rules) == guarded.restricted
     assert any(rule.startswith("ether saddr !=") for rule in rules) != guarded.mac_spoofing
+
+
+def test_the_rules_of_a_port_that_may_use_any_address_in_full() -> None:
+    guarded = Guard("tavx", MAC, ("10.0.0.9",), ip_spoofing=True)
+    arp = "ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4"
+    arp += " arp operation { request, reply }"
+    assert list(firewall.rules(guarded)) == [
+        f"{TAGGED} counter drop",
+        f"ether saddr != {MAC} counter drop",
+        "ether type ip udp sport 67 counter drop",
+        "ether type ip6 udp sport 547 counter drop",
+        f"{arp} arp saddr ether != {MAC} counter drop",
+        f"{arp} accept",
+        "ether type ip accept",
+        "ether type ip6 frag nexthdr != { 6, 17, 50, 51, 132 } counter drop",
+        "ether type ip6 icmpv6 type { nd-router-advert, nd-redirect } counter drop",
+        "ether type ip6 accept",
+        "counter drop",
+    ]
+
+
+def test_on_a_network_without_isolation_all_but_tags_may_be_sent() -> None:
+    (found,) = addresses.attachments(wanted(nic(), isolated=False))
+    assert list(firewall.rules(firewall.guard("tavx", found))) == [
+        f"{TAGGED} counter drop",
+        "ether type arp accept",
+        "ether type ip accept",
+        "ether type ip6 accept",
+        "ether type != { arp, ip, ip6 } accept",
+        "counter drop",
+    ]
 
 
 def test_an_instance_without_addresses_sends_nothing() -> None:
@@ -151,7 +189,7 @@ def test_a_port_by_dhcp_may_use_what_it_is_given_and_no_more(
     guarded: Guard, *, learns: bool, asks: bool
 ) -> None:
     rules = list(firewall.rules(guarded))
-    assert "ether type ip accept" not in rules
+    assert ("ether type ip accept" in rules) == guarded.ip_spoofing
     assert any("update @leased_tavx" in rule for rule in rules) == learns
     assert ("to_tavx" in firewall.apply("fifo_ta", [guarded])) == learns
     # It asks in its own name, whatever the frame says it comes from.

@@ -126,6 +126,25 @@ async def test_a_leave_that_changes_holds_a_running_zone_to_the_addresses_it_has
     assert own in told[1]
 
 
+async def test_a_leave_that_was_taken_stays_taken_when_another_node_starts(
+    zones: ZoneHost,
+) -> None:
+    await zones.open()
+    wanted = zones.wanted()
+    (nic,) = wanted.spec.nics
+    loose = with_nics(wanted, msgspec.structs.replace(nic, allow_mac_spoofing=True))
+    await zones.driver.create(loose)
+    await zones.driver.start(loose, 1)
+    own_frames_alone = f"ether saddr != {nic.mac}"
+    await reopened(zones)
+    assert own_frames_alone not in await rules(zones)
+    assert await zones.driver.update(wanted) == (("nics",), ())
+    # Another change that waits: what the zone may send is not to be read of its spec any more.
+    await zones.driver.update(with_nics(wanted, msgspec.structs.replace(nic, mtu=1400)))
+    await reopened(zones)
+    assert own_frames_alone in await rules(zones)
+
+
 async def test_a_change_that_is_taken_back_waits_for_nothing(zones: ZoneHost) -> None:
     await zones.open()
     wanted = await zones.running(nics=2)

@@ -155,9 +155,9 @@ def test_a_password_that_is_of_no_use_is_not_kept() -> None:
 
 
 def test_parts_that_are_not_honoured_are_named_by_their_place() -> None:
-    nics = [LX["nics"][0] | {"allow_restricted_traffic": True, "dhcp_server": False, "nope": 1}]
+    nics = [LX["nics"][0] | {"blocked_outgoing_ports": [25], "dhcp_server": False, "nope": 1}]
     draft = draft_of(LX | {"nics": nics})
-    assert draft.unhonoured == ("nics[0].allow_restricted_traffic", "nics[0].nope")
+    assert draft.unhonoured == ("nics[0].blocked_outgoing_ports", "nics[0].nope")
     assert draft.dropped == ("nics[0].nope",)
 
 

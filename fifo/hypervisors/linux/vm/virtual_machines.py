@@ -15,7 +15,7 @@ import msgspec
 
 from fifo.hypervisors.driver import Applied
 from fifo.hypervisors.linux import addresses
-from fifo.hypervisors.linux.changes import changed, only_guards, pending
+from fifo.hypervisors.linux.changes import changed, only_guards, pending, with_leave
 from fifo.hypervisors.linux.commands import disk_error
 from fifo.hypervisors.linux.layout import Kept, starting
 from fifo.hypervisors.linux.vm import changes, disks, images, made, measuring
@@ -145,11 +145,13 @@ class VirtualMachines:
         attachments = addresses.attachments(wanted)
         live = list(changed(old, new, changes.LIVE))
         later = list(changed(old, new, changes.AT_START))
+        started = kept.started
         if running:
             if changed(old, new, changes.LIMITS):
                 self._runner.limit(new)
             if "nics" in later and only_guards(addresses.of_running(kept), attachments):
                 await self._host.networking.guard(kept.uid, attachments)
+                started = with_leave(kept.runs_with, wanted)
                 later.remove("nics")
                 live.append("nics")
         else:
@@ -159,7 +161,12 @@ class VirtualMachines:
         kept = self._host.layout.find(kept.uid)
         self._host.layout.write(
             msgspec.structs.replace(
-                kept, spec=new, claim=wanted.claim, networks=wanted.networks, pending=waiting
+                kept,
+                spec=new,
+                claim=wanted.claim,
+                networks=wanted.networks,
+                pending=waiting,
+                started=started,
             )
         )
         return Applied(tuple(live), waiting)

@@ -19,6 +19,7 @@ from fifo.hypervisors.linux import cgroups
 from fifo.hypervisors.linux.vm import confine
 from fifo.hypervisors.linux.vm.control_group import memory_limit_mib
 from fifo.model.instance import Disk, Nic
+from tests.hypervisors.linux import runner
 from tests.hypervisors.linux.test_adoption import Ear
 from tests.hypervisors.linux.vm.vm_host import VmHost, firmware_image, small_vm, why_not
 
@@ -183,6 +184,10 @@ async def test_limits_and_leaves_change_at_once_and_the_rest_waits(
     await zones.close()
     driver = await zones.open()
     assert [nic.interface for nic in (await driver.stats())[0].nics] == ["net0"]
+    # And the leave that it has.
+    argv = ["nft", "list", "table", "bridge", zones.settings.table]
+    listed = (await runner.run(argv, deadline_s=5.0)).stdout
+    assert b"ether type ip accept" in listed
     await driver.update(booted)
 
 
