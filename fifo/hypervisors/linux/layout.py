@@ -177,15 +177,17 @@ class Layout:
 
 
 def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file whole or not at all; raises OSError."""
+    """Write a file whole or not at all; raises OSError, which names the file."""
     draft = path.with_name(f"{path.name}.new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 -- a descriptor, not a path
             file.write(data)
         draft.replace(path)
-    except OSError:
+    except OSError as error:
         draft.unlink(missing_ok=True)
+        # A write that fails knows its descriptor only.
+        error.filename = error.filename or os.fspath(path)
         raise
 
 
