@@ -16,8 +16,9 @@ from fifo.agent import course, limits
 from fifo.agent.acting import BACK, LOOK
 from fifo.agent.answering import Answering
 from fifo.agent.keeping import TELL
-from fifo.agent.messages import STATUS, Granted, Inside, Realise, Remove, Wish
+from fifo.agent.messages import STATUS, Granted, Halted, Inside, Realise, Remove, Wish
 from fifo.agent.orders import Answer, Nudge, Order, Seen, Withdraw
+from fifo.agent.telling import HALTED
 from fifo.agent.writes import Recalled, Write, Written
 from fifo.hypervisors.driver import Ended
 from fifo.model.errors import (
@@ -94,6 +95,7 @@ class Instance(Answering):
         if recalled.told is not None:
             self.told = recalled.told
             self.snapshots = recalled.told.snapshots
+            self.be_halted(halted=recalled.told.reason == HALTED)
         if self.memory.generation == self.intent.spec.generation:
             self.host_has = self.intent.spec
         self.at = course.before(self.intent, self.memory)
@@ -370,6 +372,7 @@ _HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     Recalled: Instance.take_recalled,
     Seen: Instance.take_sight,
     Nudge: Instance.take_nudge,
+    Halted: Instance.take_halted,
     Answer: Instance.answered,
     Written: Instance.take_written,
     Ended: Instance.take_end,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fifo.agent import course, limits, names, telling
+from fifo.agent.messages import Halted
 from fifo.agent.writes import Recall, Tell, Write
 from fifo.model.instance_states import after
 from fifo.model.restart import Memory
@@ -49,6 +50,8 @@ class Keeping(StateMachine):
         self.told: InstanceStatus | None = None
         self.events: list[StoryEvent] = []
         self.failure: Failure | None = None
+        self.halted = False
+        self.halting: Any = None
         self.telling: Any = None
         self.token = 1
         self.writing = 0
@@ -67,6 +70,7 @@ class Keeping(StateMachine):
     def move(self, happening: Happening) -> None:
         """Go where the table says; raises WrongState, which ends the actor, for anything else."""
         self.at = after(self.at, happening)
+        self.halted = self.halted and self.at == "running"
 
     def next_token(self) -> int:
         """Number the next question, so that late answers to earlier ones are told apart."""
@@ -118,6 +122,27 @@ class Keeping(StateMachine):
         utc = self.settings.utc()
         self.events.append(telling.event_of(self.intent, kind, text, utc, figures))
 
+    def take_halted(self, message: Halted) -> None:
+        """Tell that a full disk of the host's holds it up, and once that it does so no more.
+
+        Who measures the host says so again and again: when that ceases it counts as over.
+        """
+        runs = self.ready and self.at == "running"
+        if runs and message.halted != self.halted:
+            self.note("halted", telling.HALTED if message.halted else telling.GOES_ON)
+        if runs or not message.halted:
+            self.be_halted(halted=message.halted)
+
+    def be_halted(self, *, halted: bool) -> None:
+        """Take it for held up, until nobody has said so for a while."""
+        if self.halting is not None:
+            self.halting.cancel()
+            self.halting = None
+        self.halted = halted
+        if halted:
+            after_s = limits.SAMPLES_MISSED * (self.settings.sample_s + limits.STATS_DEADLINE_S)
+            self.halting = self.send_after(after_s, Halted(halted=False))
+
     def status(self) -> InstanceStatus:
         """Give the status as it is now."""
         return telling.status_of(
@@ -127,6 +152,7 @@ class Keeping(StateMachine):
             observed=self.seen,
             snapshots=self.snapshots,
             failure=self.failure,
+            halted=self.halted,
             before=self.told,
             utc=self.settings.utc(),
         )

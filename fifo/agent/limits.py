@@ -122,6 +122,8 @@ SAMPLE_S = 10.0
 """How often instances are measured: Prometheus asks every 15 s."""
 SAMPLE_FRESH_S = 1.0
 """How old numbers may be that somebody asked for: a terminal shows them anew once a second."""
+SAMPLES_MISSED = 3
+"""Measurings without a word of a halted guest after which it is taken to go on: one may fail."""
 NAMED_USERS = 5
 """Users of an image that a refusal names."""
 WHY_CHARACTERS = 200

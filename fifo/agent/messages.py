@@ -53,13 +53,19 @@ STATUS: Final = "status"
 """Call to an instance: its InstanceStatus now."""
 
 
-# -- from the gateway or the journal to an instance ------------------------------------------------
+# -- from the gateway, the journal or the sampling to an instance ----------------------------------
 
 
 class Realise(NamedTuple):
     """A newer intent, which is on disk."""
 
     intent: Intent
+
+
+class Halted(NamedTuple):
+    """A full disk of the host's holds a guest up, or does so no more; told at each measuring."""
+
+    halted: bool
 
 
 class Remove(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fifo.agent import limits, names
+from fifo.agent.messages import Halted
 from fifo.agent.orders import Answer, Order
 from supervisors import GenServer, NoReply
 
@@ -54,6 +55,7 @@ class Sampling(GenServer):
         self.sample = Sample(0.0, {})
         self.fresh_until_s = 0.0
         self.measuring = False
+        self.halted: frozenset[str] = frozenset()
         self.asking: list[Future[Any]] = []
         self.timer = self.send_after(0.0, _MEASURE)
 
@@ -90,6 +92,7 @@ class Sampling(GenServer):
             found = {stats.uid: stats for stats in answer.value}
             self.sample = Sample(self.settings.utc(), found, host=self.sample.host)
             self.fresh_until_s = self.node.shard.now_s() + limits.SAMPLE_FRESH_S
+            self._tell_of_halted(frozenset(uid for uid, stats in found.items() if stats.halted))
         else:
             self.sample = self.sample._replace(error=answer.error)
         for caller in asking:
@@ -99,3 +102,11 @@ class Sampling(GenServer):
                 caller.fail(answer.error)
         self.timer.cancel()
         self.timer = self.send_after(self.settings.sample_s, _MEASURE)
+
+    def _tell_of_halted(self, halted: frozenset[str]) -> None:
+        """Tell instances that the host holds them up, each time, and once that it does not."""
+        for uid in sorted(halted | self.halted):
+            actor = self.node.whereis(names.instance(self.settings.host, uid))
+            if actor is not None:
+                actor.send(Halted(uid in halted))
+        self.halted = halted

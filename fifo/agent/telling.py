@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fifo.model.restart import Decision, Memory
     from fifo.model.story import EventKind
 
+HALTED: Final = "halted: its host's disk is full; make room there, and it goes on by itself"
+GOES_ON: Final = "goes on: its host's disk has room again"
 PASSING: Final = frozenset({"provisioning", "starting", "stopping", "deleting"})
 """States that are told only when they last."""
 
@@ -29,10 +31,12 @@ def status_of(
     observed: Observed | None,
     snapshots: tuple[Snapshot, ...],
     failure: Failure | None,
+    halted: bool,
     before: InstanceStatus | None,
     utc: float,
 ) -> InstanceStatus:
     """Make the status; `since` stays that of the one before while the state does."""
+    reason = failure.what if failure is not None else memory.crash_loop
     same = before is not None and before.state == state
     return InstanceStatus(
         uid=intent.spec.uid,
@@ -46,7 +50,7 @@ def status_of(
         boot_generation=memory.boot_generation,
         restarts=memory.restarts,
         exit=memory.last_exit,
-        reason=failure.what if failure is not None else memory.crash_loop,
+        reason=HALTED if halted else reason,
         addresses=intent.claim.addresses,
         pending_reboot=memory.pending,
         snapshots=snapshots,

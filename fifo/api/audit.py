@@ -209,7 +209,7 @@ class Audit:
             count = await loop.run_in_executor(self._thread, self._file.recover, utc)
         except OSError as error:
             self.failures += 1
-            self.broken = str(error)
+            self.broken = error.strerror or str(error)
             logger.log(logging.ERROR, "The audit cannot be read: %s", error)
         else:
             if count:
@@ -299,7 +299,7 @@ class Audit:
                     await loop.run_in_executor(self._thread, self._file.append, data)
                 except OSError as error:
                     self.failures += 1
-                    self.broken = str(error)
+                    self.broken = error.strerror or str(error)
                     logger.log(logging.ERROR, "The audit cannot be written: %s", error)
                     del self._unwritten[limits.AUDIT_WAITING :]
                 else:

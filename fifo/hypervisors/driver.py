@@ -117,6 +117,8 @@ class Stats(NamedTuple):
     disks: tuple[DiskStats, ...] = ()
     filesystem_used_bytes: int = 0
     filesystem_size_bytes: int = 0
+    halted: bool = False
+    """Whether the host holds it up since its disk is full; with room it goes on by itself."""
 
 
 class HostUsage(NamedTuple):

@@ -9,7 +9,7 @@ from fifo.model.records import Record
 EventKind = Literal[
     "created", "placed", "started", "stopped", "ended", "restarted", "crash_loop", "failed",
     "updated", "deleted", "snapshot", "rolled_back", "cut_off", "adopted", "actor_restarted",
-    "reports_dropped",
+    "reports_dropped", "halted",
 ]  # fmt: skip
 
 

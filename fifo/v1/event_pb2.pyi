@@ -76,6 +76,8 @@ class Event(_message.Message):
         """Its host had more to tell than it keeps while nobody takes it over, and dropped the oldest of
         it: events of this instance may be missing here. `figures` has how many, of all its instances.
         """
+        HALTED: Event._Kind.ValueType  # 17
+        """Its host's disk is full and it is held up, or there is room again and it goes on."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What happened. More kinds may come."""
@@ -124,6 +126,8 @@ class Event(_message.Message):
     """Its host had more to tell than it keeps while nobody takes it over, and dropped the oldest of
     it: events of this instance may be missing here. `figures` has how many, of all its instances.
     """
+    HALTED: Event.Kind.ValueType  # 17
+    """Its host's disk is full and it is held up, or there is room again and it goes on."""
 
     @_typing.final
     class FiguresEntry(_message.Message):

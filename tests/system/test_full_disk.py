@@ -15,7 +15,7 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -133,6 +133,38 @@ def test_what_finds_no_room_ends_so_and_is_done_when_there_is(
     disk.clear()
     left = asyncio.run(leftovers(spawning_with_netns, settings(running)))
     assert not any(left._replace(mounts=())), left
+
+
+def test_a_zone_that_ends_without_room_takes_nothing_with_it(
+    node: tuple[NodeProcess, FullDisk],
+) -> None:
+    running, disk = node
+    if not rows(running.fifo("-o", "json", "image", "list")):
+        assert ask(running, "zone", "import").returncode == 0
+    for name in ("ending", "beside"):
+        made = running.fifo("instance", "create", name, *CREATES["zone"])
+        assert made.returncode == 0, made.stderr
+    disk.leave(0)
+    os.kill(int(instance(running, "ending")["pid"]), signal.SIGKILL)
+    while instance(running, "ending")["state"] == "RUNNING":
+        pass
+    assert instance(running, "beside")["state"] == "RUNNING"
+    (host,) = rows(running.fifo("-o", "json", "hypervisor", "list"))
+    assert host["state"] == "READY"
+    for name in ("beside", "ending"):
+        # Others take at once what is given back.
+        disk.leave(0)
+        done = running.fifo("instance", "delete", name, "--yes")
+        assert done.returncode == 0, done.stderr
+    disk.clear()
+    left = asyncio.run(leftovers(spawning_with_netns, settings(running)))
+    assert not any(left._replace(mounts=())), left
+
+
+def instance(node: NodeProcess, name: str) -> dict[str, Any]:
+    """Ask for an instance."""
+    found = rows(node.fifo("-o", "json", "instance", "list"))
+    return next(each for each in found if each["name"].endswith(f"/{name}"))
 
 
 def test_with_no_room_for_anything_what_makes_room_is_done(short_path: Path) -> None:

@@ -69,10 +69,12 @@ ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def disk_error(error: OSError, subject: str) -> DriverFailed | NoRoom:
-    """Make the error for what the host's disk refused; a full one is told apart."""
+    """Make the error for what the host's disk refused, in words; a full one is told apart."""
+    of = f" of {os.fsdecode(error.filename)}" if isinstance(error.filename, (str, bytes)) else ""
     if error.errno in ROOM:
-        return NoRoom(str(error), subject, "make room on the host's disk")
-    return DriverFailed(str(error), subject, "see the host's disk, and try again")
+        return NoRoom(f"no room on the disk{of}", subject, "make room on the host's disk")
+    what = f"the disk{of} refuses it: {error.strerror or error}"
+    return DriverFailed(what, subject, "see the host's disk, and try again")
 
 
 def failure(argv: Sequence[str], done: CommandOutput, subject: str = "") -> DriverFailed | NoRoom:

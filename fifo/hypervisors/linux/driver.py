@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Subscription,
         Wanted,
     )
+    from fifo.hypervisors.linux.ends import Ends
     from fifo.hypervisors.linux.host import Host
     from fifo.hypervisors.linux.kind import Kind
     from fifo.hypervisors.linux.layout import Kept
@@ -73,21 +74,21 @@ class LinuxDriver:
 
     async def inventory(self) -> tuple[Observed, ...]:
         """Look at everything that is there."""
-        found = [self._observed(self.host.layout.find(uid)) for uid in self.host.layout.uids()]
+        found = [self._observed(self._ends.find(uid)) for uid in self.host.layout.uids()]
         if any(each is None for each in found):
             await self._catch_up("host")
-            found = [self._seen(self.host.layout.find(uid)) for uid in self.host.layout.uids()]
+            found = [self._seen(self._ends.find(uid)) for uid in self.host.layout.uids()]
         return tuple(each for each in found if each is not None)
 
     async def inspect(self, uid: str) -> Observed | None:
         """Look at one instance alone."""
-        kept = self.host.layout.read(uid)
+        kept = self._ends.read(uid)
         if kept is None:
             return None
         seen = self._observed(kept)
         if seen is None:
             await self._catch_up(uid)
-            seen = self._seen(self.host.layout.find(uid))
+            seen = self._seen(self._ends.find(uid))
         return seen
 
     async def _catch_up(self, subject: str) -> None:
@@ -109,6 +110,10 @@ class LinuxDriver:
 
     def _runs(self, kept: Kept) -> bool:
         return kept.exit is None and alive(kept, self._boot_id)
+
+    @property
+    def _ends(self) -> Ends:
+        return self.host.watch.ends
 
     @property
     def _boot_id(self) -> str:
@@ -134,14 +139,14 @@ class LinuxDriver:
         uid = wanted.spec.uid
         kind = self._kind(wanted.spec.brand, uid)
         async with self._locks.of(uid):
-            if self.host.layout.read(uid) is None:
+            if self._ends.read(uid) is None:
                 await self._guarded(uid, kind.create(wanted))
 
     async def start(self, wanted: Wanted, start_id: int) -> Observed:
         """Start it; returns when it runs. If it runs already that is success, told as it is."""
         uid = wanted.spec.uid
         async with self._locks.of(uid):
-            kept = self.host.layout.find(uid)
+            kept = self._ends.find(uid)
             if self._runs(kept):
                 return self._seen(kept)
             kind = self._kind(kept.spec.brand, uid)
@@ -158,11 +163,11 @@ class LinuxDriver:
 
         Beside a stop of the same start it shortens that one, and gives the same end.
         """
-        asked = self.host.layout.read(uid)
+        asked = self._ends.read(uid)
         ran = asked.start_id if asked is not None and self._runs(asked) else None
         with self._stops.of(uid, patience_s) as patience:
             async with self._locks.of(uid):
-                kept = self.host.layout.read(uid)
+                kept = self._ends.read(uid)
                 if kept is None or not self._runs(kept):
                     return kept.exit if kept is not None and kept.start_id == ran else None
                 end = await self._end(kept, patience)
@@ -194,7 +199,7 @@ class LinuxDriver:
         """Bring limits, networks and metadata to what is wanted, as far as it can be done live."""
         uid = wanted.spec.uid
         async with self._locks.of(uid):
-            kept = self.host.layout.find(uid)
+            kept = self._ends.find(uid)
             kind = self._kind(kept.spec.brand, uid)
             applied: Applied = await self._guarded(
                 uid, kind.update(kept, wanted, running=self._runs(kept))
@@ -204,7 +209,7 @@ class LinuxDriver:
     async def delete(self, uid: str) -> None:
         """Force it to end and remove all that was made for it, also after half a create."""
         async with self._locks.of(uid):
-            kept = self.host.layout.read(uid)
+            kept = self._ends.read(uid)
             if kept is not None:
                 kind = self._kind(kept.spec.brand, uid)
                 if self._runs(kept):
@@ -212,6 +217,7 @@ class LinuxDriver:
                         await self._end(kept, patience)
                 await kind.release(kept)
                 await self._guarded(uid, destroy(self.host, kept))
+                self._ends.drop(uid)
             for half in (self.host.layout.new(uid), self.host.layout.gone(uid)):
                 await self._guarded(uid, self.host.storage.destroy(half))
         await self._last_one_out()
@@ -241,7 +247,7 @@ class LinuxDriver:
 
     async def _release(self, uid: str) -> None:
         async with self._locks.of(uid):
-            kept = self.host.layout.read(uid)
+            kept = self._ends.read(uid)
             if kept is not None and kept.exit is not None:
                 try:
                     await self._kind(kept.spec.brand, uid).release(kept)
@@ -277,7 +283,7 @@ class LinuxDriver:
 
     def _find(self, uid: str, *, running: str = "", stopped: str = "") -> tuple[Kept, Kind]:
         """Give what is kept of an instance and its kind, in the state that a verb needs."""
-        kept = self.host.layout.find(uid)
+        kept = self._ends.find(uid)
         runs = self._runs(kept)
         if running and not runs:
             raise WrongState(f"cannot {running} what is stopped", uid, "start it first")
@@ -298,7 +304,7 @@ class LinuxDriver:
     async def delete_image(self, uid: str) -> None:
         """Drop it from the cache; raises WrongState while an instance is on it."""
         for each in self.host.layout.uids():
-            kept = self.host.layout.read(each)
+            kept = self._ends.read(each)
             if kept is not None and uid in kept.spec.images:
                 raise WrongState(f"instance {each} is made of it", uid, "delete the instance first")
         await self.host.cache.delete(uid)
@@ -325,7 +331,7 @@ class LinuxDriver:
 
     async def logs(self, uid: str, most_bytes: int) -> bytes:
         """Give the end of what it has written to its console so far."""
-        self.host.layout.find(uid)
+        self._ends.find(uid)
         return await asyncio.to_thread(logs.tail, self.host.layout.instance(uid), most_bytes)
 
     async def stats(self) -> tuple[Stats, ...]:
@@ -343,7 +349,7 @@ class LinuxDriver:
 
     def running(self) -> tuple[Kept, ...]:
         """List what runs."""
-        found = (self.host.layout.read(uid) for uid in self.host.layout.uids())
+        found = (self._ends.read(uid) for uid in self.host.layout.uids())
         return tuple(kept for kept in found if kept is not None and self._runs(kept))
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ STATE/instances/UID/bundle/         what the OCI runtime reads
 STATE/instances/UID/root/           a zone's root file system, mounted while it runs
 STATE/instances/.new-UID/    a create that has not finished; swept away
 STATE/instances/.gone-UID/   a delete that has not finished; swept away
+STATE/going/                 empty: what a delete renames to where a new name finds no room
 STATE/images/UID/            an image in the cache: `image.json` and `rootfs/`
 STATE/uid-base               the host's user that is root in all of them
 RUN/runtime/                 the OCI runtime's own state
@@ -17,6 +18,7 @@ All of it is for root alone but for the way to the root file systems, which a zo
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 NEW: Final = ".new-"
 GONE: Final = ".gone-"
 RECORD: Final = "instance.json"
+_log = logging.getLogger(__name__)
 PASSABLE: Final = 0o711
 """A zone's root is an ordinary user of the host, who must reach its root file system."""
 
@@ -102,6 +105,7 @@ class Layout:
     def __init__(self, state_dir: Path, run_dir: Path) -> None:
         self.instances = state_dir / "instances"
         self.images = state_dir / "images"
+        self.spare = state_dir / "going"
         self._uid_base = state_dir / "uid-base"
         self.run_dir = run_dir
         self.runtime = run_dir / "runtime"
@@ -138,6 +142,13 @@ class Layout:
     def gone(self, uid: str) -> Path:
         """Give the directory in which an instance is taken apart."""
         return self.instances / f"{GONE}{self.instance(uid).name}"
+
+    def make_spare(self) -> None:
+        """Have the name that a delete falls back on; where that finds no room, the next one has."""
+        try:
+            self.spare.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            _log.warning("a full disk may keep an instance from being deleted: %s", error)
 
     def uids(self) -> Iterator[str]:
         """Yield every instance that was created to its end."""
@@ -180,15 +191,17 @@ class Layout:
 
 
 def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file whole or not at all; raises OSError."""
+    """Write a file whole or not at all; raises OSError, which names the file."""
     draft = path.with_name(f"{path.name}.new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 -- a descriptor, not a path
             file.write(data)
         draft.replace(path)
-    except OSError:
+    except OSError as error:
         draft.unlink(missing_ok=True)
+        # A write that fails knows its descriptor only.
+        error.filename = error.filename or os.fspath(path)
         raise
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fifo.hypervisors.linux import limits
-from fifo.hypervisors.linux.commands import disk_error
+from fifo.hypervisors.linux.commands import ROOM, disk_error
 from fifo.model.errors import FifoError, WrongState
 
 if TYPE_CHECKING:
@@ -43,9 +43,26 @@ async def destroy(host: Host, kept: Kept) -> None:
     The keeper forgets it before that: of half an instance nobody would tell it to.
     """
     await forget(host, kept.uid)
-    gone = host.layout.gone(kept.uid)
-    host.layout.instance(kept.uid).rename(gone)
-    await host.storage.destroy(gone)
+    await host.storage.destroy(_set_aside(host, kept.uid))
+    host.layout.make_spare()
+
+
+def _set_aside(host: Host, uid: str) -> Path:
+    """Rename an instance's directory, and give where it is then.
+
+    A new name may need a block of the disk; one that is there needs nothing of it.
+    """
+    directory, gone, spare = host.layout.instance(uid), host.layout.gone(uid), host.layout.spare
+    try:
+        return directory.rename(gone)
+    except OSError as error:
+        if error.errno not in ROOM:
+            raise
+        try:
+            return directory.rename(spare)
+        except OSError:
+            # It is in use: there is room when that is over.
+            raise error from None
 
 
 async def forget(host: Host, uid: str) -> None:

@@ -145,6 +145,9 @@ async def _take_over(host: Host, driver: LinuxDriver, kinds: dict[str, Kind]) ->
     await host.networking.sweep(frozenset(ports))
     for path in list(host.layout.unfinished()):
         await host.storage.destroy(path)
+    if host.layout.spare.exists() and any(host.layout.spare.iterdir()):
+        await host.storage.destroy(host.layout.spare)
+    host.layout.make_spare()
     await host.cache.sweep()
 
 

@@ -6,9 +6,8 @@ memory.oom_control; v2: memory.events), and is there from the end until the inst
 
 from __future__ import annotations
 
-import logging
 import signal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,17 +16,13 @@ from fifo.hypervisors.linux import cgroups
 if TYPE_CHECKING:
     from fifo.hypervisors.linux.host import Host
 
-UNTOLD: Final = "that it ran out of memory cannot be written down"
-_log = logging.getLogger(__name__)
-
 
 def explain(host: Host, uid: str) -> None:
     """Add to a recorded end by SIGKILL, which we did not send, that memory ran out if it did.
 
-    Called on the node's loop between the record of an end and what tells of it. A disk without
-    room leaves the end without its reason.
+    Called on the node's loop between the record of an end and what tells of it.
     """
-    kept = host.layout.read(uid)
+    kept = host.watch.ends.read(uid)
     if kept is None or kept.exit is None or kept.exit.signal != signal.SIGKILL:
         return
     usage = cgroups.usage(f"{host.settings.cgroup}/{uid}")
@@ -36,7 +31,4 @@ def explain(host: Host, uid: str) -> None:
     end = msgspec.structs.replace(
         kept.exit, out_of_memory=True, memory_limit_bytes=usage.memory_limit_bytes
     )
-    try:
-        host.layout.write(msgspec.structs.replace(kept, exit=end))
-    except OSError as error:
-        _log.warning("%s: %s: %s", uid, UNTOLD, error)
+    host.watch.ends.write(msgspec.structs.replace(kept, exit=end))

@@ -1,7 +1,8 @@
 """How instances end: the keeper tells, it is written down, and then whoever waits or subscribes.
 
 An end is recorded in the instance's directory before the keeper may forget it, so that it is told
-once: to a subscriber that is there, or to the next one.
+once: to a subscriber that is there, or to the next one. A disk without room holds up no news of it
+(`ends`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import msgspec
 
 from fifo.hypervisors.driver import Broken, Ended, Inventory
 from fifo.hypervisors.linux import init, limits
+from fifo.hypervisors.linux.ends import Ends
 from fifo.hypervisors.linux.keeper import processes
 from fifo.model.errors import FifoError, HistoryGone, Unavailable
 from fifo.model.instance import Exit
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 RETRY_S: Final = 1.0
 """Between attempts to find a keeper, besides the client's own."""
 
-UNWRITTEN: Final = "the end of an instance cannot be written down"
 _log = logging.getLogger(__name__)
 
 
@@ -53,13 +54,12 @@ class Watch:
     ) -> None:
         self._keeper = keeper
         self._layout = layout
+        self.ends = Ends(layout)
         self._boot_id = boot_id
         self._wall = wall
         self._revive = revive
         self._forced: set[str] = set()
         self._looped: dict[str, int] = {}
-        # Ends that the disk has no room for, by instance and start: who waits need not.
-        self._unwritten: dict[tuple[str, int], Exit] = {}
         self._starting: set[str] = set()
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self._listeners: list[Listening] = []
@@ -71,11 +71,7 @@ class Watch:
 
     async def open(self) -> None:
         """Learn what ended while nobody followed, then follow. Raises what the keeper raises."""
-        try:
-            await self.catch_up()
-        except OSError as error:
-            # A full disk keeps no node from starting, whose operator makes room by it.
-            _log.error("%s: %s", UNWRITTEN, error)
+        await self.catch_up()
         self._following = asyncio.create_task(self._follow())
 
     async def close(self) -> None:
@@ -85,26 +81,19 @@ class Watch:
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
+        await self.ends.close()
 
     async def catch_up(self) -> list[Watched]:
         """Record every end that the keeper knows of, and those that it does not; give its table.
 
-        Raises OSError for one that cannot be written down, after all others were.
+        Raises OSError for a record that cannot be read.
         """
         watched = await self._keeper.inventory()
         table = {each.instance: each for each in watched}
-        trouble: OSError | None = None
         for uid in self._layout.uids():
-            kept = self._layout.read(uid)
-            if kept is None or not kept.is_open:
-                continue
-            try:
+            kept = self.ends.read(uid)
+            if kept is not None and kept.is_open:
                 self._compare(kept, table.get(uid))
-            except OSError as error:
-                trouble = error
-        if trouble is not None:
-            raise trouble
-        self._unwritten.clear()
         return watched
 
     def _compare(self, kept: Kept, found: Watched | None) -> None:
@@ -130,7 +119,7 @@ class Watch:
                 first = 0
             except OSError as error:
                 # It is not acknowledged, so that the keeper tells it again.
-                _log.error("%s: %s", UNWRITTEN, error)
+                _log.error("an instance that has ended cannot be looked up: %s", error)
                 await asyncio.sleep(RETRY_S)
             except Exception as error:  # noqa: BLE001 -- a fault of ours must not end it in silence
                 # Whoever listens is told, and looks again.
@@ -149,7 +138,9 @@ class Watch:
                 if end is None:
                     return
                 self.ended(end)
-                await self._keeper.ack(end.seq)
+                if not self.ends.owing:
+                    # Those that were owed before it too.
+                    await self._keeper.ack(end.seq)
 
     def _blind(self, reason: str) -> None:
         for listening in list(self._listeners):
@@ -175,7 +166,7 @@ class Watch:
             if session is not None and not session.done():
                 session.set_result(end)
             return
-        kept = self._layout.read(end.instance)
+        kept = self.ends.read(end.instance)
         if kept is None or str(kept.start_id) != end.start_id or kept.exit is not None:
             return
         code, number = init.ending(kept.stop_signal, end.status, end.signal)
@@ -185,12 +176,7 @@ class Watch:
         )
 
     def _record(self, kept: Kept, end: Exit) -> None:
-        try:
-            self._layout.write(msgspec.structs.replace(kept, exit=end, told=False, pid=0))
-        except OSError:
-            self._unwritten[kept.uid, kept.start_id] = end
-            self._wake(kept.uid)
-            raise
+        self.ends.write(msgspec.structs.replace(kept, exit=end, told=False, pid=0))
         self._forced.discard(kept.uid)
         self._looped.pop(kept.uid, None)
         self._wake(kept.uid)
@@ -205,7 +191,7 @@ class Watch:
 
     def _announce(self, uid: str) -> None:
         """Tell everybody who listens of an end that nobody was told of."""
-        kept = self._layout.read(uid)
+        kept = self.ends.read(uid)
         if kept is None or kept.exit is None or kept.told or not self._listeners:
             return
         event = Ended(uid, kept.start_id, kept.exit)
@@ -215,18 +201,14 @@ class Watch:
 
     def mark_told(self, uid: str, start_id: int) -> None:
         """Note that somebody has heard of an end."""
-        kept = self._layout.read(uid)
-        if kept is None or kept.start_id != start_id or kept.told:
-            return
-        try:
-            self._layout.write(msgspec.structs.replace(kept, told=True))
-        except OSError as error:
-            _log.warning("%s: its end will be told once more: %s", uid, error)
+        kept = self.ends.read(uid)
+        if kept is not None and kept.start_id == start_id and not kept.told:
+            self.ends.write(msgspec.structs.replace(kept, told=True))
 
     def untold(self) -> Iterable[Ended]:
         """Yield the ends nobody was told of."""
         for uid in self._layout.uids():
-            kept = self._layout.read(uid)
+            kept = self.ends.read(uid)
             if kept is not None and kept.exit is not None and not kept.told:
                 yield Ended(uid, kept.start_id, kept.exit)
 
@@ -239,7 +221,7 @@ class Watch:
     def done(self, uid: str) -> None:
         """Tell of an end that came during its start."""
         self._starting.discard(uid)
-        kept = self._layout.read(uid)
+        kept = self.ends.read(uid)
         if kept is not None and kept.exit is not None and not kept.told:
             self._announce(uid)
             self.on_end(uid)
@@ -258,7 +240,7 @@ class Watch:
         self._waiters.setdefault(uid, set()).add(waiter)
         try:
             async with asyncio.timeout(timeout_s):
-                while (end := self._end(self._layout.find(uid))) is None:
+                while (end := self.ends.find(uid).exit) is None:
                     await waiter
                 return end
         except TimeoutError:
@@ -266,13 +248,6 @@ class Watch:
         finally:
             if waiters := self._waiters.get(uid):
                 waiters.discard(waiter)
-
-    def owes(self, kept: Kept) -> bool:
-        """Tell whether an instance has ended, and the disk has had no room yet to say so."""
-        return (kept.uid, kept.start_id) in self._unwritten
-
-    def _end(self, kept: Kept) -> Exit | None:
-        return kept.exit or self._unwritten.get((kept.uid, kept.start_id))
 
     def session(self, name: str) -> asyncio.Future[KeeperExit]:
         """Give how a command in a terminal of the keeper's will have ended."""

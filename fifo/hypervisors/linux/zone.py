@@ -152,7 +152,7 @@ class Zones:
         if plan.init.kind == "systemd" and host.settings.uid_base:
             cgroups.delegate(self._cgroup(uid), host.settings.uid_base)
         await self._runtime.start(uid)
-        latest = host.layout.find(uid)
+        latest = host.watch.ends.find(uid)
         started = msgspec.structs.replace(latest, pid=pid, start_time=watched.start_time or 0)
         if latest.exit is None:
             host.layout.write(started)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fifo.hypervisors.linux import cgroups, out_of_memory
+from fifo.hypervisors.linux.ends import Ends
 from fifo.hypervisors.linux.layout import Kept, Layout
 from fifo.model.instance import Claim, Exit, InstanceSpec, Shares
 from fifo.model.restart import describe
@@ -63,7 +64,9 @@ def test_an_end_is_told_by_what_its_group_has_counted(
     claim = Claim(uid=UID, host="here", shares=Shares(), addresses={})
     ended = Exit(**{"at": 1.0, "signal": 9, **end})
     layout.write(Kept(spec=spec, claim=claim, networks=(), start_id=1, exit=ended))
-    host: Any = SimpleNamespace(layout=layout, settings=SimpleNamespace(cgroup="/fifo-ta"))
+    host: Any = SimpleNamespace(
+        watch=SimpleNamespace(ends=Ends(layout)), settings=SimpleNamespace(cgroup="/fifo-ta")
+    )
     out_of_memory.explain(host, UID)
     written = layout.find(UID).exit
     assert written is not None

@@ -78,6 +78,9 @@ class Program(NamedTuple):
 
 def refused(error: OSError, subject: str) -> Refusal:
     """Make the refusal of something the system would not do."""
+    words = error.strerror or str(error)
+    if error.filename not in {None, subject}:
+        words = f"{words} ({error.filename})"
     if error.errno in EXHAUSTED:
-        return Refusal("exhausted", f"{subject}: {error}; try again when there is room")
-    return Refusal("not_started", f"{subject}: {error}; see whether it is there and may be used")
+        return Refusal("exhausted", f"{subject}: {words}; try again when there is room")
+    return Refusal("not_started", f"{subject}: {words}; see whether it is there and may be used")

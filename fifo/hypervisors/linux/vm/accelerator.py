@@ -9,6 +9,7 @@ cache, else it is the host's own; without any, TCG is used and the trial made wh
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -18,6 +19,7 @@ import msgspec
 
 from fifo.hypervisors.linux import layout
 from fifo.hypervisors.linux import limits as linux_limits
+from fifo.hypervisors.linux.commands import disk_error
 from fifo.hypervisors.linux.vm import confine, images, limits, trial
 from fifo.hypervisors.linux.vm.machine import (
     QEMU,
@@ -45,6 +47,7 @@ QUIT: Final = b'{"execute":"qmp_capabilities"}{"execute":"quit"}'
 NO_AGENT: Final = "a VM runs nobody whom the host could ask: there is no agent in its guest"
 GROUP_MAY: Final = 0o060
 """Whoever is in the device's group may read and write it."""
+_log = logging.getLogger(__name__)
 
 
 class Found(records.Record, frozen=True, tag="linux_accelerator/1"):
@@ -125,8 +128,15 @@ class Accelerators:
             return known
         found = await self._decide(program, version)
         if found.decided:
-            layout.replace(self._record, records.encode(found))
+            self._remember(found)
         return found
+
+    def _remember(self, found: Found) -> None:
+        """Write it down for the nodes to come; a full disk only has them find it anew."""
+        try:
+            layout.replace(self._record, records.encode(found))
+        except OSError as error:
+            _log.warning("%s", disk_error(error, "what works for VMs is not written down"))
 
     def _remembered(self) -> Found | None:
         """Read what was found earlier; what cannot be read is found anew."""

@@ -38,6 +38,13 @@ class Running(NamedTuple):
     monitor: Monitor
 
 
+class _Told(NamedTuple):
+    """What QEMU says: the counters of its disks, and whether a full disk of the host halts it."""
+
+    counters: list[dict[str, Any]]
+    halted: bool = False
+
+
 async def measure(host: Host, running: tuple[Running, ...]) -> tuple[Stats, ...]:
     """Measure VMs; a disk's counters are absent where QEMU does not answer.
 
@@ -56,23 +63,24 @@ async def measure(host: Host, running: tuple[Running, ...]) -> tuple[Stats, ...]
     return await asyncio.to_thread(read)
 
 
-async def _ask(running: Running) -> list[dict[str, Any]]:
+async def _ask(running: Running) -> _Told:
     """Ask QEMU for the counters of its disks, and have it go on if it was halted."""
     uid, monitor = running.kept.uid, running.monitor
     try:
         told: list[dict[str, Any]] = await monitor.ask("query-blockstats")
         status = await monitor.ask("query-status")
-        if status["status"] == HALTED:
+        halted = status["status"] == HALTED
+        if halted:
             _log.warning("%s: halted by a full disk of the host; make room on it", uid)
             await monitor.ask("cont")
     except FifoError as error:
         # It may be ending; if not, the next sampling says it again.
         _log.info("%s: QEMU does not tell of its disks: %s", uid, error)
-        return []
-    return told
+        return _Told([])
+    return _Told(told, halted)
 
 
-def _stats(host: Host, kept: Kept, cgroup: str, told: list[dict[str, Any]]) -> Stats:
+def _stats(host: Host, kept: Kept, cgroup: str, told: _Told) -> Stats:
     usage = cgroups.usage(cgroup)
     directory = host.layout.instance(kept.uid)
     found = made.read(directory)
@@ -90,9 +98,10 @@ def _stats(host: Host, kept: Kept, cgroup: str, told: list[dict[str, Any]]) -> S
             for nic, port in zip(own, ports, strict=True)
             if (LINKS / port).exists()
         ),
-        disks=tuple(_disks(found.disks, told)),
+        disks=tuple(_disks(found.disks, told.counters)),
         filesystem_used_bytes=used_bytes,
         filesystem_size_bytes=size_bytes,
+        halted=told.halted,
     )
 
 

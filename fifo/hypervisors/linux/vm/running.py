@@ -98,7 +98,7 @@ class Runner:
         group = self._accelerators.group if machine.accelerator == "kvm" else 0
         argv = confine.launched(groups, taps, command_line(machine), known.user, group=group)
         watched = await self._spawn(begun, Program(argv, umask=PRIVATE))
-        latest = host.layout.find(uid)
+        latest = host.watch.ends.find(uid)
         started = msgspec.structs.replace(
             latest, pid=watched.pid or 0, start_time=watched.start_time or 0
         )
@@ -171,7 +171,7 @@ class Runner:
         try:
             async with asyncio.timeout(limits.READY_S):
                 while not await monitor.connect():
-                    if self._host.layout.find(uid).exit is not None:
+                    if self._host.watch.ends.find(uid).exit is not None:
                         raise WrongState("it has ended", uid, "see its log")
                     await asyncio.sleep(limits.READY_LOOK_S)
         except TimeoutError:

@@ -105,8 +105,8 @@ class VirtualMachines:
             networking.held(kept.uid, addresses.of_running(kept))
         for uid in self._host.layout.uids():
             kept_ = self._host.layout.find(uid)
-            # One whose end is not written down yet was started whole, and is cleared when it is.
-            owed = self._host.watch.owes(kept_)
+            # One whose end is not written down yet was started whole, and is cleared as it ends.
+            owed = self._host.watch.ends.owes(kept_)
             if kept_.spec.brand in self.brands and uid not in uids and not owed:
                 await self._clear(kept_)
                 tidy(self._host.layout.instance(uid))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fifo.hypervisors.linux import facts
+from fifo.hypervisors.linux import facts, layout
 from fifo.hypervisors.linux.images.cache import Cache
 from fifo.hypervisors.linux.layout import PASSABLE
 from fifo.hypervisors.linux.settings import Settings
@@ -124,6 +125,18 @@ def test_what_another_boot_or_another_qemu_found_does_not_count(host: Host) -> N
     ):
         record.write_text(text)
         assert host.find(device=Path("/absent")) == here
+
+
+def test_a_full_disk_keeps_nothing_from_being_found(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(path: Path, data: bytes) -> None:
+        del data
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(layout, "replace", refuse)
+    assert host.find(device=Path("/absent")).decided
+    assert "is not written down: no room on the disk of" in caplog.text
 
 
 def test_without_a_kernel_the_trial_is_made_later(host: Host) -> None:

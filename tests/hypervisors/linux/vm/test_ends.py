@@ -234,10 +234,13 @@ async def test_a_full_disk_halts_the_guest_until_there_is_room(
         assert not writing.done()
         await driver.stats()
     assert (await _state(driver, wanted)) == "running"
+    while not (await driver.stats())[0].halted:
+        assert not writing.done()
     mounting.mount("tmpfs", small_disk, "tmpfs", mounting.NODEV | REMOUNT, "size=200m")
     while not writing.done():
         await driver.stats()
     assert writing.result().endswith("=0\n")
+    assert not (await driver.stats())[0].halted
     await terminal.close()
     left = await cramped.remove_all()
     assert left.none, left
