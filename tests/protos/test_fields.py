@@ -168,6 +168,7 @@ def test_each_field_of_the_models_instance_is_in_the_api_or_known_to_be_another_
         "boot_generation",  # Part of how a reboot is done,
         "patience",  # this of a stop,
         "deleting",  # and this of a delete.
+        "unasked",  # Part of how a store is restored.
     }
     ours = set(Instance.DESCRIPTOR.fields_by_name)
     assert set(instance.InstanceSpec.__struct_fields__) - ours == others

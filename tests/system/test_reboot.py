@@ -89,11 +89,13 @@ async def kill(pids: Iterable[int]) -> None:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[NodeProcess]:
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
     # VMs boot, twice: on a busy machine that takes longer than one test may.
     faulthandler.cancel_dump_traceback_later()
-    prepare(tmp_path)
-    made = NodeProcess(tmp_path, "--prefix", PREFIX, driver="linux")
+    # A short name: a socket's path has 107 bytes at most.
+    base = tmp_path_factory.mktemp("boot")
+    prepare(base)
+    made = NodeProcess(base, "--prefix", PREFIX, driver="linux")
     try:
         yield made
         if made.process is None:
@@ -104,7 +106,7 @@ def node(tmp_path: Path) -> Iterator[NodeProcess]:
         assert made.stop() == 0
     finally:
         made.kill()
-        asyncio.run(end_keeper(tmp_path))
+        asyncio.run(end_keeper(base))
 
 
 def answers(instance: Any, name: str) -> bool:

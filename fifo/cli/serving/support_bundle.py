@@ -29,16 +29,16 @@ PIECE_BYTES: Final = 64 * 1024
 _WORD: Final = rb"(?:password|passwd|passphrase|secret|token|key)"
 # As a shell takes it, and as JSON quotes that once more: what has more backslashes is within.
 _VALUE: Final = (
-    rb"(?:(?P<escape>\\*+)\"(?:[^\"\\\n]++|\\++(?![\"\\])|(?P=escape)\\++\")*+"
-    rb"|'[^'\n]*+"
-    rb"|(?:[^\s\"'\\]++|\\++(?![\"\\]))++)"
+    rb"(?:(?P<escape>\\*)\"(?:[^\"\\\n]+|\\+(?![\"\\])|(?P=escape)\\+\")*"
+    rb"|'[^'\n]*"
+    rb"|(?:[^\s\"'\\]+|\\+(?![\"\\]))+)"
 )
 SECRETS: Final[tuple[tuple[re.Pattern[bytes], bytes | Callable[[re.Match[bytes]], bytes]], ...]] = (
     (re.compile(rb"fpat_[A-Za-z0-9_-]+"), REMOVED),
     # Who fetches an image says so in its URL: by a name and a password, or by what is signed.
     (re.compile(rb"(://)[^/\s\"']+@"), rb"\1" + REMOVED + b"@"),
     (
-        re.compile(rb"(https?://[^\s\"'?#]++)(?:([?#])[^\s\"']+)?", re.IGNORECASE),
+        re.compile(rb"(https?://[^\s\"'?#]+)(?:([?#])[^\s\"']+)?", re.IGNORECASE),
         lambda found: found[1] + (found[2] + REMOVED if found[2] else b""),
     ),
     # Command lines, which runc and QEMU quote when they fail.
@@ -54,7 +54,8 @@ SECRETS: Final[tuple[tuple[re.Pattern[bytes], bytes | Callable[[re.Match[bytes]]
 """What a secret in a line looks like, and what is written in its place.
 
 Each takes time in proportion to the line, whatever is in it: none begins anew within what it has
-looked at in vain."""
+looked at in vain, and nothing stands behind a value that could fail. Possessive quantifiers, which
+would say so, match wrongly in early releases of Python 3.11."""
 _KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END|\Z)", re.DOTALL)
 _KEY_END: Final = b"-----END"
 TENANTS: Final[Mapping[str, Any]] = {
