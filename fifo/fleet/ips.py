@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fifo.fleet.refusals import holder
+from fifo.fleet.refusals import being_changed, holder
 from fifo.fleet.strangers import kept_for
 from fifo.model import address_pool, keys, names
-from fifo.model.errors import AlreadyExists, Conflict, FifoError, WrongState
+from fifo.model.errors import AlreadyExists, FifoError, WrongState
 from fifo.model.network import AddressClaim
 from fifo.model.wires import is_wire, wire_of
 
@@ -60,8 +60,7 @@ class Ips:
             remedy = f"create the network with the uid {network}, or remove the instance"
             return WrongState(told, names.instance_name(uid), remedy, reason="NO_NETWORK")
         if found.closed:
-            told = "the network is being changed, and gives no address now"
-            return Conflict(told, f"networks/{found.id}", "try again in a moment")
+            return being_changed(found)
         return self._refuse_others(network, text, uid) or (
             self._refuse_others(wire_of(found.nic_tag, found.vlan_id), text, uid)
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fifo.fleet.commits import Plan
 from fifo.model import keys, names, records
-from fifo.model.errors import AlreadyExists, NotFound, WrongState
+from fifo.model.errors import AlreadyExists, WrongState
 from fifo.store.contract import Delete, Put, absent, unchanged
 
 if TYPE_CHECKING:
@@ -43,11 +43,6 @@ def delete(catalog: Catalog, entry: Entry[Package]) -> Plan:
     return Plan(
         package.uid, [unchanged(entry.key, entry.revision)], [Delete(entry.key), Delete(index)]
     )
-
-
-def gone(name: str) -> NotFound:
-    """Say that a package went while it was being changed."""
-    return NotFound("it does not exist", name, "list what there is, or check the name")
 
 
 def _name(package: Package) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fifo.model.errors import Conflict, FifoError, NotFound
+from fifo.fleet.refusals import being_changed
+from fifo.model.errors import FifoError, NotFound
 from fifo.model.wires import network_with, own_macs, static, wire_of
 
 if TYPE_CHECKING:
@@ -80,8 +81,7 @@ def _network(catalog: Catalog, nic: Nic) -> Network | FifoError | None:
         known = (entry.record for entry in catalog.networks)
         network = network_with(known, nic.nic_tag, nic.vlan_id, static(nic))
     if network is not None and network.closed:
-        told = "the network is being changed, and gives no address now"
-        return Conflict(told, f"networks/{network.id}", "try again in a moment")
+        return being_changed(network)
     return network
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from fifo.model import limits, names
-from fifo.model.errors import InvalidInput, NoRoom, Unavailable, Violation
+from fifo.model.errors import Conflict, InvalidInput, NoRoom, Unavailable, Violation
 from fifo.workflows.debts import host_id
 from fifo.workflows.strangers import host_of_stranger
 from fifo.workflows.world import NO_HOST
 
 if TYPE_CHECKING:
     from fifo.model.instance import InstanceSpec
+    from fifo.model.network import Network
     from fifo.model.operation import Explanation
     from fifo.store.catalog import Catalog
 
@@ -68,6 +69,12 @@ def no_host(spec: InstanceSpec, why: Explanation) -> NoRoom | Unavailable:
         remedy = _REMEDIES[_NOT_READY]
         return Unavailable(told, subject, remedy, reason=NO_HOST, details=details)
     return NoRoom(told, subject, _remedy(why), reason=NO_HOST, details=details)
+
+
+def being_changed(network: Network) -> Conflict:
+    """Say that a network is closed, as it is while its pools or its wire are changed."""
+    told = "the network is being changed, and gives no address now"
+    return Conflict(told, f"networks/{network.id}", "try again in a moment")
 
 
 def holder(catalog: Catalog, uid: str) -> str:

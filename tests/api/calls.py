@@ -100,6 +100,13 @@ async def refused(awaitable: Any) -> Refusal:
     raise AssertionError(f"it was not refused: {answer}")
 
 
+async def wrong_fields(channel: grpc.aio.Channel, path: str, fields: dict[str, Any]) -> list[str]:
+    """Await a call whose request is wrong, and list the fields that it is told about."""
+    told = await refused(call(channel, path, **fields))
+    assert told.code == "INVALID_ARGUMENT", told
+    return told.fields
+
+
 def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
     trailing = dict(error.trailing_metadata() or ())
     details = read_details(trailing.get("grpc-status-details-bin", b""))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import empty_pb2
 
-from fifo.api import accepting, masks
+from fifo.api import accepting, masks, references
 from fifo.api.accepting import asked_of
 from fifo.api.resources import packages
 from fifo.api.resources.values import etag
@@ -129,5 +129,5 @@ class PackageService:
     def _present(self, uid: str, name: str) -> packages.Message:
         made = self._make(uid)
         if made is None:
-            raise fleet_packages.gone(name)
+            raise references.absent(name)
         return made

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.hypervisors.linux import loop_disk
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 SIZE_BYTES = 400 * 1024**2
 NEEDED = ("mkfs.btrfs", "btrfs", "losetup")
@@ -18,33 +16,13 @@ NEEDED = ("mkfs.btrfs", "btrfs", "losetup")
 
 def why_not() -> str:
     """Say why this machine cannot have one; nothing if it can."""
-    missing = [name for name in NEEDED if shutil.which(name) is None]
-    if missing:
-        return f"not installed: {', '.join(missing)}"
+    if missing := loop_disk.missing(NEEDED):
+        return missing
     if "btrfs" not in Path("/proc/filesystems").read_text(encoding="ascii"):
         return "this kernel has no btrfs"
     return ""
 
 
-@contextlib.contextmanager
-def mounted() -> Iterator[Path]:
+def mounted() -> AbstractContextManager[Path]:
     """Give a directory that is the root of a new one."""
-    directory = Path(tempfile.mkdtemp(prefix="fzb"))
-    image = directory.with_suffix(".img")
-    try:
-        with image.open("wb") as file:
-            file.truncate(SIZE_BYTES)
-        _do("mkfs.btrfs", "--quiet", str(image))
-        _do("mount", "-o", "loop", str(image), str(directory))
-        try:
-            yield directory
-        finally:
-            # A keeper that was killed just now may not be quite gone; the disk goes with it.
-            _do("umount", "--lazy", str(directory))
-    finally:
-        image.unlink()
-        directory.rmdir()
-
-
-def _do(*argv: str) -> None:
-    subprocess.run(argv, check=True, capture_output=True)
+    return loop_disk.mounted("fzb", SIZE_BYTES, "mkfs.btrfs", "--quiet")
